@@ -1,0 +1,59 @@
+"""Opening the database: drivers, pragmas and transactions that lose no update."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+
+def driver_url(url: str) -> str:
+    """The SQLAlchemy URL for a `DATABASE_URL`."""
+    if url.startswith("sqlite:///"):
+        return url.replace("sqlite:///", "sqlite+aiosqlite:///", 1)
+    return url.replace("postgresql://", "postgresql+psycopg://", 1)
+
+
+def open_engine(url: str, *, busy_seconds: float = 5.0, pool: int = 2) -> AsyncEngine:
+    """An engine for `url`. A locked SQLite file raises after `busy_seconds`.
+
+    SQLAlchemy's default SQLite transactions begin at the first write, so that a read before it can
+    be stale; `BEGIN IMMEDIATE` takes the write lock first. A pool of two is enough for one writer.
+    """
+    if url.startswith("sqlite"):
+        engine = create_async_engine(
+            driver_url(url),
+            pool_size=pool,
+            max_overflow=0,
+            pool_timeout=busy_seconds,
+            connect_args={"timeout": busy_seconds, "isolation_level": None},
+        )
+        _prepare_sqlite(engine, busy_seconds)
+        return engine
+    return create_async_engine(
+        driver_url(url),
+        pool_size=max(pool, 5),
+        max_overflow=0,
+        pool_timeout=busy_seconds,
+        pool_pre_ping=True,
+        connect_args={
+            "connect_timeout": max(1, int(busy_seconds)),
+            "options": f"-c lock_timeout={int(busy_seconds * 1000)}",
+        },
+    )
+
+
+def _prepare_sqlite(engine: AsyncEngine, busy_seconds: float) -> None:
+    @event.listens_for(engine.sync_engine, "connect")
+    def _connect(connection: Any, _record: Any) -> None:
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout={int(busy_seconds * 1000)}")
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=FULL")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def _begin(connection: Any) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -1,0 +1,175 @@
+"""The ledger: a plan's records, and what became of each; it is what prevents a repeated call."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+
+from sqlalchemy import bindparam, delete, func, insert, update
+from sqlmodel import col, select
+
+from bot.db.store import Store
+from bot.db.tables import PlannedRecord
+from bot.domain.operations import Outcome, Record, Result
+from bot.domain.plans import Counts
+
+_TABLE = PlannedRecord.__table__  # type: ignore[attr-defined]
+
+
+class Ledger:
+    """Planned records and their results. Rows are written in batches, so plans may be large."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def clear(self, request_id: str) -> None:
+        """Forget a plan that was not finished."""
+        async with self._store.transaction() as session:
+            await session.execute(
+                delete(PlannedRecord).where(col(PlannedRecord.request_id) == request_id)
+            )
+
+    async def add(self, request_id: str, first: int, records: Sequence[Record]) -> None:
+        """Write the next records of a plan; those left out get their result at once."""
+        rows = [
+            {
+                "request_id": request_id,
+                "seq": first + offset,
+                "record_id": record.id,
+                "label": record.label,
+                "state": dict(record.state),
+                "after": dict(record.after),
+                "left_out": record.left_out,
+                "result": _first_result(record),
+                "words": record.left_out,
+            }
+            for offset, record in enumerate(records)
+        ]
+        async with self._store.transaction() as session:
+            await session.execute(insert(_TABLE), rows)
+
+    async def records(
+        self, request_id: str, results: Sequence[Result], limit: int
+    ) -> list[PlannedRecord]:
+        """Up to `limit` records with one of `results`, in the plan's order."""
+        async with self._store.transaction() as session:
+            query = (
+                select(PlannedRecord)
+                .where(
+                    PlannedRecord.request_id == request_id, col(PlannedRecord.result).in_(results)
+                )
+                .order_by(col(PlannedRecord.seq))
+                .limit(limit)
+            )
+            return list((await session.exec(query)).all())
+
+    async def all(self, request_id: str) -> AsyncIterator[PlannedRecord]:
+        """Every record in the plan's order, read in pages."""
+        after = -1
+        while True:
+            async with self._store.transaction() as session:
+                query = (
+                    select(PlannedRecord)
+                    .where(PlannedRecord.request_id == request_id, PlannedRecord.seq > after)
+                    .order_by(col(PlannedRecord.seq))
+                    .limit(1000)
+                )
+                page = (await session.exec(query)).all()
+            if not page:
+                return
+            for row in page:
+                yield row
+            after = page[-1].seq
+
+    async def sending(self, request_id: str, rows: Sequence[PlannedRecord], at: float) -> bool:
+        """Note the intent to send these records; False (and nothing noted) unless all are to do."""
+        async with self._store.transaction() as session:
+            statement = (
+                update(_TABLE)
+                .where(
+                    _TABLE.c.request_id == request_id,
+                    _TABLE.c.seq == bindparam("at_seq"),
+                    _TABLE.c.result == Result.TODO,
+                )
+                .values(result=Result.SENDING, sent_at=at)
+            )
+            connection = await session.connection()
+            done = await connection.execute(statement, [{"at_seq": row.seq} for row in rows])
+            if done.rowcount not in (len(rows), -1):
+                await session.rollback()
+                return False
+        return True
+
+    async def settle(
+        self, request_id: str, rows: Sequence[PlannedRecord], outcomes: Sequence[Outcome]
+    ) -> None:
+        """Write what became of records; one that has no outcome is `UNKNOWN`."""
+        told = {outcome.id: outcome for outcome in outcomes}
+        values = [
+            {"at_seq": row.seq, "new_result": end.result, "new_words": end.words}
+            for row in rows
+            for end in [told.get(row.record_id, Outcome(row.record_id, Result.UNKNOWN))]
+        ]
+        if not values:
+            return
+        async with self._store.transaction() as session:
+            connection = await session.connection()
+            await connection.execute(
+                update(_TABLE)
+                .where(_TABLE.c.request_id == request_id, _TABLE.c.seq == bindparam("at_seq"))
+                .values(result=bindparam("new_result"), words=bindparam("new_words")),
+                values,
+            )
+
+    async def close_rest(self, request_id: str, words: str) -> None:
+        """Everything still to do ends as not sent, for the reason given."""
+        async with self._store.transaction() as session:
+            await session.execute(
+                update(_TABLE)
+                .where(_TABLE.c.request_id == request_id, _TABLE.c.result == Result.TODO)
+                .values(result=Result.NOT_SENT, words=words)
+            )
+
+    async def counts(self, request_id: str) -> Counts:
+        async with self._store.transaction() as session:
+            query = (
+                select(PlannedRecord.result, func.count())
+                .where(PlannedRecord.request_id == request_id)
+                .group_by(PlannedRecord.result)
+            )
+            return Counts.of({result: many for result, many in (await session.exec(query)).all()})
+
+    async def left_out(self, request_id: str) -> list[tuple[str, int, list[str]]]:
+        """The reasons records were left out for: (reason, how many, a few ids)."""
+        async with self._store.transaction() as session:
+            reasons = (
+                await session.exec(
+                    select(PlannedRecord.left_out, func.count())
+                    .where(PlannedRecord.request_id == request_id, PlannedRecord.left_out != "")
+                    .group_by(PlannedRecord.left_out)
+                    .order_by(func.count().desc())
+                    .limit(20)
+                )
+            ).all()
+            found = []
+            for reason, many in reasons:
+                query = (
+                    select(PlannedRecord.record_id)
+                    .where(PlannedRecord.request_id == request_id, PlannedRecord.left_out == reason)
+                    .order_by(col(PlannedRecord.seq))
+                    .limit(5)
+                )
+                found.append((reason, many, list((await session.exec(query)).all())))
+            return found
+
+
+def _first_result(record: Record) -> Result:
+    if record.already:
+        return Result.UNCHANGED
+    return Result.NOT_SENT if record.left_out else Result.TODO
+
+
+def as_record(row: PlannedRecord) -> Record:
+    """The planned record that a row holds."""
+    return Record(
+        id=row.record_id, label=row.label, state=row.state, after=row.after, left_out=row.left_out
+    )

@@ -1,0 +1,84 @@
+"""The outbox: which messages Slack is to hold. State is written first; the words go out after."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import update
+from sqlmodel import col, select
+
+from bot.db.store import Store
+from bot.db.tables import Delivery
+
+
+class Outbox:
+    """Messages that are wanted. Wanting one again before it is sent costs nothing: coalesced."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def want(self, delivery: Delivery) -> None:
+        """Ask for a message, or for the newest words in one that stands already."""
+        async with self._store.transaction() as session:
+            known = await session.get(Delivery, delivery.key, with_for_update=True)
+            if known is None:
+                session.add(delivery)
+            else:
+                known.version += 1
+
+    async def due(self, now: float, limit: int = 50) -> Sequence[Delivery]:
+        async with self._store.transaction() as session:
+            query = (
+                select(Delivery)
+                .where(col(Delivery.sent_version) < col(Delivery.version), Delivery.due_at <= now)
+                .order_by(col(Delivery.due_at))
+                .limit(limit)
+            )
+            return (await session.exec(query)).all()
+
+    async def claim(self, delivery: Delivery, now: float, until: float) -> bool:
+        """Take a delivery on until `until`; False where another replica was first."""
+        async with self._store.transaction() as session:
+            done = await session.execute(
+                update(Delivery)
+                .where(
+                    col(Delivery.key) == delivery.key,
+                    col(Delivery.due_at) == delivery.due_at,
+                    col(Delivery.sent_version) < col(Delivery.version),
+                )
+                .values(due_at=until, attempting=now)
+            )
+            return int(done.rowcount) == 1  # type: ignore[attr-defined]
+
+    async def sent(self, key: str, version: int, *, channel: str, ts: str, next_at: float) -> None:
+        """A version is in Slack; the next one may go out from `next_at` on."""
+        async with self._store.transaction() as session:
+            await session.execute(
+                update(Delivery)
+                .where(col(Delivery.key) == key)
+                .values(
+                    sent_version=version,
+                    channel=channel,
+                    ts=ts,
+                    due_at=next_at,
+                    attempting=None,
+                    failures=0,
+                )
+            )
+
+    async def failed(self, key: str, *, again_at: float, failures: int) -> None:
+        async with self._store.transaction() as session:
+            await session.execute(
+                update(Delivery)
+                .where(col(Delivery.key) == key)
+                .values(due_at=again_at, failures=failures)
+            )
+
+    async def get(self, key: str) -> Delivery | None:
+        async with self._store.transaction() as session:
+            return await session.get(Delivery, key)
+
+    async def waiting(self) -> int:
+        async with self._store.transaction() as session:
+            query = select(Delivery.key).where(col(Delivery.sent_version) < col(Delivery.version))
+            return len((await session.exec(query)).all())

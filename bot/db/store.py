@@ -1,0 +1,262 @@
+"""The store: requests, drafts, people and votes; one method is one transaction."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from sqlalchemy import delete, func, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from bot.db import audit
+from bot.db.tables import Delivered, Draft, Mapping, Request, Vote
+from bot.domain.people import Account
+from bot.domain.plans import State
+
+KEPT_FOR = 24 * 3600.0  # Slack's last redelivery comes after some six minutes
+
+
+class Store:
+    """Requests and what belongs to them. `clock` gives epoch seconds."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        quick: AsyncEngine | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.engine = engine
+        # What must be recorded before an acknowledgement goes through an engine that gives up soon.
+        self.quick = quick or engine
+        self.clock = clock
+
+    @asynccontextmanager
+    async def transaction(self, engine: AsyncEngine | None = None) -> AsyncIterator[AsyncSession]:
+        async with AsyncSession(engine or self.engine, expire_on_commit=False) as session:
+            async with session.begin():
+                yield session
+
+    async def ping(self) -> None:
+        """Raises where the database does not answer."""
+        async with self.transaction(self.quick) as session:
+            await session.exec(select(1))
+
+    # --- requests ----------------------------------------------------------------------------
+
+    async def accept(self, request: Request, deadline: float) -> bool:
+        """Record a request durably; False where its `origin` is known already.
+
+        Raises `TimeoutError` where `deadline` (`time.monotonic`) passed before the write lock was
+        had: then nothing is recorded, so what is told "not accepted" never runs.
+        """
+        try:
+            async with self.transaction(self.quick) as session:
+                _check(deadline)
+                session.add(request)
+                await session.flush()
+                facts = {"operation": request.operation, "parameters": request.parameters}
+                where = {"channel": request.channel, "thread": request.thread_ts}
+                await audit.append(
+                    session,
+                    request.created_at,
+                    request.requester,
+                    "request:accepted",
+                    request.id,
+                    facts | where,
+                )
+                _check(deadline)
+        except IntegrityError:
+            return False
+        return True
+
+    async def take(self, key: str, kind: str, payload: dict[str, Any], deadline: float) -> bool:
+        """Record a delivery before it is acknowledged; False where it is known already.
+
+        Bounded like `accept`.
+        """
+        try:
+            async with self.transaction(self.quick) as session:
+                _check(deadline)
+                session.add(Delivered(key=key, kind=kind, payload=payload, at=self.clock()))
+        except IntegrityError:
+            return False
+        return True
+
+    async def done(self, key: str) -> None:
+        """A delivery that was taken has had its effect."""
+        async with self.transaction() as session:
+            await session.execute(
+                update(Delivered).where(col(Delivered.key) == key).values(done_at=self.clock())
+            )
+
+    async def undone(self) -> Sequence[Delivered]:
+        """Deliveries that were acknowledged and not finished, oldest first."""
+        async with self.transaction() as session:
+            query = select(Delivered).where(col(Delivered.done_at).is_(None))
+            return (await session.exec(query.order_by(col(Delivered.at)))).all()
+
+    async def request(self, request_id: str) -> Request | None:
+        async with self.transaction() as session:
+            return await session.get(Request, request_id)
+
+    async def requests_in(self, states: Collection[State]) -> Sequence[Request]:
+        """Requests in one of `states`, oldest first."""
+        async with self.transaction() as session:
+            query = select(Request).where(col(Request.state).in_(states))
+            return (await session.exec(query.order_by(col(Request.created_at)))).all()
+
+    async def move(
+        self,
+        request_id: str,
+        from_states: Collection[State],
+        to: State,
+        *,
+        actor: str,
+        action: str,
+        facts: dict[str, Any] | None = None,
+        **fields: Any,
+    ) -> bool:
+        """Compare-and-set the state, with its audit entry; False where somebody was first."""
+        async with self.transaction() as session:
+            statement = (
+                update(Request)
+                .where(col(Request.id) == request_id, col(Request.state).in_(from_states))
+                .values(state=to, **fields)
+            )
+            done = await session.execute(statement)
+            if _rows(done) != 1:
+                return False
+            await audit.append(session, self.clock(), actor, action, request_id, facts)
+            return True
+
+    async def set_fields(self, request_id: str, **fields: Any) -> None:
+        async with self.transaction() as session:
+            await session.execute(
+                update(Request).where(col(Request.id) == request_id).values(**fields)
+            )
+
+    async def note(self, actor: str, action: str, request_id: str, facts: dict[str, Any]) -> None:
+        """An audit entry for something that changed no request."""
+        async with self.transaction() as session:
+            await audit.append(session, self.clock(), actor, action, request_id, facts)
+
+    # --- votes -------------------------------------------------------------------------------
+
+    async def vote(self, request_id: str, approver: str, digest: str) -> list[str]:
+        """Record an approval of a pending plan with this digest; all approvers so far, or [].
+
+        An empty list says that the request is not pending any more, or has another digest.
+        """
+        async with self.transaction() as session:
+            query = select(Request).where(
+                Request.id == request_id,
+                Request.state == State.PENDING_APPROVAL,
+                Request.digest == digest,
+            )
+            if (await session.exec(query.with_for_update())).first() is None:
+                return []
+            if await session.get(Vote, (request_id, approver)) is None:
+                session.add(
+                    Vote(request_id=request_id, approver=approver, digest=digest, at=self.clock())
+                )
+                await audit.append(
+                    session, self.clock(), approver, "request:vote", request_id, {"digest": digest}
+                )
+            return await self._approvers(session, request_id)
+
+    async def approvers(self, request_id: str) -> list[str]:
+        async with self.transaction() as session:
+            return await self._approvers(session, request_id)
+
+    @staticmethod
+    async def _approvers(session: AsyncSession, request_id: str) -> list[str]:
+        query = select(Vote.approver).where(Vote.request_id == request_id)
+        return list((await session.exec(query.order_by(col(Vote.at)))).all())
+
+    # --- drafts ------------------------------------------------------------------------------
+
+    async def save_draft(self, draft: Draft) -> None:
+        async with self.transaction(self.quick) as session:
+            await session.merge(draft)
+
+    async def draft(self, draft_id: str) -> Draft | None:
+        async with self.transaction() as session:
+            return await session.get(Draft, draft_id)
+
+    # --- people ------------------------------------------------------------------------------
+
+    async def accounts(self, team: str, slack_user: str) -> dict[str, Account]:
+        """One person's accounts by vendor."""
+        async with self.transaction() as session:
+            query = select(Mapping).where(Mapping.team == team, Mapping.slack_user == slack_user)
+            return {row.vendor: _account(row) for row in (await session.exec(query)).all()}
+
+    async def mapped(self, team: str, vendor: str | None = None) -> list[tuple[str, Account]]:
+        """Everybody who is mapped (at `vendor`), as (Slack user id, account)."""
+        async with self.transaction() as session:
+            query = select(Mapping).where(Mapping.team == team)
+            if vendor:
+                query = query.where(Mapping.vendor == vendor)
+            rows = await session.exec(query.order_by(Mapping.slack_user, Mapping.vendor))
+            return [(row.slack_user, _account(row)) for row in rows.all()]
+
+    async def import_people(
+        self, team: str, rows: Sequence[tuple[str, Account]], *, replace: bool, actor: str
+    ) -> None:
+        """Add or replace entries, all or none; `replace` removes every other entry of the team."""
+        async with self.transaction() as session:
+            if replace:
+                await session.execute(delete(Mapping).where(col(Mapping.team) == team))
+            for user, account in rows:
+                await session.merge(
+                    Mapping(
+                        team=team,
+                        slack_user=user,
+                        vendor=account.vendor,
+                        account=account.account,
+                        role=account.role,
+                        scope=list(account.scope),
+                        updated_at=self.clock(),
+                    )
+                )
+            facts = {
+                "replace": replace,
+                "people": [
+                    [user, each.vendor, each.account, each.role, list(each.scope)]
+                    for user, each in rows
+                ],
+            }
+            await audit.append(session, self.clock(), actor, "people:imported", "", facts)
+
+    # --- housekeeping ------------------------------------------------------------------------
+
+    async def tidy(self) -> None:
+        """Forget delivery keys and drafts that are older than a day."""
+        before = self.clock() - KEPT_FOR
+        async with self.transaction() as session:
+            await session.execute(delete(Delivered).where(col(Delivered.done_at) < before))
+            await session.execute(delete(Draft).where(col(Draft.created_at) < before))
+
+    async def count_requests(self) -> dict[str, int]:
+        """How many requests stand in each state."""
+        async with self.transaction() as session:
+            query = select(Request.state, func.count()).group_by(Request.state)
+            return {state: many for state, many in (await session.exec(query)).all()}
+
+
+def _check(deadline: float) -> None:
+    if time.monotonic() > deadline:
+        raise TimeoutError
+
+
+def _rows(result: Any) -> int:
+    return int(result.rowcount)
+
+
+def _account(row: Mapping) -> Account:
+    return Account(vendor=row.vendor, account=row.account, role=row.role, scope=tuple(row.scope))

@@ -1,0 +1,28 @@
+"""Who asks: the caller, with their account, role and scope at each vendor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Account:
+    """A person's account at one vendor. `scope` holds IPs, ranges, CIDRs or group titles."""
+
+    vendor: str
+    account: str
+    role: str
+    scope: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Caller:
+    """A member of the workspace; `barred` says why this person may do nothing at all, "" if not."""
+
+    user: str
+    team: str
+    name: str
+    accounts: Mapping[str, Account] = field(default_factory=dict)
+    barred: str = ""
+    timezone: str = "UTC"

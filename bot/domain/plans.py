@@ -1,0 +1,168 @@
+"""A plan and the life of a request: digest, counts, states and what a run adds up to."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from typing import Any, Protocol
+
+from bot.domain.operations import Record, Result
+
+
+class State(StrEnum):
+    """The life of a request, drawn in ARCHITECTURE.md; `RECEIVED`, `DENIED` never reach a card."""
+
+    RECEIVED = "received"
+    DENIED = "denied"
+    PLANNED = "planned"
+    PENDING_APPROVAL = "pending_approval"
+    SCHEDULED = "scheduled"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    PARTIAL = "partial"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    CANCELLED = "cancelled"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+
+
+WAITING = frozenset({State.PENDING_APPROVAL, State.SCHEDULED})
+OVER = frozenset(
+    {
+        State.SUCCEEDED,
+        State.PARTIAL,
+        State.FAILED,
+        State.UNKNOWN,
+        State.CANCELLED,
+        State.REJECTED,
+        State.EXPIRED,
+        State.DENIED,
+    }
+)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many records of a request ended how; the rest of `records` is still to do."""
+
+    records: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    refused: int = 0
+    unknown: int = 0
+    not_sent: int = 0
+
+    @property
+    def ended(self) -> int:
+        return self.changed + self.unchanged + self.refused + self.unknown + self.not_sent
+
+    def public(self) -> dict[str, int]:
+        """The counts that a card's metadata carries."""
+        names = ("records", "changed", "unchanged", "refused", "unknown")
+        return {name: getattr(self, name) for name in names}
+
+    @classmethod
+    def of(cls, by_result: Mapping[str, int]) -> Counts:
+        """Counts from a tally of `Result` values; what is not an end counts as a record only."""
+        ends = {each.name: by_result.get(each.name, 0) for each in fields(cls)[1:]}
+        return cls(records=sum(by_result.values()), **ends)
+
+
+def outcome(counts: Counts, left_out: int, cancelled: bool) -> State:
+    """The state that a finished run ends in. `left_out` of the `not_sent` were so by the plan."""
+    if cancelled:
+        return State.CANCELLED
+    missed = counts.refused + counts.not_sent - left_out
+    done = counts.changed + counts.unchanged
+    if counts.unknown:
+        return State.PARTIAL if counts.changed else State.UNKNOWN
+    if missed:
+        return State.PARTIAL if counts.changed else State.FAILED
+    return State.SUCCEEDED if done else State.FAILED
+
+
+class Digest:
+    """SHA-256 over operation, parameters, and each record with its state, fed record by record."""
+
+    def __init__(self, operation: str, parameters: Mapping[str, Any]) -> None:
+        self._hash = hashlib.sha256(_line([operation, dict(parameters)]))
+
+    def add(self, record: Record) -> None:
+        facts = [record.id, dict(record.state), dict(record.after), record.left_out]
+        self._hash.update(_line(facts))
+
+    def hex(self) -> str:
+        return self._hash.hexdigest()
+
+
+def _line(value: Any) -> bytes:
+    text = json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return text.encode() + b"\n"
+
+
+class Drifted(Protocol):
+    """A planned record, as far as drift is concerned."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def state(self) -> Mapping[str, str]: ...
+
+
+def drift(record: Drifted, now: Mapping[str, str] | None) -> str:
+    """Why a record may no longer be changed as planned; "" where nothing moved."""
+    if now is None:
+        return "is no longer listed by the vendor"
+    moved = [
+        f"{name} was {was or 'empty'}, is {now.get(name, '') or 'empty'}"
+        for name, was in record.state.items()
+        if now.get(name, "") != was
+    ]
+    return f"changed since the plan: {'; '.join(moved)}" if moved else ""
+
+
+@dataclass(frozen=True)
+class RequestFacts:
+    """What cards, reviews and receipts show of a request; times are epoch seconds, UTC."""
+
+    id: str
+    operation: str
+    state: State
+    requester: str
+    parameters: Mapping[str, Any]
+    digest: str = ""
+    counts: Counts = field(default_factory=Counts)
+    sample: Sequence[Record] = ()
+    left_out: Sequence[tuple[str, int, Sequence[str]]] = ()
+    words: str = ""
+    reply: str = ""
+    sent_comment: str = ""
+    approvers: str = ""
+    approvals_needed: int = 0
+    approved_by: Sequence[str] = ()
+    decided_by: str = ""
+    decided_why: str = ""
+    created: float = 0.0
+    started: float | None = None
+    ended: float | None = None
+    run_at: float | None = None
+
+    @property
+    def to_send(self) -> int:
+        """How many records the plan sends: all but those left out."""
+        return self.counts.records - sum(many for _, many, _ in self.left_out)
+
+
+RESULT_WORDS = {
+    Result.CHANGED: "changed",
+    Result.UNCHANGED: "was so already",
+    Result.REFUSED: "refused",
+    Result.UNKNOWN: "unknown",
+    Result.NOT_SENT: "not sent",
+    Result.TODO: "to do",
+    Result.SENDING: "being sent",
+}

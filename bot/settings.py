@@ -1,0 +1,127 @@
+"""Amend's own settings, from the environment and then from `.env`; each vendor reads its own."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from typing import Literal
+from urllib.parse import urlsplit
+
+from cryptography.fernet import Fernet
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from bot.domain.errors import AmendError
+
+SLACK_API = "https://slack.com/api/"
+
+
+class BadSettings(AmendError):
+    """A setting is missing or malformed; the message names the variable."""
+
+
+class Settings(BaseSettings):
+    """What CONTRACT section 3 names, less the vendors' own settings."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", extra="ignore", hide_input_in_errors=True
+    )
+
+    slack_bot_token: SecretStr = SecretStr("")
+    slack_signing_secret: SecretStr = SecretStr("")
+    slack_app_token: SecretStr = SecretStr("")
+    slack_api_url: str = SLACK_API
+
+    amend_host: str = "127.0.0.1"
+    amend_port: int = Field(default=3000, ge=0, le=65535)
+    database_url: str = "sqlite:///amend.db"
+    amend_secret_key: SecretStr = SecretStr("")
+    amend_admins: str = ""
+    amend_approvals_channel: str = ""
+    amend_policy: str = ""
+    amend_poll_seconds: int = Field(default=60, ge=1)
+    amend_attribution: Literal["on", "off"] = "on"
+    amend_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    amend_log_format: Literal["console", "json"] = "console"
+
+    @field_validator("slack_api_url")
+    @classmethod
+    def _slack_url(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("must be an http(s) URL")
+        if parts.scheme == "http" and not is_loopback(parts.hostname):
+            raise ValueError("must be https:// (http:// is taken on loopback only)")
+        return value.rstrip("/") + "/"
+
+    @field_validator("database_url")
+    @classmethod
+    def _database(cls, value: str) -> str:
+        if value.startswith(("sqlite:///", "postgresql://")):
+            return value
+        raise ValueError("must begin with sqlite:/// or postgresql://")
+
+    @field_validator("amend_secret_key")
+    @classmethod
+    def _fernet(cls, value: SecretStr) -> SecretStr:
+        for key in value.get_secret_value().split(",") if value.get_secret_value() else ():
+            try:
+                Fernet(key.strip())
+            except ValueError:
+                raise ValueError("must hold Fernet keys; `amend secret` prints one") from None
+        return value
+
+    @field_validator("amend_log_level", mode="before")
+    @classmethod
+    def _level(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
+    @property
+    def admins(self) -> frozenset[str]:
+        return frozenset(each.strip() for each in self.amend_admins.split(",") if each.strip())
+
+    @property
+    def socket_mode(self) -> bool:
+        return bool(self.slack_app_token.get_secret_value())
+
+    @property
+    def secrets(self) -> Sequence[str]:
+        """Every configured secret, so that logs and errors can be scrubbed of them."""
+        held = (self.slack_bot_token, self.slack_signing_secret, self.slack_app_token)
+        keys = self.amend_secret_key.get_secret_value().split(",")
+        return [each for each in (*(one.get_secret_value() for one in held), *keys) if each]
+
+
+def is_loopback(host: str) -> bool:
+    """True for localhost and the loopback ranges."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def load_settings() -> Settings:
+    """Read the settings. Raises `BadSettings`, naming the first variable that is wrong."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise explain(error) from None
+
+
+def require_slack(settings: Settings) -> None:
+    """Raises `BadSettings` where what the Slack link needs is missing."""
+    if not settings.slack_bot_token.get_secret_value():
+        raise BadSettings("SLACK_BOT_TOKEN is not set.")
+    if not settings.socket_mode and not settings.slack_signing_secret.get_secret_value():
+        raise BadSettings("SLACK_SIGNING_SECRET is not set (or set SLACK_APP_TOKEN: Socket Mode).")
+
+
+def explain(error: ValidationError, prefix: str = "") -> BadSettings:
+    """One line for the first bad variable of a settings model with `prefix`."""
+    detail = error.errors()[0]
+    name = prefix + (str(detail["loc"][0]) if detail["loc"] else "")
+    message = detail["msg"].removeprefix("Value error, ")
+    message = "is not set" if detail["type"] == "missing" else message
+    return BadSettings(f"{name.upper()}: {message}.")
