@@ -136,7 +136,7 @@ class Ledger:
                 .where(PlannedRecord.request_id == request_id)
                 .group_by(PlannedRecord.result)
             )
-            return Counts.of({result: many for result, many in (await session.exec(query)).all()})
+            return Counts.of(dict((await session.exec(query)).all()))
 
     async def left_out(self, request_id: str) -> list[tuple[str, int, list[str]]]:
         """The reasons records were left out for: (reason, how many, a few ids)."""

@@ -26,6 +26,6 @@ def _upgrade(connection: Connection) -> None:
 
 
 async def migrate(engine: AsyncEngine) -> None:
-    """Apply every migration that is missing; safe to call at each start and by several processes."""
+    """Apply every migration that is missing; safe at each start and by several processes."""
     async with engine.begin() as connection:
         await connection.run_sync(_upgrade)

@@ -37,9 +37,11 @@ class Store:
 
     @asynccontextmanager
     async def transaction(self, engine: AsyncEngine | None = None) -> AsyncIterator[AsyncSession]:
-        async with AsyncSession(engine or self.engine, expire_on_commit=False) as session:
-            async with session.begin():
-                yield session
+        async with (
+            AsyncSession(engine or self.engine, expire_on_commit=False) as session,
+            session.begin(),
+        ):
+            yield session
 
     async def ping(self) -> None:
         """Raises where the database does not answer."""
@@ -196,10 +198,14 @@ class Store:
             query = select(Mapping).where(Mapping.team == team, Mapping.slack_user == slack_user)
             return {row.vendor: _account(row) for row in (await session.exec(query)).all()}
 
-    async def mapped(self, team: str, vendor: str | None = None) -> list[tuple[str, Account]]:
-        """Everybody who is mapped (at `vendor`), as (Slack user id, account)."""
+    async def mapped(
+        self, team: str | None, vendor: str | None = None
+    ) -> list[tuple[str, Account]]:
+        """Everybody who is mapped (in `team`, at `vendor`), as (Slack user id, account)."""
         async with self.transaction() as session:
-            query = select(Mapping).where(Mapping.team == team)
+            query = select(Mapping)
+            if team:
+                query = query.where(Mapping.team == team)
             if vendor:
                 query = query.where(Mapping.vendor == vendor)
             rows = await session.exec(query.order_by(Mapping.slack_user, Mapping.vendor))
@@ -246,7 +252,7 @@ class Store:
         """How many requests stand in each state."""
         async with self.transaction() as session:
             query = select(Request.state, func.count()).group_by(Request.state)
-            return {state: many for state, many in (await session.exec(query)).all()}
+            return dict((await session.exec(query)).all())
 
 
 def _check(deadline: float) -> None:

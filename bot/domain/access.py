@@ -1,4 +1,4 @@
-"""Who may do what: person, channel, vendor role and scope, each of which can say no, with its reason."""
+"""Who may do what: person, channel, vendor role and scope can each say no, and say why."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bot.domain.operations import Operation, Reach
 from bot.domain.people import Account, Caller
-from bot.domain.policy import Demand, Policy, quoted, said
+from bot.domain.policy import Demand, Policy, quoted
 
 People = Sequence[tuple[str, Account]]
 MOST_NAMES = 3
@@ -15,7 +15,7 @@ MOST_NAMES = 3
 
 @dataclass(frozen=True)
 class Decision:
-    """Yes or no, and why; an allow carries the account to act through and how far its right goes."""
+    """Yes or no, and why; an allow carries the account to act through and its role's reach."""
 
     allowed: bool
     reasons: tuple[str, ...]
@@ -30,7 +30,10 @@ def decide(
     policy: Policy,
     people: People = (),
 ) -> Decision:
-    """May `caller` ask for `operation` in `channel`? `people` are all who are mapped at its vendor."""
+    """May `caller` ask for `operation` in `channel`?
+
+    `people` are all who are mapped at its vendor, by Slack user id: a denial names who may.
+    """
     decision = _standing(operation, caller, policy, people)
     if caller.barred or policy.channel_allows(channel, operation.name):
         return decision
@@ -51,7 +54,7 @@ def may_approve(
 
     Their own scope against each record of the plan is the plan's to check.
     """
-    standing = _standing(operation, approver, policy, ())
+    standing = _standing(operation, approver, policy, None)
     if not standing.allowed or standing.account is None:
         return standing
     account = standing.account
@@ -69,26 +72,25 @@ def may_approve(
 
 
 def _standing(
-    operation: Operation | type[Operation], caller: Caller, policy: Policy, people: People
+    operation: Operation | type[Operation], caller: Caller, policy: Policy, people: People | None
 ) -> Decision:
-    """The decision without the channel's guardrail."""
+    """The decision without the channel's guardrail; it names nobody where `people` is None."""
     if caller.barred:
-        return _denied(f"<@{caller.user}> may do nothing here: {said(caller.barred)}")
+        return _denied(f"<@{caller.user}> may do nothing here: {caller.barred.rstrip('.')}.")
     if not caller.user:
         return _denied("It is not known who asks.")
     account = caller.accounts.get(operation.vendor)
     if account is None or not account.account or account.vendor != operation.vendor:
-        who = _who(operation, caller, policy, people)
-        title = operation.vendor_title
-        return _denied(f"No {title} account is mapped to <@{caller.user}>. {who}")
+        missing = f"No {operation.vendor_title} account is mapped to <@{caller.user}>."
+        return _denied(missing + _who(operation, caller, policy, people))
     roles = policy.roles_of(operation.vendor, operation.roles)
     if account.role not in roles:
-        who = _who(operation, caller, policy, people)
-        return _denied(f"{_missing_role(operation, account, roles, policy)} {who}")
+        missing = _missing_role(operation, account, roles)
+        return _denied(missing + _who(operation, caller, policy, people))
     reach = roles[account.role]
     if reach is Reach.SCOPE and not _scope(account):
-        who = _who(operation, caller, policy, people)
-        return _denied(f"{_missing_scope(operation, account)} {who}")
+        missing = _missing_scope(operation, account)
+        return _denied(missing + _who(operation, caller, policy, people))
     return Decision(True, (_granted(operation, account, reach),), account, reach)
 
 
@@ -111,23 +113,20 @@ def _granted(operation: Operation | type[Operation], account: Account, reach: Re
 
 
 def _missing_role(
-    operation: Operation | type[Operation],
-    account: Account,
-    roles: Mapping[str, Reach],
-    policy: Policy,
+    operation: Operation | type[Operation], account: Account, roles: Mapping[str, Reach]
 ) -> str:
-    title = operation.vendor_title
-    has = f"role {quoted(account.role)}" if account.role else "account has no role, which"
-    start = f"The {title} {has} may not do `{operation.name}`"
+    title, role = operation.vendor_title, quoted(account.role)
     if account.role in operation.roles:
-        start = f"The policy's `[{operation.vendor}]` roles leave out {quoted(account.role)}"
-    if not roles:
-        return f"{start}; no role may."
-    needed = " or ".join(
+        start = f"The policy's list of {title} roles leaves out {role} for `{operation.name}`"
+    elif account.role:
+        start = f"The {title} role {role} may not do `{operation.name}`"
+    else:
+        start = f"The {title} account {quoted(account.account)} has no role"
+    needed = [
         quoted(role) + (" with a scope" if reach is Reach.SCOPE else "")
         for role, reach in roles.items()
-    )
-    return f"{start}; it needs {needed}."
+    ]
+    return f"{start}; {'it needs ' + ' or '.join(needed) if needed else 'no role may'}."
 
 
 def _missing_scope(operation: Operation | type[Operation], account: Account) -> str:
@@ -145,15 +144,17 @@ def _guardrail(operation: Operation | type[Operation], channel: str, policy: Pol
 
 
 def _who(
-    operation: Operation | type[Operation], caller: Caller, policy: Policy, people: People
+    operation: Operation | type[Operation], caller: Caller, policy: Policy, people: People | None
 ) -> str:
-    """Who may do the operation, as a sentence."""
+    """Who may do the operation, as a sentence to append."""
+    if people is None:
+        return ""
     names = list(dict.fromkeys(_able(operation, caller, policy, people)))
     if not names:
-        return "Nobody yet may do it."
+        return " Nobody yet may do it."
     shown = ", ".join(f"<@{user}>" for user in names[:MOST_NAMES])
     more = f" and {len(names) - MOST_NAMES:,} more" if len(names) > MOST_NAMES else ""
-    return f"{shown}{more} may do it."
+    return f" {shown}{more} may do it."
 
 
 def _able(
@@ -161,7 +162,7 @@ def _able(
 ) -> Iterator[str]:
     for user, account in people:
         one = Caller(user, caller.team, user, {account.vendor: account})
-        if user != caller.user and _standing(operation, one, policy, ()).allowed:
+        if user != caller.user and _standing(operation, one, policy, None).allowed:
             yield user
 
 
@@ -196,7 +197,8 @@ def _unmet(
                 [f"<!subteam^{group}>" for group in demand.groups]
                 + [f"<@{user}>" for user in demand.people]
             )
-            yield f"<@{approver.user}> is not one of {listed}, whom the policy asks for: {demand.why}"
+            who = f"<@{approver.user}> is not one of {listed}"
+            yield f"{who}, whom the policy asks for: {demand.why}"
         if demand.roles and account.role not in demand.roles:
             roles = " or ".join(map(quoted, demand.roles))
             role = quoted(account.role)

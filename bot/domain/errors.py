@@ -26,6 +26,11 @@ class InvalidInput(AmendError):
         super().__init__(" ".join(problem.message for problem in self.problems))
 
 
+def invalid(message: str, name: str = "") -> InvalidInput:
+    """An `InvalidInput` with a single problem."""
+    return InvalidInput([Problem(name, message)])
+
+
 class Denied(AmendError):
     """A rule said no to this person; `reasons` says which, and what is missing."""
 

@@ -114,6 +114,11 @@ class Operation(ABC):
             if declared[name].kind is Kind.CHANGE
         }
 
+    @classmethod
+    def find(cls, text: str) -> tuple[str, ...]:
+        """The record ids that a message's text names, in its order."""
+        return ()
+
     def single(self, parameters: Parameters) -> bool:
         """True when the request names exactly one record and nothing else selects."""
         return False

@@ -1,0 +1,299 @@
+"""The command line: `amend`."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import json
+import signal
+import sys
+from collections.abc import Awaitable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+import typer
+from cryptography.fernet import Fernet
+from rich.console import Console
+from rich.table import Table
+
+from bot import bootstrap
+from bot.db import audit as trail
+from bot.db.engine import open_engine
+from bot.db.migrate import migrate as migrate_database
+from bot.db.store import Store
+from bot.doctor import examine
+from bot.domain.errors import AmendError
+from bot.domain.people import Account
+from bot.domain.policy import PolicyError
+from bot.logs import configure_logs
+from bot.people import export_csv, parse_people, resolve_people
+from bot.settings import BadSettings, Settings, load_settings, require_slack
+from bot.slack.manifest import manifest as app_manifest
+
+FAILED, WRONG = 1, 2
+
+app = typer.Typer(
+    name="amend",
+    help="Fix security findings from Slack: plan, approve, run, receipt.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+people = typer.Typer(help="Who is who at the vendors.", no_args_is_help=True)
+audit = typer.Typer(help="The audit trail.", no_args_is_help=True)
+app.add_typer(people, name="people")
+app.add_typer(audit, name="audit")
+
+T = TypeVar("T")
+
+
+def main() -> None:
+    """Run the command line; every error is one readable line on stderr, never a traceback."""
+    try:
+        app()
+    except (BadSettings, PolicyError) as error:
+        sys.exit(_say(error, WRONG))
+    except AmendError as error:
+        sys.exit(_say(error, FAILED))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:  # the last resort of a command line
+        sys.exit(_say(f"{type(error).__name__}: {error}".splitlines()[0], FAILED))
+
+
+def _say(error: object, code: int) -> int:
+    print(f"amend: {error}", file=sys.stderr)
+    return code
+
+
+def _run(work: Awaitable[T]) -> T:
+    async def go() -> T:
+        return await work
+
+    return asyncio.run(go())
+
+
+def _settings() -> Settings:
+    settings = load_settings()
+    registry_secrets = list(settings.secrets)
+    configure_logs(settings.amend_log_level, settings.amend_log_format, registry_secrets)
+    return settings
+
+
+# --- the bot -------------------------------------------------------------------------------------
+
+
+@app.command()
+def run() -> None:
+    """Run the bot: Socket Mode where SLACK_APP_TOKEN is set, else HTTP."""
+    settings = _settings()
+    require_slack(settings)
+    bot = bootstrap.build(settings)
+    secrets = [*settings.secrets, *(s for v in bot.registry.vendors for s in v.secrets)]
+    configure_logs(settings.amend_log_level, settings.amend_log_format, secrets)
+    _run(_until_told(bot))
+
+
+async def _until_told(bot: bootstrap.Bot) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(each, stop.set)
+    starting = asyncio.create_task(bot.start())
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        starting.cancel()
+        return
+    await starting
+    print(f"Amend listens on {bot.settings.amend_host}:{bot.port}", file=sys.stderr)
+    await stopped
+    await bot.stop()
+
+
+@app.command()
+def sandbox(
+    port: Annotated[int, typer.Option(help="Port of the page; 0 picks a free one.")] = 8100,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open it.")] = False,
+) -> None:
+    """Start the bot with an emulated Slack workspace and vendor stand-ins, all on loopback."""
+    from deploy.sandbox.start import start  # noqa: PLC0415 - only this command needs it
+
+    _run(start(port, open_browser=not no_browser))
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to the newest schema."""
+    settings = _settings()
+
+    async def go() -> None:
+        engine = open_engine(settings.database_url)
+        try:
+            await migrate_database(engine)
+        finally:
+            await engine.dispose()
+
+    _run(go())
+    print("The database has the newest schema.")
+
+
+@app.command()
+def doctor() -> None:
+    """Check settings, database, Slack and each vendor; exit 1 if any check fails."""
+    settings = _settings()
+    registry = bootstrap.connect(bootstrap.entries())
+
+    async def go() -> bool:
+        fine = True
+        async for check in examine(settings, registry):
+            fine = fine and check.ok
+            print(f"{'ok  ' if check.ok else 'FAIL'}  {check.name}: {check.words}")
+        for vendor in registry.vendors:
+            await vendor.close()
+        return fine
+
+    if not _run(go()):
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def manifest(
+    url: Annotated[str | None, typer.Option(help="HTTPS base URL; none: Socket Mode.")] = None,
+) -> None:
+    """Print the Slack app's manifest."""
+    try:
+        made = app_manifest(bootstrap.entries(), url)
+    except ValueError as error:
+        raise BadSettings(f"--url: {error}") from None
+    print(json.dumps(made, indent=2))
+
+
+@app.command()
+def secret() -> None:
+    """Print a fresh key for AMEND_SECRET_KEY."""
+    print(Fernet.generate_key().decode())
+
+
+# --- people --------------------------------------------------------------------------------------
+
+
+async def _opened(settings: Settings) -> Store:
+    engine = open_engine(settings.database_url)
+    await migrate_database(engine)
+    return Store(engine)
+
+
+@people.command("import")
+def import_people(
+    file: Annotated[Path, typer.Argument(help="CSV: slack_user,vendor,account,role,scope")],
+    replace: Annotated[bool, typer.Option("--replace", help="Remove all others.")] = False,
+) -> None:
+    """Map Slack users to vendor accounts; one bad row and nothing is imported."""
+    settings = _settings()
+    require_slack(settings)
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"{file} cannot be read: {error}"
+        raise BadSettings(message) from None
+    rows = parse_people(text, {entry.name: entry.roles for entry in bootstrap.entries()})
+
+    async def go() -> int:
+        client = bootstrap.slack_client(settings)
+        who = await client.auth_test()
+        found = await resolve_people(rows, client, str(who["team_id"]))
+        store = await _opened(settings)
+        await store.import_people(str(who["team_id"]), found, replace=replace, actor="cli")
+        await store.engine.dispose()
+        return len(found)
+
+    print(f"{_run(go())} entries imported.")
+
+
+@people.command("export")
+def export_people() -> None:
+    """Print the mapping as CSV."""
+    print(export_csv(_run(_everybody())), end="")
+
+
+@people.command("list")
+def list_people() -> None:
+    """Show the mapping."""
+    table = Table("Slack user", "Vendor", "Account", "Role", "Scope")
+    for user, each in _run(_everybody()):
+        table.add_row(user, each.vendor, each.account, each.role, "; ".join(each.scope))
+    Console().print(table)
+
+
+async def _everybody() -> list[tuple[str, Account]]:
+    store = await _opened(_settings())
+    try:
+        return await store.mapped(None)
+    finally:
+        await store.engine.dispose()
+
+
+# --- audit ---------------------------------------------------------------------------------------
+
+
+@audit.command("verify")
+def verify_audit() -> None:
+    """Check the chain; exit 1 and name the first broken entry."""
+
+    async def go() -> int | None:
+        store = await _opened(_settings())
+        try:
+            return await trail.first_broken(store.engine)
+        finally:
+            await store.engine.dispose()
+
+    broken = _run(go())
+    if broken is not None:
+        print(f"amend: audit entry {broken} is broken.", file=sys.stderr)
+        raise typer.Exit(FAILED)
+    print("Every audit entry holds.")
+
+
+@audit.command("export")
+def export_audit(
+    since: Annotated[str | None, typer.Option(help="ISO date or time, UTC.")] = None,
+    style: Annotated[str, typer.Option("--format", help="jsonl or csv.")] = "jsonl",
+) -> None:
+    """Print the audit trail as JSON lines or CSV."""
+    if style not in ("jsonl", "csv"):
+        raise BadSettings("--format takes jsonl or csv.")
+    kind: Literal["jsonl", "csv"] = "csv" if style == "csv" else "jsonl"
+    _run(_export_audit(_since(since), kind))
+
+
+def _since(text: str | None) -> float:
+    if text is None:
+        return 0.0
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadSettings("--since takes an ISO date or time, such as 2026-11-24.") from None
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+
+
+async def _export_audit(since: float, kind: Literal["jsonl", "csv"]) -> None:
+    store = await _opened(_settings())
+    columns = ("seq", "at", "actor", "action", "request_id", "facts", "previous", "hash")
+    writer = csv.writer(sys.stdout)
+    if kind == "csv":
+        writer.writerow(columns)
+    async for entry in trail.entries(store.engine, since):
+        row = {name: getattr(entry, name) for name in columns}
+        row["at"] = datetime.fromtimestamp(entry.at, UTC).isoformat()
+        if kind == "csv":
+            row["facts"] = json.dumps(entry.facts, sort_keys=True)
+            writer.writerow(row.values())
+        else:
+            print(json.dumps(row, sort_keys=True))
+    await store.engine.dispose()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,181 @@
+"""The durable engine: DBOS workflows that call the pipeline and the runner. Only this imports DBOS.
+
+The engine resumes; the ledger prevents repetition. Workflows take a request's id and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import dbos._serialization as serialization
+import structlog
+from dbos import DBOS, DBOSConfig, SetWorkflowID
+from dbos._serialization import DBOSPortableJSONSerializer
+
+log = structlog.get_logger(__name__)
+
+VERSION = "1"  # changed only when the order of a workflow's steps changes
+
+
+class Work(Protocol):
+    """What the workflows call."""
+
+    async def prepare(self, request_id: str) -> float | None: ...
+    async def begin(self, request_id: str) -> bool: ...
+    async def run_slice(self, request_id: str) -> float | None: ...
+    async def resume(self, request_id: str) -> None: ...
+    async def finish(self, request_id: str) -> None: ...
+
+
+_work: Work | None = None
+
+
+def _current() -> Work:
+    if _work is None:
+        message = "the engine is not launched"
+        raise RuntimeError(message)
+    return _work
+
+
+def _no_pickle(*_: Any) -> Any:
+    """Rows marked as pickle would be unpickled even with JSON configured: a tampered row runs code."""
+    message = "pickled rows are not read"
+    raise ValueError(message)
+
+
+serialization.DefaultSerializer.deserialize = _no_pickle  # type: ignore[method-assign]
+
+
+@DBOS.step(name="prepare")
+async def _prepare(request_id: str) -> float | None:
+    return await _current().prepare(request_id)
+
+
+@DBOS.step(name="begin")
+async def _begin(request_id: str) -> bool:
+    return await _current().begin(request_id)
+
+
+@DBOS.step(name="slice")
+async def _slice(request_id: str) -> float | None:
+    return await _current().run_slice(request_id)
+
+
+@DBOS.step(name="resume")
+async def _resume(request_id: str) -> None:
+    await _current().resume(request_id)
+
+
+@DBOS.step(name="finish")
+async def _finish(request_id: str) -> None:
+    await _current().finish(request_id)
+
+
+@DBOS.workflow(name="prepare", max_recovery_attempts=None)
+async def _prepare_workflow(request_id: str) -> None:
+    while wait := await _prepare(request_id):
+        await DBOS.sleep_async(wait)
+
+
+@DBOS.workflow(name="carry_out", max_recovery_attempts=None)
+async def _carry_out_workflow(request_id: str) -> None:
+    if not await _begin(request_id):
+        return
+    while (wait := await _slice(request_id)) is not None:
+        if wait:
+            await DBOS.sleep_async(wait)
+            await _resume(request_id)
+    await _finish(request_id)
+
+
+_WORKFLOWS = {"prepare": _prepare_workflow, "carry_out": _carry_out_workflow}
+
+
+def jobs_url(database_url: str) -> str:
+    """Where the engine keeps its tables: its own SQLite file beside ours, or the same PostgreSQL."""
+    if not database_url.startswith("sqlite:///"):
+        return database_url
+    path = Path(database_url.removeprefix("sqlite:///"))
+    return f"sqlite:///{path.with_name(path.stem + '-jobs' + path.suffix)}"
+
+
+class _Connection(sqlite3.Connection):
+    """SQLite before 3.42 lacks `unixepoch('subsec')`, which DBOS needs on Python 3.12 and later."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if sqlite3.sqlite_version_info < (3, 42):
+            import time  # noqa: PLC0415 - only old SQLite needs it
+
+            self.create_function("unixepoch", 1, lambda _mode: time.time())
+
+
+@dataclass
+class Engine:
+    """Starts durable work; one per process."""
+
+    database_url: str
+    executor: str = "solo"
+
+    async def launch(self, work: Work) -> None:
+        """Open the engine inside the running loop; whatever was under way goes on."""
+        global _work  # noqa: PLW0603 - DBOS workflows are module-level functions
+        _work = work
+        url = jobs_url(self.database_url)
+        config: DBOSConfig = {
+            "name": "amend",
+            "system_database_url": url,
+            "application_version": VERSION,
+            "executor_id": self.executor,
+            "max_executor_threads": 8,
+            "sys_db_pool_size": 2 if url.startswith("sqlite") else 5,
+            "serializer": DBOSPortableJSONSerializer(),
+            "notification_listener_polling_interval_sec": 0.3,
+            "console_log_level": "ERROR",
+            "log_level": "ERROR",
+        }
+        if url.startswith("sqlite"):
+            _set_wal(url)
+            config["db_engine_kwargs"] = {"connect_args": {"factory": _Connection}}
+        DBOS(config=config)
+        DBOS.launch()
+
+    async def close(self) -> None:
+        """Park what runs: it goes on after the next start."""
+        await asyncio.to_thread(DBOS.destroy, workflow_completion_timeout_sec=0)
+
+    async def start(self, kind: str, request_id: str) -> None:
+        """Start a workflow once; starting one that is under way or done has no effect.
+
+        One that failed (its database was gone, say) is started again under the next number.
+        """
+        for attempt in range(1, 1000):
+            workflow_id = f"{kind}:{request_id}:{attempt}"
+            status = await DBOS.get_workflow_status_async(workflow_id)
+            if status is None:
+                with SetWorkflowID(workflow_id):
+                    await DBOS.start_workflow_async(_WORKFLOWS[kind], request_id)
+                return
+            if status.status in ("PENDING", "ENQUEUED", "DELAYED"):
+                return
+
+    async def alive(self) -> bool:
+        """True where the engine answers."""
+        try:
+            async with asyncio.timeout(1.0):
+                await DBOS.list_workflows_async(limit=1)
+        except Exception:  # any failure means the same to the caller
+            return False
+        return True
+
+
+def _set_wal(url: str) -> None:
+    connection = sqlite3.connect(url.removeprefix("sqlite:///"), timeout=30)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+    finally:
+        connection.close()

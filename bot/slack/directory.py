@@ -1,0 +1,92 @@
+"""Slack's people: from a user id to a caller, with guests, bots and outsiders barred."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.db.store import Store
+from bot.domain.people import Caller
+
+KEPT = 60.0  # seconds that a person's profile is believed
+FRESH = 3.0  # the same, where somebody decides
+
+
+@dataclass
+class SlackDirectory:
+    """Looks people up with `users.info` and joins what is mapped for them.
+
+    Missing data means no: a caller whom Slack does not describe is barred.
+    """
+
+    client: AsyncWebClient
+    store: Store
+    team: str
+    enterprise: str = ""
+    clock: Callable[[], float] = time.monotonic
+    _known: dict[str, tuple[float, Mapping[str, Any]]] = field(default_factory=dict)
+
+    async def caller(self, user: str, *, fresh: bool = False) -> Caller:
+        """The caller behind a Slack user id, with the reason why they may do nothing, if any."""
+        profile = await self._profile(user, FRESH if fresh else KEPT)
+        if profile is None:
+            barred = "Slack could not say who you are just now; please try again."
+            return Caller(user, self.team, user, {}, barred)
+        accounts = await self.store.accounts(self.team, user)
+        details = profile.get("profile") or {}
+        name = profile.get("real_name") or details.get("real_name") or profile.get("name") or user
+        zone = profile.get("tz") or "UTC"
+        return Caller(user, self.team, name, accounts, self._barred(profile), zone)
+
+    def forget(self, user: str) -> None:
+        self._known.pop(user, None)
+
+    async def groups(self, user: str, groups: Sequence[str]) -> frozenset[str]:
+        """Which of these user groups the person is in at this moment."""
+        found = set()
+        for group in dict.fromkeys(groups):
+            try:
+                answer = await self.client.usergroups_users_list(usergroup=group)
+            except (SlackApiError, OSError, TimeoutError):
+                continue
+            if user in answer.get("users", []):
+                found.add(group)
+        return frozenset(found)
+
+    async def _profile(self, user: str, believed: float) -> Mapping[str, Any] | None:
+        known = self._known.get(user)
+        if known and self.clock() - known[0] < believed:
+            return known[1]
+        try:
+            answer = await asyncio.wait_for(self.client.users_info(user=user), 10.0)
+        except (SlackApiError, OSError, TimeoutError):
+            return None
+        profile: Mapping[str, Any] = answer["user"]
+        self._known[user] = (self.clock(), profile)
+        return profile
+
+    def _barred(self, profile: Mapping[str, Any]) -> str:
+        if profile.get("deleted"):
+            return "This Slack account is deactivated."
+        if profile.get("is_bot") or profile.get("id") == "USLACKBOT":
+            return "Bots may not use Amend."
+        if profile.get("is_restricted") or profile.get("is_ultra_restricted"):
+            return "Guests of this workspace may not use Amend."
+        home = {profile.get("team_id") or self.team, profile.get("enterprise_id") or ""}
+        ours = {self.team, self.enterprise} - {""}
+        if profile.get("is_stranger") or not home & ours:
+            return "Members of other organisations may not use Amend."
+        return ""
+
+
+def outsider(payload: Mapping[str, Any], team: str, enterprise: str = "") -> bool:
+    """True where the acting person's own payload says that they belong to another workspace."""
+    user = payload.get("user")
+    home = user.get("team_id") if isinstance(user, Mapping) else None
+    return bool(home) and home not in {team, enterprise}

@@ -1,0 +1,66 @@
+"""The HTTP side: signed Slack requests, health, readiness and metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import structlog
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from slack_bolt.adapter.aiohttp import to_aiohttp_response, to_bolt_request
+from slack_bolt.async_app import AsyncApp
+from slack_sdk.signature import SignatureVerifier
+
+from bot.metrics import REFUSED
+
+log = structlog.get_logger(__name__)
+
+LARGEST = 1024 * 1024  # bytes; Slack's own payloads stay far below
+
+Readiness = Callable[[], Awaitable[Mapping[str, str]]]
+
+
+def build_server(app: AsyncApp, signing_secret: str, readiness: Readiness) -> web.Application:
+    """The aiohttp application. Without a signing secret (Socket Mode) `/slack/events` is closed.
+
+    `readiness` gives the reasons why this process is not ready, by part; none when it is.
+    """
+    verifier = SignatureVerifier(signing_secret) if signing_secret else None
+    server = web.Application(client_max_size=LARGEST)
+
+    async def events(request: web.Request) -> web.StreamResponse:
+        body = await request.text()
+        if verifier is None or not _genuine(verifier, body, request.headers):
+            REFUSED.labels("signature").inc()
+            return web.Response(status=401, text="signature missing, wrong or too old")
+        bolt_request = await to_bolt_request(request)
+        return await to_aiohttp_response(await app.async_dispatch(bolt_request))
+
+    async def alive(_: web.Request) -> web.Response:
+        return web.Response(text="ok")
+
+    async def ready(_: web.Request) -> web.Response:
+        reasons = await readiness()
+        return web.json_response(
+            {"ready": not reasons, "reasons": dict(reasons)}, status=503 if reasons else 200
+        )
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    server.router.add_post("/slack/events", events)
+    server.router.add_get("/healthz", alive)
+    server.router.add_get("/readyz", ready)
+    server.router.add_get("/metrics", metrics)
+    return server
+
+
+def _genuine(verifier: SignatureVerifier, body: str, headers: Mapping[str, Any]) -> bool:
+    """True for a signature of ours that is at most five minutes off, in either direction."""
+    stamp = str(headers.get("X-Slack-Request-Timestamp") or "")
+    signature = str(headers.get("X-Slack-Signature") or "")
+    # A stamp that is no number would raise inside the verifier: an error instead of a refusal.
+    if not (stamp.isascii() and stamp.isdigit() and signature.isascii()):
+        return False
+    return verifier.is_valid(body=body, timestamp=stamp, signature=signature)

@@ -1,0 +1,325 @@
+"""A stand-in for Qualys on loopback: follows the document on ticket_edit.php, and can misbehave."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from aiohttp import web
+
+from deploy.sandbox.vendors import qualys_answers as answers
+from deploy.sandbox.vendors.faults import Fault, FaultSwitch
+from deploy.sandbox.vendors.qualys_edit import CHANGES, check_changes, edit, may_see, member
+from deploy.sandbox.vendors.qualys_selection import SELECTION, Refused, selection
+from deploy.sandbox.vendors.seed import Member, StandInTicket, seed_tickets
+
+FAULTS = {
+    "timeout": "never answers (or only after `seconds`)",
+    "slow": "answers after `seconds`",
+    "reset": "reads the request, then breaks the connection",
+    "reset_after_edit": "does what was asked, then breaks the connection",
+    "http_500": "HTTP 500 with nothing to read",
+    "http_503": "HTTP 503 with a web page",
+    "html_200": "HTTP 200 with a web page",
+    "error_200": "HTTP 200 with an error inside",
+    "conflict_wait": "HTTP 409, code 1965: wait `seconds`",
+    "conflict_running": "HTTP 409, code 1960: too many calls at a time, no time named",
+    "truncated_xml": "does what was asked, answers with half of the XML",
+    "hostile_xml": "XML with entities that grow and fetch",
+    "bad_credentials": "HTTP 401, code 2000",
+}
+TIMED = frozenset({"timeout", "slow", "conflict_wait"})
+ROOTS = {
+    "/msp/ticket_edit.php": ("TICKET_EDIT_OUTPUT", "ticket_edit_output"),
+    "/msp/ticket_list.php": ("REMEDIATION_TICKETS", "ticket_list_output"),
+    "/msp/user_list.php": ("USER_LIST_OUTPUT", "user_list_output"),
+}
+LIST_OPTIONS = frozenset({"show_vuln_details", "show_host_id"})
+WINDOW = 3600
+REMEMBERED = 5_000
+SHOWN = 20_000
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call as it came in; `form` is the body as it was sent."""
+
+    method: str
+    path: str
+    params: Mapping[str, str]
+    headers: Mapping[str, str]
+    form: str
+
+
+@dataclass(frozen=True)
+class Edit:
+    """An edit as it was done."""
+
+    selection: Mapping[str, str]
+    changes: Mapping[str, str]
+    changed: tuple[int, ...]
+    skipped: Mapping[int, str]
+    caller: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What goes back."""
+
+    body: str
+    status: int = 200
+    headers: Mapping[str, str] | None = None
+    kind: str = "text/xml"
+
+
+class QualysStandIn:
+    """`async with QualysStandIn() as vendor`, or `start` and `stop`.
+
+    `rate` calls an hour and `at_once` at a time are allowed for each function. Beside the service
+    account every active user may sign in with the password `sandbox-LOGIN`.
+    """
+
+    username = "amend_api"
+    password = "sandbox-not-a-secret"  # noqa: S105 - a sandbox has nothing to hide
+
+    def __init__(
+        self,
+        *,
+        port: int = 0,
+        rate: int = 2_000,
+        at_once: int = 5,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.tickets: dict[int, StandInTicket] = seed_tickets()
+        self.requests: list[Call] = []
+        self.edits: list[Edit] = []
+        self.on_traffic: Callable[[dict[str, Any]], None] | None = None
+        self.faults = FaultSwitch(FAULTS, TIMED)
+        self.url = ""
+        self._port, self._rate, self._at_once, self._now = port, rate, at_once, now
+        self._running: dict[str, int] = defaultdict(int)
+        self._calls: dict[str, deque[float]] = defaultdict(deque)
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> None:
+        """Listen on 127.0.0.1; `url` is set then."""
+        app = web.Application(client_max_size=16 * 1024 * 1024)
+        app.router.add_route("*", "/{path:.*}", self._serve)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+
+    async def stop(self) -> None:
+        """Stop listening; calls that hang are cut off."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def __aenter__(self) -> QualysStandIn:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    def set_fault(self, name: str | None, options: Mapping[str, Any] | None = None) -> None:
+        """Switch a fault of `FAULTS` on (options: times, seconds, only), or all off with None."""
+        self.faults.set(name, options)
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        began = time.perf_counter()
+        form = (await request.read()).decode("utf-8", "replace")
+        # A parameter given twice: the last one wins silently.
+        params = {**request.query, **await request.post()}
+        call = Call(
+            request.method,
+            request.path,
+            {name: str(value) for name, value in params.items()},
+            {name: value for name, value in request.headers.items() if name != "Authorization"},
+            form,
+        )
+        self.requests.append(call)
+        del self.requests[:-REMEMBERED]
+        self._running[call.path] += 1
+        try:
+            answer = await self._answer(call, request.headers.get("Authorization", ""))
+        finally:
+            self._running[call.path] -= 1
+        self._tell(call, answer, (time.perf_counter() - began) * 1000)
+        if answer is None:
+            if request.transport is not None:
+                request.transport.abort()
+            return web.Response(status=500)
+        headers = {**self._limits(call.path), **(answer.headers or {})}
+        return web.Response(
+            text=answer.body, status=answer.status, headers=headers, content_type=answer.kind
+        )
+
+    async def _answer(self, call: Call, authorization: str) -> Answer | None:
+        """The answer; None breaks the connection instead."""
+        fault = self.faults.take(call.path)
+        if fault is not None and fault.name in TIMED - {"conflict_wait"}:
+            lasts = 3600.0 if fault.name == "timeout" else 2.0
+            await asyncio.sleep(lasts if fault.seconds is None else fault.seconds)
+        elif fault is not None and fault.name == "reset":
+            return None
+        elif fault is not None and fault.name in _INSTEAD:
+            return _INSTEAD[fault.name](fault, call, self._now())
+        answer = self._limited(call) or self._done(call, authorization)
+        if fault is not None and fault.name == "reset_after_edit":
+            return None
+        if fault is not None and fault.name == "truncated_xml":
+            return Answer(answer.body[: len(answer.body) // 2], answer.status)
+        return answer
+
+    def _done(self, call: Call, authorization: str) -> Answer:
+        caller = self._caller(authorization)
+        if caller is None:
+            return _INSTEAD["bad_credentials"](Fault(""), call, self._now())
+        if "X-Requested-With" not in call.headers:
+            words = "missing required header: X-Requested-With"
+            return Answer(answers.simple("1903", words, {}, self._now()), 400)
+        try:
+            return self._asked(call, caller)
+        except Refused as refused:
+            root, dtd = ROOTS.get(call.path, ("GENERIC_RETURN", "generic_return"))
+            # The calls below /msp/ answer errors with HTTP 200.
+            return Answer(answers.error(root, dtd, refused.code, refused.words))
+
+    def _asked(self, call: Call, caller: Member) -> Answer:
+        match call.path:
+            case "/msp/ticket_edit.php":
+                return self._edit(call.params, caller)
+            case "/msp/ticket_list.php":
+                return self._list(call.params, caller)
+            case "/msp/user_list.php":
+                if caller.role not in ("Manager", "Unit Manager"):
+                    raise Refused("2012", "The account may not list users")
+                return Answer(answers.user_list())
+            case "/api/2.0/fo/asset/group/" if call.params.get("action") == "list":
+                return Answer(answers.asset_group_list())
+        return Answer("<html><body>Not Found<br></body></html>", 404, kind="text/html")
+
+    def _edit(self, params: Mapping[str, str], caller: Member) -> Answer:
+        if caller.role not in ("Manager", "Unit Manager"):
+            raise Refused("2012", "The account may not edit tickets")
+        changes = {name: value for name, value in params.items() if name in CHANGES}
+        where = self._where(params, CHANGES)
+        check_changes(changes)
+        now = self._now()
+        selected = self._selected(where, caller)
+        changed, skipped = edit(selected, changes, caller.login, now)
+        self.edits.append(Edit(where, changes, tuple(changed), skipped, caller.login))
+        return Answer(answers.edit_output(changed, skipped, where, caller.login, now))
+
+    def _list(self, params: Mapping[str, str], caller: Member) -> Answer:
+        where = self._where(params, LIST_OPTIONS)
+        selected = self._selected(where, caller)
+        return Answer(answers.ticket_list(selected, where, caller.login, self._now()))
+
+    def _where(self, params: Mapping[str, str], others: frozenset[str]) -> dict[str, str]:
+        for name in params:
+            if name not in SELECTION and name not in others:
+                raise Refused("1901", f"parameter {name} is not recognised")
+        where = {name: value for name, value in params.items() if name in SELECTION}
+        if not where:
+            raise Refused("1922", "at least one ticket selection parameter is required")
+        return where
+
+    def _selected(self, where: Mapping[str, str], caller: Member) -> list[StandInTicket]:
+        test = selection(where, caller.login, self._now())
+        found = (each for each in self.tickets.values() if may_see(caller, each) and test(each))
+        return sorted(found, key=lambda each: each.number)
+
+    def _caller(self, authorization: str) -> Member | None:
+        scheme, _, coded = authorization.partition(" ")
+        try:
+            login, _, password = base64.b64decode(coded, validate=True).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            return None
+        user = member(login)
+        if scheme.lower() != "basic" or user is None or user.status != "Active":
+            return None
+        expected = self.password if login == self.username else f"sandbox-{login}"
+        return user if password == expected and user.role != "Contact" else None
+
+    def _limited(self, call: Call) -> Answer | None:
+        """Concurrency is checked first and wins; then the calls of the last hour."""
+        if self._running[call.path] > self._at_once:
+            return _INSTEAD["conflict_running"](Fault(""), call, self._now())
+        calls, now = self._calls[call.path], time.monotonic()
+        while calls and now - calls[0] > WINDOW:
+            calls.popleft()
+        if len(calls) >= self._rate:
+            seconds = float(int(WINDOW - (now - calls[0])) + 1)
+            return _INSTEAD["conflict_wait"](Fault("", seconds=seconds), call, self._now())
+        calls.append(now)
+        return None
+
+    def _limits(self, path: str) -> dict[str, str]:
+        return {
+            "X-RateLimit-Limit": str(self._rate),
+            "X-RateLimit-Window-Sec": str(WINDOW),
+            "X-RateLimit-Remaining": str(max(0, self._rate - len(self._calls[path]))),
+            "X-RateLimit-ToWait-Sec": "0",
+            "X-Concurrency-Limit-Limit": str(self._at_once),
+            "X-Concurrency-Limit-Running": str(self._running[path] + 1),
+        }
+
+    def _tell(self, call: Call, answer: Answer | None, ms: float) -> None:
+        if self.on_traffic is None:
+            return
+        self.on_traffic(
+            {
+                "link": "vendor",
+                "vendor": "qualys",
+                "direction": "from_bot",
+                "what": f"{call.method} {call.path}",
+                "status": answer.status if answer else 0,
+                "ms": round(ms, 1),
+                "request": dict(call.params),
+                "response": answer.body[:SHOWN] if answer else "(connection broken)",
+            }
+        )
+
+
+def _blocked(fault: Fault, _: Call, now: datetime) -> Answer:
+    seconds = 3 if fault.seconds is None else int(fault.seconds)
+    words = f"This API cannot be run again for another {seconds} seconds."
+    body = answers.simple("1965", words, {"SECONDS_TO_WAIT": str(seconds)}, now)
+    headers = {"X-RateLimit-Remaining": "0", "X-RateLimit-ToWait-Sec": str(seconds)}
+    return Answer(body, 409, headers)
+
+
+def _crowded(_: Fault, __: Call, now: datetime) -> Answer:
+    words = "This API cannot be run again until 1 currently running instance has finished."
+    return Answer(answers.simple("1960", words, {"CALLS_TO_FINISH": "1"}, now), 409)
+
+
+def _failed(_: Fault, call: Call, __: datetime) -> Answer:
+    root, dtd = ROOTS.get(call.path, ("TICKET_EDIT_OUTPUT", "ticket_edit_output"))
+    return Answer(answers.error(root, dtd, "5001", "The request failed & nothing was done"))
+
+
+def _refused(_: Fault, call: Call, now: datetime) -> Answer:
+    return Answer(answers.generic(call.path, "2000", "Bad Login/Password", now), 401)
+
+
+_INSTEAD: dict[str, Callable[[Fault, Call, datetime], Answer]] = {
+    "http_500": lambda *_: Answer("", 500),
+    "http_503": lambda *_: Answer(answers.HTML, 503, kind="text/html"),
+    "html_200": lambda *_: Answer(answers.HTML, kind="text/html"),
+    "error_200": _failed,
+    "conflict_wait": _blocked,
+    "conflict_running": _crowded,
+    "hostile_xml": lambda *_: Answer(answers.BILLION_LAUGHS),
+    "bad_credentials": _refused,
+}

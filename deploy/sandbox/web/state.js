@@ -1,0 +1,87 @@
+// What the page knows, and where the person is: #USER/CHANNEL, #USER/CHANNEL/THREAD or #USER/home.
+import * as api from "./api.js";
+import { toast } from "./dom.js";
+
+export const S = { data: null, user: null, channel: null, thread: null, home: false, up: true };
+
+const watchers = new Set();
+export const watch = (fn) => watchers.add(fn);
+export const changed = () => watchers.forEach((fn) => fn());
+
+export function readHash() {
+  const [user, place, thread] = location.hash.slice(1).split("/").map(decodeURIComponent);
+  return { user: user || null, home: place === "home", channel: place && place !== "home" ? place : null, thread: thread || null };
+}
+
+export function hashFor({ user = S.user, channel = S.channel, thread = null, home = false } = {}) {
+  return `#${user}/${home ? "home" : channel || ""}${thread && !home ? `/${thread}` : ""}`;
+}
+
+export const go = (where) => { location.hash = hashFor(where); };
+
+let running = null, again = false;
+// Fetches the state; calls that come while one is under way are answered by one more.
+export function refresh() {
+  if (running) { again = true; return running; }
+  running = (async () => {
+    do {
+      again = false;
+      const user = S.user;
+      const data = await api.getState(user);
+      if (user !== S.user) { again = true; continue; }
+      if (!data.users) { S.broken = data.error || "No state."; changed(); continue; }
+      S.broken = null;
+      S.data = data;
+      if (!S.user) S.user = data.me;
+      changed();
+    } while (again);
+  })().finally(() => { running = null; });
+  return running;
+}
+
+// Does something as the current person and shows a refusal as a toast (unless `quiet`).
+export async function act(kind, fields, { quiet = false } = {}) {
+  const answer = await api.act(S.user, kind, fields);
+  if (!answer.ok && !quiet) toast(explain(answer));
+  refresh();
+  return answer;
+}
+
+export function explain(answer) {
+  const name = S.data?.bot?.name || "The app";
+  if (answer.error) return answer.error;
+  if (answer.ack && answer.ack.status !== 200) return `${name} answered with status ${answer.ack.status}.`;
+  return `${name} did not answer in time.`;
+}
+
+export const person = (id) => S.data?.users?.[id];
+export const nameOf = (id) => person(id)?.real_name || person(id)?.name || id;
+export const channelOf = (id) => S.data?.channels?.find((c) => c.id === id);
+export const isBotIm = (channel) => channel?.kind === "im" && (!channel.with || channel.with === S.data?.bot?.user_id);
+
+export function channelName(channel) {
+  if (!channel) return "";
+  if (channel.kind === "im") return channel.with ? nameOf(channel.with) : channel.name || S.data.bot?.name || "Direct message";
+  return channel.name;
+}
+
+const PALETTE = ["#7b4bb7", "#1d7f78", "#b5562b", "#2f6fb0", "#a23b6b", "#5d7a1f", "#8a6512", "#445a9e"];
+export function colorOf(id) {
+  const given = person(id)?.color;
+  if (given) return given.startsWith("#") || !/^[0-9a-f]{3,8}$/i.test(given) ? given : `#${given}`;
+  let sum = 0;
+  for (const c of id || "") sum = (sum * 31 + c.charCodeAt(0)) >>> 0;
+  return PALETTE[sum % PALETTE.length];
+}
+
+export const initials = (name) => (name || "?").split(/[\s._-]+/).filter(Boolean).slice(0, 2).map((w) => w[0].toUpperCase()).join("") || "?";
+
+// What has been read, by person and channel.
+const key = () => `amend-sandbox-read-${S.user}`;
+export function readMarks() { try { return JSON.parse(localStorage.getItem(key())) || {}; } catch { return {}; } }
+export function markRead(channel, ts) {
+  const marks = readMarks();
+  if (!ts || (marks[channel] || "") >= ts) return;
+  marks[channel] = ts;
+  try { localStorage.setItem(key(), JSON.stringify(marks)); } catch { /* private mode */ }
+}

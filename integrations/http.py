@@ -1,0 +1,209 @@
+"""HTTP for all vendors: the only module that imports httpx, so that its successor is one change."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import ssl
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from urllib.parse import urlsplit
+
+import httpx
+
+from integrations.errors import Temporary, UnknownOutcome, Unreadable, VendorError
+
+Transport = httpx.AsyncBaseTransport
+
+LARGEST_REPLY = 64 * 1024 * 1024
+
+# In these cases not one byte of the request has reached the vendor.
+NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One HTTP request; `auth` is (user, password) for Basic, `read` a longer read timeout (s)."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes | None = field(default=None, repr=False)
+    auth: tuple[str, str] | None = field(default=None, repr=False)
+    read: float | None = None
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A whole answer; the names of `headers` are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Flow:
+    """The beginning of an answer whose body is still to come; the names of `headers` are lower."""
+
+    status: int
+    headers: Mapping[str, str]
+    chunks: AsyncIterator[bytes]
+
+    async def whole(self) -> Reply:
+        """Read the rest and return it as a `Reply`."""
+        return Reply(self.status, self.headers, b"".join([each async for each in self.chunks]))
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """Seconds: to connect, between two pieces of the answer, and for a whole exchange."""
+
+    connect: float = 5.0
+    read: float = 60.0
+    total: float = 900.0
+
+
+class Http:
+    """HTTP for one vendor. No redirect is followed and no cookie kept: credentials go one way only.
+
+    `verify` is True, False, the path of a PEM bundle or an SSL context. Proxy settings of the
+    environment hold, except on loopback. Raises `Temporary` where nothing was sent or a read
+    failed, `UnknownOutcome` where a write was sent and its answer is missing, and `Unreadable`
+    where the answer is larger than `largest` bytes.
+    """
+
+    def __init__(
+        self,
+        vendor: str,
+        *,
+        timeouts: Timeouts | None = None,
+        verify: bool | str | ssl.SSLContext = True,
+        transport: Transport | None = None,
+        largest: int = LARGEST_REPLY,
+    ) -> None:
+        self.vendor = vendor
+        self.timeouts = timeouts or Timeouts()
+        self._verify = verify
+        self._transport = transport
+        self._largest = largest
+        self._clients: dict[tuple[bool, bool], httpx.AsyncClient] = {}
+
+    async def send(self, request: Request, *, writes: bool) -> Reply:
+        """Send `request` and read the whole answer. `writes` says whether it changes anything."""
+        async with self._exchange(request, writes=writes) as flow:
+            return await flow.whole()
+
+    @asynccontextmanager
+    async def stream(self, request: Request) -> AsyncIterator[Flow]:
+        """For big reads: `async with http.stream(request) as flow`; go through `flow.chunks`."""
+        async with self._exchange(request, writes=False) as flow:
+            yield flow
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        clients = list(self._clients.values())
+        self._clients.clear()
+        for client in clients:
+            await client.aclose()
+
+    @asynccontextmanager
+    async def _exchange(self, request: Request, *, writes: bool) -> AsyncIterator[Flow]:
+        client = self._client(is_loopback(urlsplit(request.url).hostname or ""), writes)
+        with self._named(request, writes=writes):
+            async with (
+                asyncio.timeout(self.timeouts.total),
+                client.stream(
+                    request.method,
+                    request.url,
+                    headers=request.headers,
+                    content=request.body,
+                    auth=request.auth,
+                    timeout=self._timeout(request),
+                ) as response,
+            ):
+                headers = {name.lower(): value for name, value in response.headers.items()}
+                yield Flow(response.status_code, headers, self._chunks(response))
+
+    async def _chunks(self, response: httpx.Response) -> AsyncIterator[bytes]:
+        size = 0
+        async for chunk in response.aiter_bytes():
+            size += len(chunk)
+            if size > self._largest:
+                words = f"it is larger than {self._largest:,} bytes"
+                raise Unreadable(self.vendor, words)
+            yield chunk
+
+    @contextmanager
+    def _named(self, request: Request, *, writes: bool) -> Iterator[None]:
+        try:
+            yield
+        except NOT_SENT as error:
+            raise Temporary(self.vendor, not_reached(request, error)) from error
+        except (httpx.HTTPError, TimeoutError) as error:
+            raise self._broken(request, error, writes=writes) from error
+
+    def _broken(self, request: Request, error: Exception, *, writes: bool) -> VendorError:
+        if isinstance(error, TimeoutError):
+            words = f"it was not done within {self.timeouts.total:g} seconds"
+        elif isinstance(error, httpx.TimeoutException):
+            seconds = request.read or self.timeouts.read
+            words = f"it did not answer within {seconds:g} seconds"
+        else:
+            words = "the connection broke before the answer was complete"
+        return (UnknownOutcome if writes else Temporary)(self.vendor, words)
+
+    def _timeout(self, request: Request) -> httpx.Timeout:
+        read = request.read or self.timeouts.read
+        return httpx.Timeout(read, connect=self.timeouts.connect)
+
+    def _client(self, loopback: bool, writes: bool) -> httpx.AsyncClient:
+        key = (loopback, writes)
+        if key not in self._clients:
+            self._clients[key] = httpx.AsyncClient(
+                verify=self._context(),
+                transport=self._transport,
+                trust_env=not loopback,
+                follow_redirects=False,
+                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+                headers={"User-Agent": "Amend"},
+                limits=_limits(writes),
+            )
+        return self._clients[key]
+
+    def _context(self) -> ssl.SSLContext | bool:
+        if isinstance(self._verify, str):
+            self._verify = ssl.create_default_context(cafile=self._verify)
+        return self._verify
+
+
+def _limits(writes: bool) -> httpx.Limits:
+    # A kept connection may be closed by the vendor just as a request goes out, and then nobody
+    # knows whether it ran. Writes are rare, so each has a new connection.
+    return httpx.Limits(
+        max_connections=20, max_keepalive_connections=0 if writes else 10, keepalive_expiry=5.0
+    )
+
+
+def not_reached(request: Request, error: Exception) -> str:
+    """Plain words for a connection that did not come about."""
+    where = urlsplit(request.url).netloc.rpartition("@")[2]
+    if isinstance(error, httpx.ProxyError):
+        return f"the proxy did not connect to {where}"
+    if isinstance(error, httpx.PoolTimeout):
+        return f"all connections to {where} are in use"
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return f"the TLS certificate of {where} could not be verified"
+    return f"{where} cannot be reached"
+
+
+def is_loopback(host: str) -> bool:
+    """True for localhost and the loopback ranges."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

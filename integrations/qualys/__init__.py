@@ -1,0 +1,1 @@
+"""Qualys remediation tickets: settings, models, protocol (pure) and client (thin)."""

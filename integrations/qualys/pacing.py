@@ -1,0 +1,66 @@
+"""Keeps to the limits that Qualys names in its own headers, for each endpoint."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+
+from integrations.errors import Temporary
+from integrations.qualys.faults import VENDOR, wait_in
+from integrations.qualys.reading import number
+
+# Facts 9: the Standard tier allows 2 calls at a time; Express only 1, which its header tells.
+AT_ONCE = 2
+# A person is waiting: a longer pause is told and scheduled, not slept through.
+LONGEST_WAIT = 60.0
+
+
+class Pace:
+    """The turnstile of one endpoint: at most 2 calls at a time, and none before the vendor allows.
+
+    The limits count for each API function and subscription (facts 9).
+    """
+
+    def __init__(
+        self, sleep: Callable[[float], Awaitable[object]], clock: Callable[[], float]
+    ) -> None:
+        self._sleep = sleep
+        self._clock = clock
+        self._changed = asyncio.Condition()
+        self._running = 0
+        self._allowed = AT_ONCE
+        self._not_before = 0.0
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait for a turn. Raises `Temporary` where the vendor asks for more than a minute."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._running < self._allowed)
+            self._running += 1
+        try:
+            await self._pause()
+            yield
+        finally:
+            self._running -= 1
+            await asyncio.shield(self._tell())
+
+    def heed(self, headers: Mapping[str, str]) -> None:
+        """Learn from an answer: calls allowed at a time, and a pause once none are left."""
+        at_once = number(headers.get("x-concurrency-limit-limit"))
+        if at_once:
+            self._allowed = min(AT_ONCE, at_once)
+        wait = wait_in(headers)
+        if wait and number(headers.get("x-ratelimit-remaining")) == 0:
+            self._not_before = max(self._not_before, self._clock() + wait)
+
+    async def _pause(self) -> None:
+        wait = self._not_before - self._clock()
+        if wait > LONGEST_WAIT:
+            raise Temporary(VENDOR, "its limit of calls is used up for now", wait=wait)
+        if wait > 0:
+            await self._sleep(wait)
+
+    async def _tell(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()

@@ -1,0 +1,274 @@
+"""Qualys ticket calls without I/O: parameters → request, (status, headers, body) → value or error.
+
+"Document" is the vendor's text on ticket_edit.php; "facts" are the Qualys API facts by section.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from urllib.parse import urlencode
+
+from integrations.errors import Unreadable, VendorError
+from integrations.http import Reply, Request
+from integrations.qualys.faults import VENDOR, failure_of, fault_in, http_failure
+from integrations.qualys.models import EditReply, HistoryEntry, Page, Ticket, User
+from integrations.qualys.reading import child, moment, number, numbers_in, text_of
+from integrations.xml import Element, name_of, parse, words_of
+
+__all__ = [
+    "EditReply",
+    "HistoryEntry",
+    "PageReader",
+    "Ticket",
+    "User",
+    "asset_group_request",
+    "edit_request",
+    "list_request",
+    "read_asset_groups",
+    "read_edit",
+    "read_users",
+    "user_list_request",
+]
+
+EDIT = "/msp/ticket_edit.php"
+LIST = "/msp/ticket_list.php"
+USERS = "/msp/user_list.php"
+ASSET_GROUPS = "/api/2.0/fo/asset/group/"
+
+# Document, ticket_edit.php: "A maximum of 20,000 tickets can be edited in one … request."
+MOST_TICKETS = 20_000
+# Facts 1.2: without `states` the sources disagree about the default, so all four are named.
+ALL_STATES = "OPEN,RESOLVED,CLOSED,IGNORED"
+# A big edit takes its time (facts 11: clients use 5 to 10 minutes); seconds for each ticket.
+SECONDS_PER_TICKET = 0.02
+STATES = frozenset({"OPEN", "RESOLVED", "CLOSED"})
+REASONS = frozenset({"REASON", "MESSAGE", "TEXT", "COMMENT"})
+PAGE_ELEMENTS = ("TICKET", "TRUNCATION", "ERROR", "RETURN", "RESPONSE", "REMEDIATION_TICKETS")
+
+
+def edit_request(base: str, numbers: Sequence[int], changes: Mapping[str, str]) -> Request:
+    """Edit exactly `numbers`; nothing is sent that is not in `changes`.
+
+    Document, ticket_edit.php: at least one selection and one change; at most 20,000 tickets.
+    Raises ValueError where that does not hold. The numbers are listed one by one, because a range
+    would also catch tickets that nobody has seen in the plan.
+    """
+    if not 1 <= len(numbers) <= MOST_TICKETS or not changes:
+        raise ValueError(f"an edit takes 1 to {MOST_TICKETS} tickets and at least one change")
+    form = {"ticket_numbers": ",".join(map(str, numbers)), **changes}
+    return _post(base + EDIT, form)
+
+
+def list_request(base: str, filters: Mapping[str, str], since: int | None = None) -> Request:
+    """List what `filters` select, from number `since` on (facts 3.1: same filters, next page)."""
+    form = dict(filters)
+    if since is not None:
+        form["since_ticket_number"] = str(since)
+    if not form:
+        raise ValueError("a list takes at least one filter")
+    return _post(base + LIST, form)
+
+
+def user_list_request(base: str) -> Request:
+    """All users of the subscription (facts 10.3: no paging)."""
+    return _post(base + USERS, {})
+
+
+def asset_group_request(base: str) -> Request:
+    """All asset group titles in one answer (`truncation_limit=0`: without pages)."""
+    query = {"action": "list", "show_attributes": "TITLE", "truncation_limit": "0"}
+    return Request("GET", f"{base}{ASSET_GROUPS}?{urlencode(query)}", _headers())
+
+
+def read_edit(reply: Reply) -> EditReply:
+    """What an edit changed and skipped. Raises a `VendorError`.
+
+    Facts 1.3: CHANGES/TICKET_NUMBER_LIST is certain, the form of SKIPPED is not, so any number
+    below SKIPPED counts, with the nearest reason. A count without as many numbers is not believed.
+    """
+    root = _body(reply, writes=True)
+    changes = [each for each in root.iter() if name_of(each) == "CHANGES"]
+    skips = [each for each in root.iter() if name_of(each) == "SKIPPED"]
+    if name_of(root) != "TICKET_EDIT_OUTPUT" or not (changes or skips):
+        raise Unreadable(VENDOR, words_of(root) or "it neither names tickets nor an error")
+    changed = _unique(n for each in changes for item in _numbered(each) for n in numbers_in(item))
+    if any((number(each.get("count")) or 0) > len(changed) for each in changes):
+        raise Unreadable(VENDOR, "it counts more changed tickets than it names")
+    return EditReply(tuple(changed), _skipped(skips), _loose_text(root))
+
+
+def read_users(reply: Reply) -> list[User]:
+    """The users (facts 10.3). Raises a `VendorError`."""
+    root = _body(reply, writes=False)
+    if name_of(root) != "USER_LIST_OUTPUT":
+        raise Unreadable(VENDOR, f"it is a {root.tag}, not a user list")
+    return [_user(each) for each in root.iterfind("USER_LIST/USER")]
+
+
+def read_asset_groups(reply: Reply) -> list[str]:
+    """The titles of the asset groups. Raises a `VendorError`."""
+    root = _body(reply, writes=False)
+    if name_of(root) != "ASSET_GROUP_LIST_OUTPUT":
+        raise Unreadable(VENDOR, f"it is a {root.tag}, not a list of asset groups")
+    return [title for each in root.iter("ASSET_GROUP") if (title := text_of(each, "TITLE"))]
+
+
+class PageReader:
+    """Builds one page of a ticket list from its elements as they come.
+
+    Facts 3.1: an empty result is no error, but it must be a ticket list; facts 1.4: an error
+    arrives with HTTP 200 too, and must not be taken for "no tickets".
+    """
+
+    def __init__(self, status: int, headers: Mapping[str, str]) -> None:
+        self._status = status
+        self._headers = headers
+        self._tickets: list[Ticket] = []
+        self._last: int | None = None
+        self._complete = False
+
+    def take(self, element: Element) -> None:
+        """Take in one of `PAGE_ELEMENTS`. Raises a `VendorError`."""
+        match name_of(element):
+            case "TICKET":
+                self._tickets.append(read_ticket(element))
+            case "TRUNCATION":
+                # Without a number to go on from, the highest seen is right; it is never the end.
+                highest = max((each.number for each in self._tickets), default=0)
+                self._last = number(element.get("last")) or highest
+            case "REMEDIATION_TICKETS":
+                self._complete = True
+            case _:
+                self._refuse(element)
+
+    def page(self) -> Page:
+        """The finished page. Raises `Unreadable` where it was no ticket list at all."""
+        if not self._complete:
+            raise Unreadable(VENDOR, "it is not a ticket list")
+        return Page(tuple(self._tickets), self._last)
+
+    def _refuse(self, element: Element) -> None:
+        fault = fault_in(element.getroottree().getroot())
+        if fault is not None:
+            raise failure_of(fault, self._status, self._headers, writes=False)
+
+
+def read_ticket(element: Element) -> Ticket:
+    """One TICKET of a list (facts 3.1). Raises `Unreadable` without a number or a known state."""
+    found, state = number(text_of(element, "NUMBER")), text_of(element, "CURRENT_STATE").upper()
+    if found is None or state not in STATES:
+        raise Unreadable(VENDOR, "a ticket in it has no number or an unknown state")
+    history = tuple(_history(each) for each in element.iterfind("HISTORY_LIST/HISTORY"))
+    times = [each.at for each in history if each.at]
+    created = moment(text_of(element, "CREATION_DATETIME"))
+    return Ticket(
+        number=found,
+        state=state,
+        status=text_of(element, "CURRENT_STATUS").upper(),
+        invalid=text_of(element, "INVALID") == "1",
+        assignee_login=text_of(element, "ASSIGNEE/LOGIN"),
+        assignee_name=text_of(element, "ASSIGNEE/NAME"),
+        ip=text_of(element, "DETECTION/IP"),
+        dns=text_of(element, "DETECTION/DNSNAME"),
+        netbios=text_of(element, "DETECTION/NBHNAME"),
+        qid=number(text_of(element, "VULNINFO/QID")) or 0,
+        title=text_of(element, "VULNINFO/TITLE"),
+        severity=number(text_of(element, "VULNINFO/SEVERITY")) or 0,
+        due=moment(text_of(element, "DUE_DATETIME")),
+        modified=max(times, default=created),
+        history=history,
+    )
+
+
+def _history(element: Element) -> HistoryEntry:
+    # Facts 3.1: the name of the comment's element is not known; none of the others holds the word.
+    comments = [each for each in element.iter() if "COMMENT" in name_of(each) and len(each) == 0]
+    return HistoryEntry(
+        at=moment(text_of(element, "DATETIME")),
+        actor=text_of(element, "ACTOR"),
+        comment="\n".join(filter(None, ((each.text or "").strip() for each in comments))),
+        old=text_of(element, "STATE/OLD"),
+        new=text_of(element, "STATE/NEW"),
+    )
+
+
+def _user(element: Element) -> User:
+    names = (text_of(element, f"CONTACT_INFO/{part}") for part in ("FIRSTNAME", "LASTNAME"))
+    groups = element.iterfind("ASSIGNED_ASSET_GROUPS/ASSET_GROUP_TITLE")
+    return User(
+        login=text_of(element, "USER_LOGIN"),
+        id=number(text_of(element, "USER_ID")) or 0,
+        name=" ".join(filter(None, names)),
+        email=text_of(element, "CONTACT_INFO/EMAIL"),
+        role=text_of(element, "USER_ROLE"),
+        status=text_of(element, "USER_STATUS"),
+        business_unit=text_of(element, "BUSINESS_UNIT"),
+        asset_groups=tuple(filter(None, map(words_of, groups))),
+    )
+
+
+def _numbered(element: Element) -> Iterable[Element]:
+    return (each for each in element.iter() if name_of(each) in ("TICKET_NUMBER", "NUMBER"))
+
+
+def _skipped(skips: Iterable[Element]) -> dict[int, str]:
+    return {
+        found: _reason(item)
+        for each in skips
+        for item in _numbered(each)
+        for found in numbers_in(item)
+    }
+
+
+def _reason(item: Element) -> str:
+    """The reason nearest to a skipped number: beside it, or beside an element around it."""
+    for around in item.iterancestors():
+        reason = child(around, REASONS)
+        if reason is not None:
+            return words_of(reason)
+        if name_of(around) == "SKIPPED":
+            break
+    return item.get("reason", "")
+
+
+def _loose_text(root: Element) -> str:
+    """Words beside the lists, such as a MESSAGE; "" as a rule."""
+    loose = [each for each in root if name_of(each) in ("MESSAGE", "TEXT", "WARNING")]
+    return " ".join(filter(None, map(words_of, loose)))
+
+
+def _body(reply: Reply, *, writes: bool) -> Element:
+    """The root of a good answer: the body is asked first, the status second (facts 0.5)."""
+    failure = failure_in(reply, writes=writes)
+    if failure is not None:
+        raise failure
+    return parse(reply.body, VENDOR)
+
+
+def failure_in(reply: Reply, *, writes: bool) -> VendorError | None:
+    """The error that a whole answer tells of, or None; it may still be unreadable."""
+    try:
+        fault = fault_in(parse(reply.body, VENDOR))
+    except Unreadable:
+        fault = None
+    if fault is not None:
+        return failure_of(fault, reply.status, reply.headers, writes=writes)
+    if reply.status == 200:
+        return None
+    return http_failure(reply.status, reply.headers, writes=writes)
+
+
+def _post(url: str, form: Mapping[str, str]) -> Request:
+    # Document, ticket_edit.php: its examples POST a form and leave the comma as it is. POST also
+    # keeps comments out of URLs, and so out of the logs on the way.
+    headers = {**_headers(), "Content-Type": "application/x-www-form-urlencoded"}
+    return Request("POST", url, headers, urlencode(form, safe=",").encode("ascii"))
+
+
+def _headers() -> dict[str, str]:
+    # Document, ticket_edit.php: every example sends X-Requested-With.
+    return {"X-Requested-With": "Amend"}
+
+
+def _unique(numbers: Iterable[int]) -> list[int]:
+    return list(dict.fromkeys(numbers))
