@@ -164,7 +164,7 @@ class Bot:
             self.store,
             operation,
             self.policy.approvals.channel or settings.amend_approvals_channel,
-            lambda: self.messenger.wake(),
+            self._wake,
         )
         self.pipeline = Pipeline(
             self.store,
@@ -184,6 +184,9 @@ class Bot:
         self.listeners = Listeners(self.pipeline, voice, self.deeds, team, enterprise)
         self.app = self._bolt(who)
         self.listeners.register(self.app)
+
+    def _wake(self) -> None:
+        self.messenger.wake()
 
     async def _begin(self, kind: str, request_id: str) -> None:
         await self.engine.start(kind, request_id)

@@ -15,8 +15,8 @@ _MASK = "•••"
 def configure_logs(level: str, style: str, secrets: Sequence[str]) -> None:
     """Send structured lines to stderr, as `console` or `json`; `secrets` never appear in them."""
 
-    def scrub(_logger: Any, _name: str, event: str | bytes) -> str:
-        line = event.decode() if isinstance(event, bytes) else event
+    def scrub(_logger: Any, _name: str, event: Any) -> str:
+        line = str(event)
         for secret in secrets:
             line = line.replace(secret, _MASK)
         return line

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from ipaddress import AddressValueError, IPv4Address, IPv4Network
 from typing import Protocol, TypeVar
 
+from integrations.errors import Rejected
+
 # Names in one question about asset groups: a page of `ticket_list.php` (vendors/qualys.md 3.1).
 PAGE = 1000
 
@@ -89,7 +91,16 @@ async def _in_groups(
         "states": ALL_STATES,
     }
     asked = frozenset(numbers)
-    return {ticket.number async for ticket in tickets(filters) if ticket.number in asked}
+    try:
+        return {ticket.number async for ticket in tickets(filters) if ticket.number in asked}
+    except Rejected:
+        # A title that the vendor does not know holds nothing; it must not hide the others.
+        if len(titles) == 1:
+            return set()
+    found: set[int] = set()
+    for title in titles:
+        found |= await _in_groups([title], numbers, tickets)
+    return found
 
 
 async def pages(stream: AsyncIterator[L]) -> AsyncIterator[list[L]]:

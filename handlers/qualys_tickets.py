@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -23,6 +24,8 @@ __all__ = ["EditTickets", "TicketParameters"]
 
 # A range up to this long counts as naming each of its tickets; a longer one is a filter.
 NAMED_RANGE = 1000
+
+_NUMBER = re.compile(r"(?<![\w.:/-])[0-9]{3,9}(?![\w:/-]|\.[0-9])")
 
 NOT_LISTED = "Qualys does not list this ticket"
 NOT_MATCHED = "Qualys does not list this ticket under the other filters"
@@ -56,6 +59,11 @@ class EditTickets(Operation):
         "since_ticket_number=00215555 invalid=1 change_assignee=acme_ac",
         'states=OPEN asset_groups="New York,London" change_state=IGNORED',
     )
+
+    @classmethod
+    def find(cls, text: str) -> tuple[str, ...]:
+        """Ticket numbers in a message: whole numbers of 3 to 9 digits, no part of an IP or a date."""
+        return tuple(dict.fromkeys(_NUMBER.findall(text)))
 
     def __init__(
         self,

@@ -47,7 +47,7 @@ def _no_pickle(*_: Any) -> Any:
     raise ValueError(message)
 
 
-serialization.DefaultSerializer.deserialize = _no_pickle  # type: ignore[method-assign]
+serialization.DefaultSerializer.deserialize = _no_pickle  # type: ignore[assignment,method-assign]
 
 
 @DBOS.step(name="prepare")

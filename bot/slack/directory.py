@@ -55,7 +55,7 @@ class SlackDirectory:
                 answer = await self.client.usergroups_users_list(usergroup=group)
             except (SlackApiError, OSError, TimeoutError):
                 continue
-            if user in answer.get("users", []):
+            if user in (answer.get("users") or ()):
                 found.add(group)
         return frozenset(found)
 

@@ -184,7 +184,10 @@ class Listeners:
             await ack()
         else:
             await ack(_private(f"Reading {_what(operation, parameters)} …"))
-            self.spawn(self.pipeline.start("prepare", request_id))
+            self.spawn(self._prepare(request_id))
+
+    async def _prepare(self, request_id: str) -> None:
+        await self.pipeline.start("prepare", request_id)
 
     async def _accept(
         self, operation: Operation, parameters: Parameters, origin: Origin, *, direct: bool
@@ -459,7 +462,8 @@ class Listeners:
                 return BoltResponse(status=503, body="not recorded")
             if taken:
                 self.spawn(self.deeds.do(key, "mention", payload))
-        return await next()
+        answer: BoltResponse | None = await next()
+        return answer
 
     async def on_home(self, ack: _Ack, body: Body) -> None:
         await ack()

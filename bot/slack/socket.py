@@ -30,13 +30,13 @@ class SocketLink:
         self._down_since: float | None = time.monotonic()
 
     async def open(self) -> None:
-        await self._handler.connect_async()
+        await self._handler.connect_async()  # type: ignore[no-untyped-call]
         self._watch = asyncio.create_task(self._watchdog())
 
     async def close(self) -> None:
         if self._watch:
             self._watch.cancel()
-        await self._handler.close_async()
+        await self._handler.close_async()  # type: ignore[no-untyped-call]
 
     async def alive(self) -> bool:
         """False where the link is down or has gone deaf (no pong for three intervals)."""

@@ -151,7 +151,7 @@ class Workspace:
         return [
             one
             for one in self.messages[channel]
-            if not one.only_for and (one.ts == ts or one.thread_ts == ts)
+            if not one.only_for and ts in (one.ts, one.thread_ts)
         ]
 
     def check_thread(self, channel: str, thread_ts: str) -> None:

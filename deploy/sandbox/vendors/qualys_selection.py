@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from ipaddress import IPv4Address
 from typing import TypeVar
 
-from deploy.sandbox.vendors.seed import ASSET_GROUPS, StandInTicket, in_group
+from deploy.sandbox.vendors.seed import ASSET_GROUPS, StandInTicket, details, in_group
 
 Value = TypeVar("Value")
 Test = Callable[[StandInTicket], bool]
@@ -210,7 +210,7 @@ _TESTS: dict[str, Callable[[str, str], Test]] = {
     "dns_contains": _contains(lambda ticket: ticket.host.dns),
     "netbios_contains": _contains(lambda ticket: ticket.host.netbios),
     "vuln_title_contains": _contains(lambda ticket: ticket.vulnerability.title),
-    "vuln_details_contains": _contains(lambda ticket: ticket.vulnerability.details),
+    "vuln_details_contains": _contains(lambda ticket: details(ticket.vulnerability)),
     "vendor_ref_contains": _contains(lambda ticket: ticket.vulnerability.vendor_ref),
 }
 SELECTION: Iterable[str] = frozenset({*_TESTS, *_SEVERITIES, "overdue", "invalid"})

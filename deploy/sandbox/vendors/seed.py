@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address, IPv4Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network
 
 ANCHOR = datetime(2026, 11, 20, 6, 0, tzinfo=UTC)
 FIRST_CREATED = datetime(2015, 3, 2, 7, 30, tzinfo=UTC)
@@ -32,7 +32,6 @@ class Vulnerability:
     kind: str = "VULN"
     system: str = "any"
     vendor_ref: str = ""
-    details: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class Entry:
 
 @dataclass
 class StandInTicket:
-    """A ticket as the stand-in keeps it; `condition` is OPEN, REOPENED, RESOLVED, FIXED, IGNORED."""
+    """A ticket; `condition` is one of `CONDITIONS`, `history` has the oldest entry first."""
 
     number: int
     host: Host
@@ -82,10 +81,10 @@ class StandInTicket:
 
 
 NETWORKS = {
-    "New York": ip_network("10.10.10.0/24"),
-    "London": ip_network("10.20.4.0/24"),
-    "Berlin": ip_network("10.30.8.0/24"),
-    "DMZ": ip_network("192.0.2.0/24"),
+    "New York": IPv4Network("10.10.10.0/24"),
+    "London": IPv4Network("10.20.4.0/24"),
+    "Berlin": IPv4Network("10.30.8.0/24"),
+    "DMZ": IPv4Network("192.0.2.0/24"),
 }
 SYSTEMS = {"Linux servers": "linux", "Windows servers": "windows", "Network devices": "device"}
 ASSET_GROUPS = ("All", *NETWORKS, *SYSTEMS)
@@ -172,20 +171,21 @@ def in_group(host: Host, group: str) -> bool:
     return group == "All" or host.system == SYSTEMS.get(group)
 
 
+def details(found: Vulnerability) -> str:
+    """Threat, impact and solution, as far as a search in them needs it."""
+    return f"{found.title}. An attacker may exploit this remotely. Update or reconfigure it."
+
+
 def _hosts() -> list[Host]:
-    hosts = []
+    hosts: list[Host] = []
     for site, network in NETWORKS.items():
         for offset in range(36):
             role, system = ROLES[offset % len(ROLES)]
             name = f"{SITES[site]}-{role}-{offset:02d}"
             netbios = name.upper() if system == "windows" else ""
-            ip = _address(network, 110 + offset)
+            ip = network[110 + offset]
             hosts.append(Host(700_000 + len(hosts), ip, f"{name}.acme.example", netbios, system))
     return hosts
-
-
-def _address(network: IPv4Network, offset: int) -> IPv4Address:
-    return ip_address(int(network.network_address) + offset)  # type: ignore[return-value]
 
 
 def _ticket(chance: random.Random, number: int, index: int, hosts: list[Host]) -> StandInTicket:
@@ -209,7 +209,7 @@ def _ticket(chance: random.Random, number: int, index: int, hosts: list[Host]) -
 
 
 def _live(chance: random.Random, ticket: StandInTicket) -> None:
-    """What happened to a ticket since: a change of state at some time, for some a fresh due date."""
+    """What happened to a ticket since: a change of state, for some a fresh due date."""
     age = max(ANCHOR - ticket.created, timedelta(days=1))
     at = (ticket.created + age * (chance.random() ** 3)).replace(microsecond=0)
     if ticket.condition != "OPEN":

@@ -1,0 +1,161 @@
+"""The real bot (real Bolt dispatch, signed HTTP or Socket Mode) against the sandbox's strict Slack."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from bot.bootstrap import Bot, build
+from bot.domain.people import Account
+from bot.settings import load_settings
+from deploy.sandbox.start import Sandbox
+
+MARA, UMAR, SAMI, ONCA = "U0MARA", "U0UMAR", "U0SAMI", "U0ONCA"
+GUEST, OUTSIDER = "U0GUST", "U0OUTS"
+OPS, APPROVALS = "C0OPS", "C0APPROVALS"
+
+PEOPLE = [
+    (MARA, Account("qualys", "mlindqvist", "Manager")),
+    (UMAR, Account("qualys", "uhaddad", "Unit Manager", ("10.10.10.0/24",))),
+    (SAMI, Account("qualys", "sito", "Scanner")),
+    (ONCA, Account("qualys", "oreyes", "Manager")),
+]
+
+
+class World:
+    """A sandbox with a running bot, and the few verbs that tests need."""
+
+    def __init__(self, sandbox: Sandbox, bot: Bot) -> None:
+        self.sandbox, self.bot = sandbox, bot
+        self.slack, self.qualys = sandbox.slack, sandbox.qualys
+
+    async def act(self, user: str, do: str, **fields: Any) -> dict[str, Any]:
+        answer: dict[str, Any] = await self.slack.act(user=user, do=do, **fields)
+        return answer
+
+    async def type(self, user: str, text: str, channel: str = OPS, **more: Any) -> dict[str, Any]:
+        return await self.act(user, "type", channel=channel, text=text, **more)
+
+    def messages(self, channel: str = OPS) -> list[dict[str, Any]]:
+        return list(self.slack.messages(channel))
+
+    def seen_by(self, user: str, channel: str = OPS) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.slack.state(user)["messages"].get(channel, [])
+        return found
+
+    def cards(self, channel: str = OPS) -> list[dict[str, Any]]:
+        return [
+            each
+            for each in self.messages(channel)
+            if (each.get("metadata") or {}).get("event_type") == "amend_request"
+        ]
+
+    def payload(self, channel: str = OPS) -> dict[str, Any]:
+        found: dict[str, Any] = self.cards(channel)[-1]["metadata"]["event_payload"]
+        return found
+
+    async def settled(self, channel: str = OPS) -> dict[str, Any]:
+        """Wait until the newest card shows an end, and its reply stands in the thread."""
+        await until(lambda: bool(self.cards(channel)))
+        over = {"succeeded", "partial", "failed", "unknown", "cancelled", "rejected", "expired"}
+        await until(lambda: self.payload(channel)["state"] in over)
+        return self.payload(channel)
+
+    def thread(self, channel: str = OPS) -> list[dict[str, Any]]:
+        card = self.cards(channel)[-1]
+        return [each for each in self.messages(channel) if each.get("thread_ts") == card["ts"]]
+
+    def view(self, user: str) -> dict[str, Any]:
+        stack = self.slack.state(user)["views"]
+        return dict(stack[-1]) if stack else {}
+
+    async def view_is(self, user: str, callback_id: str) -> dict[str, Any]:
+        await until(lambda: self.view(user).get("callback_id") == callback_id)
+        return self.view(user)
+
+    def private(self, user: str, channel: str = OPS) -> list[str]:
+        return [text_of(each) for each in self.seen_by(user, channel) if each.get("ephemeral")]
+
+    async def told(self, user: str, words: str, channel: str = OPS) -> str:
+        """Wait until this person privately reads `words`."""
+        await until(lambda: any(words in each for each in self.private(user, channel)), words)
+        return next(each for each in self.private(user, channel) if words in each)
+
+    def edits(self) -> list[dict[str, str]]:
+        return [dict(each["params"]) for each in self.qualys.requests if "ticket_edit" in each["path"]]
+
+    def lists(self) -> list[dict[str, str]]:
+        return [dict(each["params"]) for each in self.qualys.requests if "ticket_list" in each["path"]]
+
+
+def text_of(message: dict[str, Any]) -> str:
+    """Everything that a message says, fallback and blocks."""
+
+    def walk(value: Any) -> list[str]:
+        if isinstance(value, dict):
+            own = [value["text"]] if isinstance(value.get("text"), str) else []
+            return own + [each for part in value.values() for each in walk(part)]
+        if isinstance(value, list):
+            return [each for part in value for each in walk(part)]
+        return []
+
+    return "\n".join([str(message.get("text", "")), *walk(message.get("blocks") or [])])
+
+
+async def until(
+    condition: Callable[[], bool], what: str = "", within: float = 10.0
+) -> None:
+    """Wait for a condition; fails with `what` when it does not come true in time."""
+    end = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < end, f"did not happen: {what or condition}"
+        await asyncio.sleep(0.02)
+
+
+async def start_bot(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **settings: str
+) -> Bot:
+    socket_mode = settings.pop("mode", "http") == "socket"
+    environment = sandbox.environment(tmp_path / "amend.db", port=0, socket_mode=socket_mode)
+    for name, value in {**environment, **settings}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    bot = build(load_settings())
+    await bot.start()
+    sandbox.slack.request_url = f"http://127.0.0.1:{bot.port}/slack/events"
+    await bot.store.import_people(bot.team, PEOPLE, replace=True, actor="test")
+    return bot
+
+
+Make = Callable[..., Awaitable[World]]
+
+
+@pytest_asyncio.fixture
+async def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Make]:
+    """Makes a world with the settings given; everything is stopped afterwards."""
+    worlds: list[World] = []
+
+    async def made(**settings: str) -> World:
+        sandbox = Sandbox()
+        await sandbox.start()
+        world = World(sandbox, await start_bot(sandbox, tmp_path, monkeypatch, **settings))
+        worlds.append(world)
+        return world
+
+    yield made
+    for world in worlds:
+        await world.bot.stop()
+        assert world.slack.violations == []
+        await world.sandbox.stop()
+
+
+@pytest_asyncio.fixture
+async def world(make: Make) -> World:
+    """The usual world: signed HTTP, attribution off so that comments arrive as typed."""
+    return await make(AMEND_ATTRIBUTION="off")
