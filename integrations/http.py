@@ -173,9 +173,12 @@ class Http:
             )
         return self._clients[key]
 
-    def _context(self) -> ssl.SSLContext | bool:
+    def _context(self) -> ssl.SSLContext:
+        """One context for all connections: making it reads every certificate authority."""
         if isinstance(self._verify, str):
             self._verify = ssl.create_default_context(cafile=self._verify)
+        elif isinstance(self._verify, bool):
+            self._verify = httpx.create_ssl_context(self._verify)
         return self._verify
 
 

@@ -146,7 +146,10 @@ class Messenger:
         """The ts of a message that an earlier process posted without living to note it."""
         if delivery.attempting is None:
             return ""
-        span: dict[str, Any] = {"oldest": f"{delivery.attempting - 5:.6f}", "include_all_metadata": True}
+        span: dict[str, Any] = {
+            "oldest": f"{delivery.attempting - 5:.6f}",
+            "include_all_metadata": True,
+        }
         try:
             if delivery.thread_ts:
                 answer = await self.client.conversations_replies(
@@ -159,7 +162,7 @@ class Messenger:
         except (SlackApiError, OSError, TimeoutError):
             return ""
         wanted = "amend_reply" if delivery.kind == "reply" else "amend_request"
-        for message in (answer.get("messages") or []):
+        for message in answer.get("messages") or []:
             metadata = message.get("metadata") or {}
             payload = metadata.get("event_payload") or {}
             if metadata.get("event_type") == wanted and (

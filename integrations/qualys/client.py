@@ -92,25 +92,31 @@ class QualysClient:
         request = protocol.edit_request(self._base, numbers, changes)
         read = self._http.timeouts.read + len(numbers) * protocol.SECONDS_PER_TICKET
         request = replace(request, read=read)
-        return await self._tried(
-            lambda: self._read(request, protocol.read_edit, writes=True),
-        )
+        return await self.call(request, protocol.read_edit, writes=True)
 
     async def users(self) -> list[User]:
         """All users of the subscription that the account may see."""
         request = protocol.user_list_request(self._base)
-        return await self._tried(lambda: self._read(request, protocol.read_users))
+        return await self.call(request, protocol.read_users, writes=False)
 
     async def asset_groups(self, title_contains: str = "") -> list[str]:
         """Titles of asset groups that contain the words, in whatever case, sorted."""
         request = protocol.asset_group_request(self._base)
-        titles = await self._tried(lambda: self._read(request, protocol.read_asset_groups))
+        titles = await self.call(request, protocol.read_asset_groups, writes=False)
         wanted = title_contains.casefold()
         return sorted({each for each in titles if wanted in each.casefold()})
 
     async def check(self) -> None:
         """Prove URL, credentials and the right to see tickets, with the cheapest ticket list."""
         await self._page({"ticket_numbers": "1", "states": protocol.ALL_STATES}, None)
+
+    async def call(self, request: Request, read: Callable[[Reply], T], *, writes: bool) -> T:
+        """Send any request with the account, at the vendor's pace; `read` makes the value of it.
+
+        Repeated only on `Temporary`, so `read` raises that on a write only where nothing ran.
+        """
+        signed = self._signed(request)
+        return await self._tried(lambda: self._once(signed, read, writes=writes))
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -132,12 +138,10 @@ class QualysClient:
                 reader.take(element)
             return reader.page()
 
-    async def _read(
-        self, request: Request, read: Callable[[Reply], T], *, writes: bool = False
-    ) -> T:
+    async def _once(self, request: Request, read: Callable[[Reply], T], *, writes: bool) -> T:
         pace = self._pace(request)
         async with pace.turn():
-            reply = await self._http.send(self._signed(request), writes=writes)
+            reply = await self._http.send(request, writes=writes)
             pace.heed(reply.headers)
         return read(reply)
 

@@ -26,6 +26,8 @@ BLOCKED = frozenset({"1960", "1965"})
 ACCOUNT = frozenset({"2000", "2001", "2002", "2003", "2010", "2011"})
 # Facts 8: internal error, still processing, maintenance. Whether a write ran is not told.
 BROKEN = frozenset({"999", "1981", "1999"})
+# Facts 8: the request itself is wrong, so nothing ran even where the status is 5xx.
+WRONG = frozenset({"1901", "1903", "1904", "1905", "1907", "1908", "1920", "1922", "2012"})
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ def failure_of(
         return Temporary(VENDOR, words, wait=fault.wait or wait_in(headers))
     if fault.code in ACCOUNT or status == 401:
         return BadCredentials(VENDOR, words)
-    if fault.code in BROKEN or (status >= 500 and not fault.code):
+    if fault.code in BROKEN or (status >= 500 and fault.code not in WRONG):
         return (UnknownOutcome if writes else Temporary)(VENDOR, words)
     return Rejected(VENDOR, words, code=fault.code or None)
 

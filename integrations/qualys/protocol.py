@@ -23,7 +23,10 @@ __all__ = [
     "User",
     "asset_group_request",
     "edit_request",
+    "failure_in",
+    "good_root",
     "list_request",
+    "post",
     "read_asset_groups",
     "read_edit",
     "read_users",
@@ -56,7 +59,7 @@ def edit_request(base: str, numbers: Sequence[int], changes: Mapping[str, str]) 
     if not 1 <= len(numbers) <= MOST_TICKETS or not changes:
         raise ValueError(f"an edit takes 1 to {MOST_TICKETS} tickets and at least one change")
     form = {"ticket_numbers": ",".join(map(str, numbers)), **changes}
-    return _post(base + EDIT, form)
+    return post(base + EDIT, form)
 
 
 def list_request(base: str, filters: Mapping[str, str], since: int | None = None) -> Request:
@@ -66,12 +69,12 @@ def list_request(base: str, filters: Mapping[str, str], since: int | None = None
         form["since_ticket_number"] = str(since)
     if not form:
         raise ValueError("a list takes at least one filter")
-    return _post(base + LIST, form)
+    return post(base + LIST, form)
 
 
 def user_list_request(base: str) -> Request:
     """All users of the subscription (facts 10.3: no paging)."""
-    return _post(base + USERS, {})
+    return post(base + USERS, {})
 
 
 def asset_group_request(base: str) -> Request:
@@ -86,7 +89,7 @@ def read_edit(reply: Reply) -> EditReply:
     Facts 1.3: CHANGES/TICKET_NUMBER_LIST is certain, the form of SKIPPED is not, so any number
     below SKIPPED counts, with the nearest reason. A count without as many numbers is not believed.
     """
-    root = _body(reply, writes=True)
+    root = good_root(reply, writes=True)
     changes = [each for each in root.iter() if name_of(each) == "CHANGES"]
     skips = [each for each in root.iter() if name_of(each) == "SKIPPED"]
     if name_of(root) != "TICKET_EDIT_OUTPUT" or not (changes or skips):
@@ -99,7 +102,7 @@ def read_edit(reply: Reply) -> EditReply:
 
 def read_users(reply: Reply) -> list[User]:
     """The users (facts 10.3). Raises a `VendorError`."""
-    root = _body(reply, writes=False)
+    root = good_root(reply, writes=False)
     if name_of(root) != "USER_LIST_OUTPUT":
         raise Unreadable(VENDOR, f"it is a {root.tag}, not a user list")
     return [_user(each) for each in root.iterfind("USER_LIST/USER")]
@@ -107,7 +110,7 @@ def read_users(reply: Reply) -> list[User]:
 
 def read_asset_groups(reply: Reply) -> list[str]:
     """The titles of the asset groups. Raises a `VendorError`."""
-    root = _body(reply, writes=False)
+    root = good_root(reply, writes=False)
     if name_of(root) != "ASSET_GROUP_LIST_OUTPUT":
         raise Unreadable(VENDOR, f"it is a {root.tag}, not a list of asset groups")
     return [title for each in root.iter("ASSET_GROUP") if (title := text_of(each, "TITLE"))]
@@ -237,8 +240,11 @@ def _loose_text(root: Element) -> str:
     return " ".join(filter(None, map(words_of, loose)))
 
 
-def _body(reply: Reply, *, writes: bool) -> Element:
-    """The root of a good answer: the body is asked first, the status second (facts 0.5)."""
+def good_root(reply: Reply, *, writes: bool) -> Element:
+    """The root of a good answer: the body is asked first, the status second (facts 0.5).
+
+    Raises a `VendorError`; on a write (`writes`) `Unreadable` means: read back.
+    """
     failure = failure_in(reply, writes=writes)
     if failure is not None:
         raise failure
@@ -258,7 +264,8 @@ def failure_in(reply: Reply, *, writes: bool) -> VendorError | None:
     return http_failure(reply.status, reply.headers, writes=writes)
 
 
-def _post(url: str, form: Mapping[str, str]) -> Request:
+def post(url: str, form: Mapping[str, str]) -> Request:
+    """A form, encoded, with the header that every call needs."""
     # Document, ticket_edit.php: its examples POST a form and leave the comma as it is. POST also
     # keeps comments out of URLs, and so out of the logs on the way.
     headers = {**_headers(), "Content-Type": "application/x-www-form-urlencoded"}

@@ -5,11 +5,14 @@ from __future__ import annotations
 import pickle
 import tomllib
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from integrations import errors
@@ -77,6 +80,29 @@ async def test_a_sample_is_read_as_its_meta_says(case: str) -> None:
     with pytest.raises(errors.VendorError) as caught:
         await read(meta["call"], reply)
     check_error(caught.value, meta)
+
+
+@given(
+    case=st.sampled_from(CASES),
+    call=st.sampled_from(["edit", "users", "list"]),
+    status=st.sampled_from([200, 202, 302, 400, 401, 404, 409, 429, 500, 503]),
+    at=st.integers(0, 2_000),
+    bite=st.integers(0, 60),
+    put=st.binary(max_size=4),
+)
+async def test_a_damaged_answer_is_read_or_refused_and_never_crashes(
+    case: str, call: str, status: int, at: int, bite: int, put: bytes
+) -> None:
+    body = (SAMPLES / case / "reply.xml").read_bytes()
+    with suppress(errors.VendorError):
+        await read(call, Reply(status, {}, body[:at] + put + body[at + bite :]))
+
+
+@pytest.mark.parametrize("status", [500, 502, 503])
+def test_a_write_that_failed_inside_the_vendor_is_not_called_refused(status: int) -> None:
+    body = b'<TICKET_EDIT_OUTPUT><ERROR number="7777">Oops</ERROR></TICKET_EDIT_OUTPUT>'
+    with pytest.raises(errors.UnknownOutcome):
+        protocol.read_edit(Reply(status, {}, body))
 
 
 async def test_a_comment_and_a_change_of_state_are_read_from_the_history() -> None:

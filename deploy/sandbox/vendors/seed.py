@@ -139,8 +139,8 @@ KNOWLEDGE = (
 ROLES = (
     ("web", "linux"),
     ("app", "linux"),
-    ("db", "linux"),
     ("file", "windows"),
+    ("db", "linux"),
     ("dc", "windows"),
     ("rdp", "windows"),
     ("sw", "device"),
@@ -173,7 +173,8 @@ def in_group(host: Host, group: str) -> bool:
 
 def details(found: Vulnerability) -> str:
     """Threat, impact and solution, as far as a search in them needs it."""
-    return f"{found.title}. An attacker may exploit this remotely. Update or reconfigure it."
+    threat = "A remote attacker may run code." if found.severity >= 4 else "Data may be disclosed."
+    return f"{found.title}. {threat} Update or reconfigure the host."
 
 
 def _hosts() -> list[Host]:
@@ -229,4 +230,8 @@ def _place_the_examples(tickets: dict[int, StandInTicket], hosts: list[Host]) ->
     ticket.host, ticket.vulnerability, ticket.condition = host, ssh, "OPEN"
     ticket.assignee, ticket.invalid = "qualys_tb", False
     ticket.due, ticket.history = ANCHOR + timedelta(days=45), ticket.history[:1]
-    tickets[23457].host, tickets[23457].condition = host, "IGNORED"
+    beside = tickets[23457]
+    beside.host, beside.condition = host, "IGNORED"
+    beside.vulnerability = next(each for each in KNOWLEDGE if each.qid == 38909)
+    moved = Entry(beside.created + timedelta(days=9), beside.assignee, "OPEN", "IGNORED")
+    beside.history = [*beside.history[:1], moved]

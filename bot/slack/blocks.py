@@ -1,0 +1,108 @@
+"""Block Kit pieces with Slack's limits kept: escaped, cut, and never empty."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+Block = dict[str, Any]
+
+MOST_BLOCKS = 50
+# Slack refuses messages at about 13,200 characters of blocks although each limit is kept.
+MOST_MESSAGE = 12_500
+
+
+def escape(text: str) -> str:
+    """Text from people and vendors: no mention or link of theirs works."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def cut(text: str, most: int) -> str:
+    """At most `most` code points, with an ellipsis where something is missing; never empty."""
+    if not text.strip():
+        return "–"
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def code(text: str) -> str:
+    """Inline code that its content cannot leave."""
+    return f"`{escape(text.replace('`', chr(0x2019)))}`"
+
+
+def quote(text: str) -> str:
+    """A block quote of a person's or a vendor's words."""
+    return "\n".join(f">{line}" for line in escape(text).splitlines())
+
+
+def plain(text: str, most: int = 75) -> Block:
+    return {"type": "plain_text", "text": cut(text, most), "emoji": True}
+
+
+def mrkdwn(text: str, most: int = 3000) -> Block:
+    return {"type": "mrkdwn", "text": cut(text, most)}
+
+
+def section(text: str) -> Block:
+    return {"type": "section", "text": mrkdwn(text, 2900)}
+
+
+def context(text: str) -> Block:
+    return {"type": "context", "elements": [mrkdwn(text, 2000)]}
+
+
+def header(text: str) -> Block:
+    return {"type": "header", "text": plain(text, 150)}
+
+
+def divider() -> Block:
+    return {"type": "divider"}
+
+
+def actions(elements: Sequence[Block], block_id: str) -> Block:
+    return {"type": "actions", "block_id": block_id, "elements": list(elements)}
+
+
+def button(text: str, action_id: str, value: str, **more: Any) -> Block:
+    return {
+        "type": "button",
+        "text": plain(text, 75),
+        "action_id": action_id,
+        "value": cut(value, 2000),
+        **more,
+    }
+
+
+def confirm(title: str, text: str, yes: str, no: str = "Not now") -> Block:
+    return {
+        "title": plain(title, 100),
+        "text": plain(text, 300),
+        "confirm": plain(yes, 30),
+        "deny": plain(no, 30),
+    }
+
+
+def when(epoch: float) -> str:
+    """A time in the reader's own zone."""
+    fallback = datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return f"<!date^{int(epoch)}^{{date_short_pretty}} at {{time}}|{fallback}>"
+
+
+def many(count: int, noun: tuple[str, str]) -> str:
+    return f"{count:,} {noun[0] if count == 1 else noun[1]}"
+
+
+def fit(blocks: Sequence[Block], keep: int = 1) -> list[Block]:
+    """Drop blocks before the last `keep` until a message holds them, and say that some are gone."""
+    head, tail = list(blocks[: len(blocks) - keep]), list(blocks[len(blocks) - keep :])
+    if _holds([*head, *tail]):
+        return [*head, *tail]
+    note = context("There is more than a message holds; the rest is in Details.")
+    while head and not _holds([*head, note, *tail]):
+        head.pop()
+    return [*head, note, *tail]
+
+
+def _holds(blocks: Sequence[Mapping[str, Any]]) -> bool:
+    return len(blocks) <= MOST_BLOCKS and len(json.dumps(blocks)) <= MOST_MESSAGE
