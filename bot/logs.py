@@ -41,6 +41,8 @@ def configure_logs(level: str, style: str, secrets: Sequence[str]) -> None:
     )
     # Libraries log through the standard module; their DEBUG prints whole payloads, tokens included.
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(name)s %(message)s")
+    # Bolt warns at each start that it was given a client and a token's variable exists: on purpose.
+    logging.getLogger("slack_bolt.AsyncApp").setLevel(logging.ERROR)
     for handler in logging.getLogger().handlers:
         handler.addFilter(_Scrub(secrets))
 

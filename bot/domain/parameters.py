@@ -47,8 +47,8 @@ class Param:
 
     `choices` maps wire value → words for people. `lookup` names a list that the operation can search
     (`Operation.lookup`). `most` is the upper bound of characters (text) or of the number itself
-    (number); `aliases` are other names it may be typed under; `sent_as` maps an alias to the wire
-    name it keeps, where the vendor knows both. `hidden` ones can only be typed: no form draws them.
+    (number); `aliases` are other names it may be typed under. `hidden` ones can only be typed: no
+    form draws them. `empty_means` says what an explicitly empty value does, where it does anything.
     """
 
     kind: Kind
@@ -134,6 +134,8 @@ def names_of(model: type[Parameters]) -> tuple[str, ...]:
 
 def nearest(word: str, known: Sequence[str], most: int = 3) -> list[str]:
     """The names nearest to `word`, best first; none when nothing is near."""
+    if not word:
+        return []
     folded = {name.casefold(): name for name in known}
     hits = difflib.get_close_matches(word.casefold(), folded, n=most, cutoff=0.5)
     inside = [name for name in folded if word.casefold() in name and name not in hits]
@@ -157,10 +159,10 @@ def _alternatives(names: Sequence[str]) -> str:
 
 def broken(message: str, name: str = "") -> PydanticCustomError:
     """A rule of ours that a validator found broken; `name` puts it on another parameter."""
+    # The message goes in as a value, so that braces in a person's text are not read as a template;
+    # it goes in last, so that nothing is filled into it.
     context = {"name": name} if name else {}
-    # The message is already complete: braces in a person's text must not be read as a template.
-    text = message.replace("{", "{{").replace("}", "}}")
-    return PydanticCustomError("rule", text.replace("{{", "(").replace("}}", ")"), context)
+    return PydanticCustomError("rule", "{message}", {**context, "message": message})
 
 
 # --- constructors ------------------------------------------------------------------------------

@@ -1,226 +1,285 @@
-"""The text grammar: what a person types after a command becomes record ids and named values."""
+"""What people type: Slack's escaping undone, words read, and names made into declared parameters."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
 from urllib.parse import unquote_plus
 
 from bot.domain.errors import InvalidInput, Problem, invalid
-from bot.domain.parameters import Param, nearest, unknown_name
+from bot.domain.parameters import Param, unknown_name
 
-_NAME = r"[A-Za-z_][A-Za-z0-9_.-]*"
-_ASSIGNMENT = re.compile(rf"({_NAME})=(.*)", re.DOTALL)
-_FORM = re.compile(rf"{_NAME}=[^&\"'“”„‘«\s]*(?:&{_NAME}=[^&\"“”„«\s]*)+")
-_ENCODED = re.compile(rf"{_NAME}=[^&\"'“”\s]*(?:%[0-9A-Fa-f]{{2}})[^&\s]*")
-_CLOSING = {
-    '"': '"“”„‟″',
-    "“": '"”“‟',
-    "”": '"”“',
-    "„": '"”“‟',
+# --- Slack's escaping --------------------------------------------------------------------------
+
+_LINK = re.compile(
+    r"<(?:(?P<mail>mailto:|tel:)(?P<address>[^<>|]+)|(?P<url>[A-Za-z][A-Za-z0-9+.-]*://[^<>|]+))"
+    r"(?:\|(?P<label>[^<>]*))?>"
+)
+_MENTION = re.compile(r"<(?P<sign>[@#!])(?P<target>[^<>|\s]+)(?:\|(?P<label>[^<>]*))?>")
+
+
+def unescape(text: str) -> str:
+    """Undo Slack's escaping, once: links and mentions become their labels, entities characters."""
+    text = _MENTION.sub(_mention, _LINK.sub(_link, text))
+    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+
+
+def _link(found: re.Match[str]) -> str:
+    return found["label"] or found["address"] or found["url"]
+
+
+def _mention(found: re.Match[str]) -> str:
+    sign = "#" if found["sign"] == "#" else "@"
+    if found["sign"] == "!" and found["label"]:
+        return found["label"]
+    # `<!subteam^S1>` and `<!date^…>` without words of their own: the part that names something.
+    return sign + (found["label"] or found["target"].removeprefix("subteam^"))
+
+
+# --- words -------------------------------------------------------------------------------------
+
+# Opening quote → the quotes that may close it: English, German, Swedish and French pairs.
+_PAIRS = {
+    '"': '"',
+    "“": "”“",
+    "„": "“”",
+    "”": "”",
     "«": "»",
-    "'": "'’‘",
-    "‘": "'’‘",
-    "‚": "'’‘",
+    "»": "«",
+    "'": "'",
+    "‘": "’",
+    "’": "’",
 }
-_ANGLED = re.compile(r"<([^<>|]+)(?:\|([^<>]*))?>")
+_QUOTES = frozenset("".join(_PAIRS) + "".join(_PAIRS.values()))
+_APOSTROPHES = "'‘’"
+_DOUBLE = "".join(sorted(_QUOTES - set(_APOSTROPHES)))
+
+_NAME = r"[A-Za-z_][A-Za-z0-9_.-]*+"
+_ASSIGNMENT = re.compile(rf"({_NAME})\s*+=")
+_BLANKS = re.compile(r"\s*+")
+_WORD = re.compile(r"\S*+")
+_NEXT_NAME = re.compile(rf"&({_NAME})=")
+# The vendor's own form: one word to the end of the text, with at least two NAME= parts and no quotes.
+_PIECE = rf"{_NAME}=(?![{_APOSTROPHES}])[^\s&{_DOUBLE}]*+"
+_FORM = re.compile(rf"({_PIECE}(?:&{_PIECE})++)&?\s*+\Z")
 
 
 @dataclass(frozen=True)
 class Words:
-    """What was typed: leading record ids, then values by the names that were typed, in order."""
+    """What was typed: leading record ids, and the values by name as typed, in order."""
 
-    records: tuple[str, ...] = ()
-    values: dict[str, str] = field(default_factory=dict)
-
-
-def unescape(text: str) -> str:
-    """Undo what Slack does to typed text: mentions, channels, links, mail addresses and & < >."""
-    plain = _ANGLED.sub(_typed, text)
-    return plain.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+    records: tuple[str, ...]
+    values: dict[str, str]
 
 
-def _typed(found: re.Match[str]) -> str:
-    target, label = found[1], found[2]
-    if target.startswith("@"):
-        return f"@{label or target[1:]}"
-    if target.startswith("#"):
-        return f"#{label or target[1:]}"
-    if target.startswith("!"):
-        return label or target[1:]
-    return label or target.removeprefix("mailto:")
+@dataclass(frozen=True)
+class _Part:
+    """One word; `name` is "" for a bare one, `raw` is the value as typed."""
+
+    name: str
+    value: str
+    raw: str
+    quoted: bool = False
 
 
 def parse(text: str) -> Words:
-    """Read a command's text. Raises `InvalidInput` with one sentence that says what to change.
+    """Read record ids and NAME=VALUE words. Raises `InvalidInput`.
 
-    Words are split at blanks; quotes (straight or typographic) keep a value together; the
-    vendor's own `a=b&c=d+e` is taken as it stands, also after leading record ids.
+    `a=b&c=d+e` is the vendor's form, and decoded, only where it ends the text as one word without
+    quotes and has a second NAME= after an `&`; so `add_comment=C++` keeps its signs.
     """
-    records: list[str] = []
+    parts = list(_parts(text))
+    leading = list(takewhile(lambda part: not part.name, parts))
+    named = parts[len(leading) :]
+    _refuse_bare(named)
     values: dict[str, str] = {}
-    last = ""
-    for name, value in _parts(text):
-        if name is None and not values:
-            records += [each for each in value.split(",") if each]
-        elif name is None:
-            raise _stray(value, last, values[last])
-        elif name in values:
-            raise invalid(f"`{name}` is given twice; keep one of them.")
-        else:
-            values[name] = value
-            last = name
-    return Words(tuple(records), values)
+    for part in named:
+        _refuse_twice(part.name, values)
+        values[part.name] = part.value
+    items = [item.strip() for part in leading for item in part.value.split(",")]
+    records = tuple(item for item in items if item)
+    _refuse_unprintable([*records, *values.values()])
+    return Words(records, values)
 
 
-def _stray(word: str, last: str, value: str) -> InvalidInput:
-    return invalid(
-        f"`{word}` stands alone after `{last}`; put the whole value in quotes: "
-        f'`{last}="{value} {word} …"`.'
+def _parts(text: str) -> Iterator[_Part]:
+    position, named = _skip(text, 0), False
+    while position < len(text):
+        form = None if named else _FORM.match(text, position)
+        if form:
+            yield from _decoded(form[1])
+            return
+        part, position = _part(text, position)
+        named = named or bool(part.name)
+        yield part
+        position = _skip(text, position)
+
+
+def _decoded(form: str) -> Iterator[_Part]:
+    for piece in form.split("&"):
+        name, _, value = piece.partition("=")
+        # Quoted: an `&` that was spelt %26 is part of the value.
+        yield _Part(name, unquote_plus(value), value, quoted=True)
+
+
+def _skip(text: str, position: int) -> int:
+    return _end(_BLANKS, text, position)
+
+
+def _end(pattern: re.Pattern[str], text: str, position: int) -> int:
+    found = pattern.match(text, position)
+    return found.end() if found else position
+
+
+def _part(text: str, position: int) -> tuple[_Part, int]:
+    """The word at `position`, with its name if it has one, and where it ends."""
+    if text[position] == "=":
+        word = text[position : _end(_WORD, text, position)]
+        raise invalid(f"`{_shown(word)}` has no name before its `=`.")
+    found = _ASSIGNMENT.match(text, position)
+    if not found:
+        return _value("", text, position)
+    start = _skip(text, found.end())
+    # `name= other=x`: after a blank, another name means that this one has no value.
+    if start > found.end() and _ASSIGNMENT.match(text, start):
+        return _Part(found[1], "", ""), start
+    part, end = _value(found[1], text, start)
+    if not part.quoted and (other := _NEXT_NAME.search(part.value)):
+        raise invalid(
+            f"The value of `{part.name}` runs on into `{other[0]}`; put blanks between the names, or"
+            " quotes around the value, or paste the vendor's form without any blanks and quotes."
+        )
+    return part, end
+
+
+def _value(name: str, text: str, start: int) -> tuple[_Part, int]:
+    """The value at `start`: a quoted part with what touches it, or all up to the next blank."""
+    if start == len(text) or text[start] not in _PAIRS:
+        end = _end(_WORD, text, start)
+        return _Part(name, text[start:end], text[start:end]), end
+    value, closed = _quoted(text, start)
+    end = _end(_WORD, text, closed)
+    tail = text[closed:end]
+    # What touches the quote belongs to the value (`"New York",London`), unless it looks like more.
+    if re.search(rf"[={_DOUBLE}]", tail):
+        raise invalid(
+            f"`{_shown(tail)}` touches the closing quote before it; put a blank between them, or one"
+            " pair of quotes around the whole value and a backslash before each quote inside."
+        )
+    return _Part(name, value + tail, text[start:end], quoted=True), end
+
+
+def _quoted(text: str, start: int) -> tuple[str, int]:
+    """The characters of the quoted part that opens at `start`, and the position after its end."""
+    closing = _PAIRS[text[start]]
+    characters: list[str] = []
+    position = start + 1
+    while position < len(text):
+        character = text[position]
+        if character == "\\" and text[position + 1 : position + 2] in _QUOTES:
+            position += 1
+            character = text[position]
+        elif character in closing and not _inside_word(text, position):
+            return "".join(characters), position + 1
+        characters.append(character)
+        position += 1
+    raise invalid(
+        f"The quote that begins at `{_shown(text[start:])}` is not closed;"
+        f" put `{closing[0]}` where its value ends."
     )
 
 
-def _parts(text: str) -> Iterator[tuple[str | None, str]]:
-    """(name, value) for an assignment, (None, word) for a bare word."""
-    for word, quoted in _words(_join_blanks(text)):
-        form = not quoted and (_FORM.fullmatch(word) or _ENCODED.fullmatch(word))
-        if form:
-            for pair in word.split("&"):
-                name, _, value = pair.partition("=")
-                yield name, unquote_plus(value)
-            continue
-        found = _ASSIGNMENT.fullmatch(word)
-        if found:
-            yield found[1], found[2]
-        elif word.startswith("="):
-            raise invalid(f"`{word}` has a value and no name; write NAME=VALUE.")
-        else:
-            yield None, word
+def _inside_word(text: str, position: int) -> bool:
+    """True for an apostrophe between two letters, which closes nothing: ‘don’t reboot’."""
+    around = text[position - 1] + text[position + 1 : position + 2]
+    return text[position] in _APOSTROPHES and len(around) == 2 and around.isalnum()
 
 
-_BLANKS_AROUND = re.compile(rf"(?<!\S)({_NAME})(?:\s+=\s*|=\s+(?={_NAME}\s*=)|\s*=\s+)")
+def _shown(text: str, most: int = 60) -> str:
+    """The beginning of `text` on one line."""
+    line = " ".join(text.split())
+    return line if len(line) <= most else line[: most - 1] + "…"
 
 
-def _join_blanks(text: str) -> str:
-    """Blanks around `=` are fine; those inside quotes are left alone."""
-    pieces: list[str] = []
-    at = 0
-    for start, end in _quoted_spans(text):
-        pieces += [_squeeze(text[at:start]), text[start:end]]
-        at = end
-    return "".join([*pieces, _squeeze(text[at:])])
+# --- what is refused ---------------------------------------------------------------------------
 
 
-def _squeeze(text: str) -> str:
-    def join(found: re.Match[str]) -> str:
-        # `name= other=…` is an empty value followed by the next one, not a value `other=…`.
-        empty = found[0].endswith((" ", "\t", "\n")) and re.match(
-            rf"{_NAME}\s*=", text[found.end() :]
-        )
-        return f"{found[1]}={' ' if empty else ''}"
-
-    return _BLANKS_AROUND.sub(join, text)
-
-
-def _quoted_spans(text: str) -> Iterator[tuple[int, int]]:
-    at = 0
-    while at < len(text):
-        opens = text[at] in _CLOSING and (at == 0 or text[at - 1].isspace() or text[at - 1] == "=")
-        if not opens:
-            at += 1
-            continue
-        end = _closing(text, at)
-        yield at, end + 1
-        at = end + 1
+def _refuse_bare(named: Sequence[_Part]) -> None:
+    at = next((index for index, part in enumerate(named) if not part.name), None)
+    if at is None:
+        return
+    before = named[at - 1]
+    run = takewhile(lambda part: not part.name, named[at:])
+    whole = " ".join([before.value, *(part.raw for part in run)]).strip()
+    hint = f"{before.name}={_in_quotes(_shown(whole, 200))}"
+    raise invalid(
+        f"`{_shown(named[at].raw)}` has no name before it; write `{hint}` if it belongs to that"
+        " value, or put it first if it is a record."
+    )
 
 
-def _closing(text: str, start: int) -> int:
-    """Where the quote that opens at `start` closes. Raises `InvalidInput` where it does not.
-
-    An apostrophe closes only at a word's end, so that `'don't worry'` is one value.
-    """
-    closers = _CLOSING[text[start]]
-    at = start + 1
-    while at < len(text):
-        if text[at] == "\\" and text[at + 1 : at + 2] in tuple(closers):
-            at += 2
-            continue
-        if text[at] in closers and _ends(text, at):
-            return at
-        at += 1
-    begin = text[start : start + 20]
-    raise invalid(f"The quote that begins at `{begin}` is not closed; add the closing quote.")
+def _in_quotes(value: str) -> str:
+    return '"' + value.replace('"', '\\"') + '"'
 
 
-def _ends(text: str, at: int) -> bool:
-    if text[at] not in "'’‘":
-        return True
-    return at + 1 == len(text) or text[at + 1].isspace()
+def _refuse_twice(name: str, values: Mapping[str, str]) -> None:
+    for known in values:
+        if known.casefold() == name.casefold():
+            raise invalid(f"`{name}` is given twice; give it once.")
 
 
-def _words(text: str) -> Iterator[tuple[str, bool]]:
-    """Each word with its quotes taken off, and whether it had any."""
-    spans = dict(_quoted_spans(text))
-    word: list[str] = []
-    quoted = False
-    at = 0
-    while at < len(text):
-        if at in spans:
-            word.append(_inside(text[at : spans[at]]))
-            at, quoted = spans[at], True
-            continue
-        if text[at].isspace():
-            if word or quoted:
-                yield "".join(word), quoted
-            word, quoted = [], False
-        else:
-            word.append(text[at])
-        at += 1
-    if word or quoted:
-        yield "".join(word), quoted
+def _refuse_unprintable(values: Sequence[str]) -> None:
+    """Control characters and halves of characters, which no vendor and no database takes."""
+    for character in "".join(values):
+        if unicodedata.category(character) in {"Cc", "Cs"} and character not in "\t\n\r":
+            raise invalid(f"The character U+{ord(character):04X} cannot be sent; take it out.")
 
 
-def _inside(quoted: str) -> str:
-    """A quoted part without its quotes; a backslash counts only before a quote."""
-    closers = re.escape(_CLOSING[quoted[0]])
-    return re.sub(rf"\\([{closers}])", r"\1", quoted[1:-1])
+# --- names -------------------------------------------------------------------------------------
 
 
-def resolve(params: Mapping[str, Param], words: Words, records_in: str) -> dict[str, str]:
-    """Typed names → declared names, in any case and by their aliases; records → `records_in`.
-
-    Raises `InvalidInput` with one problem for each name that does not exist.
-    """
-    known = {alias.casefold(): name for name, spec in params.items() for alias in spec.aliases}
-    known |= {name.casefold(): name for name in params}
-    values: dict[str, str] = {}
+def resolve(operation_params: Mapping[str, Param], words: Words, records_in: str) -> dict[str, str]:
+    """The values by declared name, with the records in `records_in`. Raises `InvalidInput`."""
+    spellings = _spellings(operation_params)
+    values = {records_in: ",".join(words.records)} if words.records else {}
+    typed_as: dict[str, str] = {}
     problems: list[Problem] = []
     for typed, value in words.values.items():
-        name = known.get(typed.casefold())
-        if name is None:
-            problems.append(Problem(typed, _unknown(typed, params, known)))
-        elif name in values:
-            problems.append(Problem(name, f"`{name}` is given twice; keep one of them."))
-        elif value == "" and not params[name].empty_means:
-            problems.append(Problem(name, f"`{name}` is empty; leave it out, or give it a value."))
-        else:
-            values[name] = value
-    if words.records and records_in in values:
-        problems.append(Problem(records_in, f"`{records_in}` is given twice; keep one of them."))
+        name = spellings.get(typed.casefold())
+        message = _trouble(operation_params, name, typed, value)
+        if name in values:
+            message = _both(name, typed, typed_as.get(name))
+        if message:
+            problems.append(Problem(name or typed, message))
+        elif name:
+            values[name], typed_as[name] = value, typed
     if problems:
         raise InvalidInput(problems)
-    if words.records:
-        values = {records_in: ",".join(words.records), **values}
     return values
 
 
-def _unknown(typed: str, params: Mapping[str, Param], known: Mapping[str, str]) -> str:
-    near = list(dict.fromkeys(known[each.casefold()] for each in nearest(typed, list(known))))
-    if near:
-        return f"`{typed}` is not a parameter here. Did you mean {_either(near)}?"
-    return unknown_name(typed, [name for name, spec in params.items() if not spec.advanced])
+def _spellings(operation_params: Mapping[str, Param]) -> dict[str, str]:
+    """Declared name by everything it may be typed as; a declared name wins over an alias."""
+    aliases = {
+        alias.casefold(): name for name, spec in operation_params.items() for alias in spec.aliases
+    }
+    return aliases | {name.casefold(): name for name in operation_params}
 
 
-def _either(names: list[str]) -> str:
-    return " or ".join(f"`{name}`" for name in names)
+def _trouble(
+    operation_params: Mapping[str, Param], name: str | None, typed: str, value: str
+) -> str:
+    if name is None:
+        return unknown_name(typed, tuple(operation_params))
+    if not value and not operation_params[name].empty_means:
+        return f"`{name}` is empty; leave it out, or give it a value."
+    return ""
+
+
+def _both(name: str, typed: str, before: str | None) -> str:
+    if before is None:
+        return f"`{name}` is given twice, by the words at the front and by name; give it once."
+    return f"`{before}` and `{typed}` are both `{name}`; give only one."

@@ -79,10 +79,16 @@ async def _finish(request_id: str) -> None:
 async def _prepare_workflow(request_id: str) -> None:
     while wait := await _prepare(request_id):
         await DBOS.sleep_async(wait)
+    # A direct request is running now and goes on here; any other waits for its submission.
+    await _carry_out(request_id)
 
 
 @DBOS.workflow(name="carry_out", max_recovery_attempts=None)
 async def _carry_out_workflow(request_id: str) -> None:
+    await _carry_out(request_id)
+
+
+async def _carry_out(request_id: str) -> None:
     if not await _begin(request_id):
         return
     while (wait := await _slice(request_id)) is not None:
@@ -92,6 +98,7 @@ async def _carry_out_workflow(request_id: str) -> None:
     await _finish(request_id)
 
 
+_UNDER_WAY = frozenset({"PENDING", "ENQUEUED", "DELAYED"})
 _WORKFLOWS = {"prepare": _prepare_workflow, "carry_out": _carry_out_workflow}
 
 
@@ -153,15 +160,18 @@ class Engine:
 
         One that failed (its database was gone, say) is started again under the next number.
         """
-        for attempt in range(1, 1000):
-            workflow_id = f"{kind}:{request_id}:{attempt}"
-            status = await DBOS.get_workflow_status_async(workflow_id)
-            if status is None:
-                with SetWorkflowID(workflow_id):
-                    await DBOS.start_workflow_async(_WORKFLOWS[kind], request_id)
-                return
-            if status.status in ("PENDING", "ENQUEUED", "DELAYED"):
-                return
+        known = [
+            workflow
+            for each in _WORKFLOWS
+            for workflow in await DBOS.list_workflows_async(
+                workflow_id_prefix=f"{each}:{request_id}:", load_input=False, load_output=False
+            )
+        ]
+        # Two workflows of one request at once would take each other's calls for interrupted ones.
+        if any(workflow.status in _UNDER_WAY for workflow in known):
+            return
+        with SetWorkflowID(f"{kind}:{request_id}:{len(known) + 1}"):
+            await DBOS.start_workflow_async(_WORKFLOWS[kind], request_id)
 
     async def alive(self) -> bool:
         """True where the engine answers."""

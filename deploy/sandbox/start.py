@@ -17,7 +17,7 @@ from bot.bootstrap import entries
 from bot.slack.manifest import manifest
 from deploy.sandbox import company
 from deploy.sandbox.slack.server import SlackSandbox
-from deploy.sandbox.vendors.qualys import QualysStandIn
+from deploy.sandbox.vendors.qualys import FAULTS, QualysStandIn
 
 HOME = Path(".sandbox")
 WEB = Path(__file__).with_name("web")
@@ -45,7 +45,7 @@ class Sandbox:
         self.slack.static_dir = WEB
         await self.slack.start()
         self.slack.add_vendor(
-            "qualys", self.qualys.url, self.qualys.fault_names, self.qualys.set_fault
+            "qualys", self.qualys.url, sorted(FAULTS), self.qualys.set_fault
         )
         self.qualys.on_traffic = self.slack.record_traffic
 
@@ -145,7 +145,7 @@ async def _import_people(settings: dict[str, str]) -> None:
 
 async def _until_connected(sandbox: Sandbox, bot: asyncio.subprocess.Process) -> None:
     async with asyncio.timeout(READY_WITHIN):
-        while not sandbox.slack.connected:
+        while not sandbox.slack.core.delivery.sockets.connected:
             if bot.returncode is not None:
                 message = "the bot ended before it was ready"
                 raise RuntimeError(message)

@@ -88,10 +88,10 @@ class World:
         return next(each for each in self.private(user, channel) if words in each)
 
     def edits(self) -> list[dict[str, str]]:
-        return [dict(each["params"]) for each in self.qualys.requests if "ticket_edit" in each["path"]]
+        return [dict(each.params) for each in self.qualys.requests if "ticket_edit" in each.path]
 
     def lists(self) -> list[dict[str, str]]:
-        return [dict(each["params"]) for each in self.qualys.requests if "ticket_list" in each["path"]]
+        return [dict(each.params) for each in self.qualys.requests if "ticket_list" in each.path]
 
 
 def text_of(message: dict[str, Any]) -> str:

@@ -45,7 +45,7 @@ async def test_a_typed_command_edits_one_ticket_and_the_reply_stands_in_the_thre
 
 async def test_the_same_over_socket_mode_with_the_persons_name_in_the_comment(make: Make) -> None:
     world = await make(mode="socket")
-    await until(lambda: world.slack.connected, "the socket")
+    await until(lambda: world.slack.core.delivery.sockets.connected, "the socket")
     await world.type(MARA, f"/amend qualys {STORY}")
     assert (await world.settled())["state"] == "succeeded"
     assert world.edits()[0]["add_comment"] == (
