@@ -10,6 +10,8 @@ from typing import Any
 import structlog
 
 _MASK = "•••"
+# Bolt warns at each start that it was given a client and an `authorize` beside a token.
+_ON_PURPOSE = ("`token` will be unused", "`token` (or SLACK_BOT_TOKEN env variable)")
 
 
 def configure_logs(level: str, style: str, secrets: Sequence[str]) -> None:
@@ -41,8 +43,6 @@ def configure_logs(level: str, style: str, secrets: Sequence[str]) -> None:
     )
     # Libraries log through the standard module; their DEBUG prints whole payloads, tokens included.
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(name)s %(message)s")
-    # Bolt warns at each start that it was given a client and a token's variable exists: on purpose.
-    logging.getLogger("slack_bolt.AsyncApp").setLevel(logging.ERROR)
     for handler in logging.getLogger().handlers:
         handler.addFilter(_Scrub(secrets))
 
@@ -54,6 +54,8 @@ class _Scrub(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         message = record.getMessage()
+        if any(each in message for each in _ON_PURPOSE):
+            return False
         for secret in self._secrets:
             message = message.replace(secret, _MASK)
         record.msg, record.args = message, ()

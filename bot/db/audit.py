@@ -42,7 +42,8 @@ async def append(
 ) -> None:
     """Add one entry inside the caller's transaction, so that it stands or falls with its deed."""
     if session.get_bind().dialect.name == "postgresql":
-        await session.execute(text(f"SELECT pg_advisory_xact_lock({_CHAIN_LOCK})"))
+        connection = await session.connection()
+        await connection.execute(text(f"SELECT pg_advisory_xact_lock({_CHAIN_LOCK})"))
     newest = select(AuditEntry).order_by(AuditEntry.seq.desc()).limit(1)  # type: ignore[attr-defined]
     last = (await session.exec(newest)).first()
     entry = AuditEntry(

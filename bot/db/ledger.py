@@ -24,7 +24,7 @@ class Ledger:
     async def clear(self, request_id: str) -> None:
         """Forget a plan that was not finished."""
         async with self._store.transaction() as session:
-            await session.execute(
+            await session.exec(
                 delete(PlannedRecord).where(col(PlannedRecord.request_id) == request_id)
             )
 
@@ -45,7 +45,8 @@ class Ledger:
             for offset, record in enumerate(records)
         ]
         async with self._store.transaction() as session:
-            await session.execute(insert(_TABLE), rows)
+            connection = await session.connection()
+            await connection.execute(insert(_TABLE), rows)
 
     async def records(
         self, request_id: str, results: Sequence[Result], limit: int
@@ -123,7 +124,7 @@ class Ledger:
     async def close_rest(self, request_id: str, words: str) -> None:
         """Everything still to do ends as not sent, for the reason given."""
         async with self._store.transaction() as session:
-            await session.execute(
+            await session.exec(
                 update(_TABLE)
                 .where(_TABLE.c.request_id == request_id, _TABLE.c.result == Result.TODO)
                 .values(result=Result.NOT_SENT, words=words)

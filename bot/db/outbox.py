@@ -39,7 +39,7 @@ class Outbox:
     async def claim(self, delivery: Delivery, now: float, until: float) -> bool:
         """Take a delivery on until `until`; False where another replica was first."""
         async with self._store.transaction() as session:
-            done = await session.execute(
+            done = await session.exec(
                 update(Delivery)
                 .where(
                     col(Delivery.key) == delivery.key,
@@ -48,12 +48,12 @@ class Outbox:
                 )
                 .values(due_at=until, attempting=now)
             )
-            return int(done.rowcount) == 1  # type: ignore[attr-defined]
+            return int(done.rowcount) == 1
 
     async def sent(self, key: str, version: int, *, channel: str, ts: str, next_at: float) -> None:
         """A version is in Slack; the next one may go out from `next_at` on."""
         async with self._store.transaction() as session:
-            await session.execute(
+            await session.exec(
                 update(Delivery)
                 .where(col(Delivery.key) == key)
                 .values(
@@ -68,7 +68,7 @@ class Outbox:
 
     async def failed(self, key: str, *, again_at: float, failures: int) -> None:
         async with self._store.transaction() as session:
-            await session.execute(
+            await session.exec(
                 update(Delivery)
                 .where(col(Delivery.key) == key)
                 .values(due_at=again_at, failures=failures)

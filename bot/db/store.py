@@ -92,7 +92,7 @@ class Store:
     async def done(self, key: str) -> None:
         """A delivery that was taken has had its effect."""
         async with self.transaction() as session:
-            await session.execute(
+            await session.exec(
                 update(Delivered).where(col(Delivered.key) == key).values(done_at=self.clock())
             )
 
@@ -130,7 +130,7 @@ class Store:
                 .where(col(Request.id) == request_id, col(Request.state).in_(from_states))
                 .values(state=to, **fields)
             )
-            done = await session.execute(statement)
+            done = await session.exec(statement)
             if _rows(done) != 1:
                 return False
             await audit.append(session, self.clock(), actor, action, request_id, facts)
@@ -138,7 +138,7 @@ class Store:
 
     async def set_fields(self, request_id: str, **fields: Any) -> None:
         async with self.transaction() as session:
-            await session.execute(
+            await session.exec(
                 update(Request).where(col(Request.id) == request_id).values(**fields)
             )
 
@@ -217,7 +217,7 @@ class Store:
         """Add or replace entries, all or none; `replace` removes every other entry of the team."""
         async with self.transaction() as session:
             if replace:
-                await session.execute(delete(Mapping).where(col(Mapping.team) == team))
+                await session.exec(delete(Mapping).where(col(Mapping.team) == team))
             for user, account in rows:
                 await session.merge(
                     Mapping(
@@ -245,8 +245,8 @@ class Store:
         """Forget delivery keys and drafts that are older than a day."""
         before = self.clock() - KEPT_FOR
         async with self.transaction() as session:
-            await session.execute(delete(Delivered).where(col(Delivered.done_at) < before))
-            await session.execute(delete(Draft).where(col(Draft.created_at) < before))
+            await session.exec(delete(Delivered).where(col(Delivered.done_at) < before))
+            await session.exec(delete(Draft).where(col(Draft.created_at) < before))
 
     async def count_requests(self) -> dict[str, int]:
         """How many requests stand in each state."""

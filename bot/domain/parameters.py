@@ -180,7 +180,8 @@ def _field(kind: type[Any] | Any, spec: Param, reader: Callable[[Any], Any]) -> 
 
 def as_list(value: Any) -> list[str]:
     """Comma-separated text or a list, blanks around items dropped, empty items left out."""
-    items = value.split(",") if isinstance(value, str) else [str(item) for item in value]
+    several = isinstance(value, list | tuple)
+    items = [str(item) for item in value] if several else str(value).split(",")
     return [item.strip() for item in items if item.strip()]
 
 
@@ -277,14 +278,15 @@ _TYPOGRAPHIC = str.maketrans(
 
 def to_ascii(name: str, value: str) -> str:
     """Typographic quotes and dashes become ASCII; any other character is refused by name."""
-    plain = value.translate(_TYPOGRAPHIC)
-    for position, character in enumerate(plain, start=1):
+    for position, character in enumerate(value, start=1):
+        if ord(character) in _TYPOGRAPHIC:
+            continue
         if ord(character) > 126 or (ord(character) < 32 and character not in "\n\r\t"):
             called = unicodedata.name(character, f"U+{ord(character):04X}")
             raise broken(
                 f"`{name}` takes ASCII only; character {position} is `{character}` ({called.lower()})."
             )
-    return plain
+    return value.translate(_TYPOGRAPHIC)
 
 
 def ascii_text(name: str, spec: Param) -> Any:

@@ -62,9 +62,10 @@ _ASSIGNMENT = re.compile(rf"({_NAME})\s*+=")
 _BLANKS = re.compile(r"\s*+")
 _WORD = re.compile(r"\S*+")
 _NEXT_NAME = re.compile(rf"&({_NAME})=")
-# The vendor's own form: one word to the end of the text, with at least two NAME= parts and no quotes.
+# The vendor's own form: one word to the end of the text, without quotes; see `parse`.
 _PIECE = rf"{_NAME}=(?![{_APOSTROPHES}])[^\s&{_DOUBLE}]*+"
-_FORM = re.compile(rf"({_PIECE}(?:&{_PIECE})++)&?\s*+\Z")
+_FORM = re.compile(rf"({_PIECE}(?:&{_PIECE})*+)&?\s*+\Z")
+_IS_ENCODED = re.compile(rf"&{_NAME}=|%[0-9A-Fa-f]{{2}}")
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def parse(text: str) -> Words:
     """Read record ids and NAME=VALUE words. Raises `InvalidInput`.
 
     `a=b&c=d+e` is the vendor's form, and decoded, only where it ends the text as one word without
-    quotes and has a second NAME= after an `&`; so `add_comment=C++` keeps its signs.
+    quotes and has a second NAME= after an `&`, or a %XX; so `add_comment=C++` keeps its signs.
     """
     parts = list(_parts(text))
     leading = list(takewhile(lambda part: not part.name, parts))
@@ -109,7 +110,7 @@ def _parts(text: str) -> Iterator[_Part]:
     position, named = _skip(text, 0), False
     while position < len(text):
         form = None if named else _FORM.match(text, position)
-        if form:
+        if form and _IS_ENCODED.search(form[1]):
             yield from _decoded(form[1])
             return
         part, position = _part(text, position)

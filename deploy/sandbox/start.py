@@ -55,7 +55,7 @@ class Sandbox:
 
     def environment(self, database: Path, *, port: int, socket_mode: bool = True) -> dict[str, str]:
         """The settings of a bot that lives in this sandbox; every token is visibly fake."""
-        settings = {
+        return {
             "SLACK_BOT_TOKEN": company.BOT_TOKEN,
             "SLACK_SIGNING_SECRET": company.SIGNING_SECRET,
             "SLACK_APP_TOKEN": company.APP_TOKEN if socket_mode else "",
@@ -70,7 +70,6 @@ class Sandbox:
             "QUALYS_USERNAME": self.qualys.username,
             "QUALYS_PASSWORD": self.qualys.password,
         }
-        return settings
 
 
 def _surface() -> dict[str, Any]:

@@ -108,9 +108,7 @@ def text_of(message: dict[str, Any]) -> str:
     return "\n".join([str(message.get("text", "")), *walk(message.get("blocks") or [])])
 
 
-async def until(
-    condition: Callable[[], bool], what: str = "", within: float = 10.0
-) -> None:
+async def until(condition: Callable[[], bool], what: str = "", within: float = 10.0) -> None:
     """Wait for a condition; fails with `what` when it does not come true in time."""
     end = time.monotonic() + within
     while not condition():

@@ -113,7 +113,7 @@ async def _review_or_run(world: World) -> dict[str, str]:
 
 
 async def test_ignoring_needs_another_persons_approval(world: World) -> None:
-    await world.type(MARA, '/qualys states=OPEN&asset_groups=New+York,London&change_state=IGNORED')
+    await world.type(MARA, "/qualys states=OPEN&asset_groups=New+York,London&change_state=IGNORED")
     view = await world.view_is(MARA, "review")
     await world.act(MARA, "submit", view_id=view["id"], values={})
     await until(lambda: bool(world.cards(APPROVALS)), "the question")
@@ -149,10 +149,10 @@ async def test_the_form_leads_through_errors_and_the_review_to_the_run(world: Wo
     form = await world.view_is(MARA, "form")
     blocks = {each["block_id"] for each in form["blocks"] if each["type"] == "input"}
     assert {"ticket_numbers", "change_state", "add_comment", "reopen_ignored_days"} <= blocks
-    wrong = {"ticket_numbers": _text("23x"), "add_comment": _text("done")}
+    wrong = _typed(ticket_numbers="23x", add_comment="done")
     await world.act(MARA, "submit", view_id=form["id"], values=wrong)
     assert "ticket_numbers" in world.view(MARA)["errors"]
-    right = {"ticket_numbers": _text("23456"), "add_comment": _text("Host patched")}
+    right = _typed(ticket_numbers="23456", add_comment="Host patched")
     await world.act(MARA, "submit", view_id=form["id"], values=right)
     review = await world.view_is(MARA, "review")
     assert "23456" in text_of({"blocks": review["blocks"]})
@@ -162,8 +162,10 @@ async def test_the_form_leads_through_errors_and_the_review_to_the_run(world: Wo
     assert world.edits() == [{"ticket_numbers": "23456", "add_comment": "Host patched"}]
 
 
-def _text(value: str) -> dict[str, object]:
-    return {"*": {"type": "plain_text_input", "value": value}}
+def _typed(**values: str) -> dict[str, object]:
+    return {
+        name: {name: {"type": "plain_text_input", "value": value}} for name, value in values.items()
+    }
 
 
 async def test_a_mention_in_a_thread_is_answered_in_that_thread(world: World) -> None:
@@ -184,9 +186,7 @@ async def test_a_message_shortcut_finds_the_ticket_numbers(world: World) -> None
     assert first["element"]["initial_value"] == "23456,23457"
 
 
-@pytest.mark.parametrize(
-    ("user", "words"), [(SAMI, "Scanner"), (GUEST, "Guest"), (OUTSIDER, "")]
-)
+@pytest.mark.parametrize(("user", "words"), [(SAMI, "Scanner"), (GUEST, "Guest"), (OUTSIDER, "")])
 async def test_who_may_not_changes_nothing_and_is_told_why(
     world: World, user: str, words: str
 ) -> None:
@@ -202,7 +202,9 @@ async def test_a_unit_manager_reaches_only_the_own_scope(world: World) -> None:
     await world.type(UMAR, "/qualys 23456 add_comment=checked")
     assert (await world.settled())["state"] == "succeeded"
     outside = next(
-        each.number for each in world.qualys.tickets.values() if not each.ip.startswith("10.10.10.")
+        each.number
+        for each in world.qualys.tickets.values()
+        if not str(each.host.ip).startswith("10.10.10.")
     )
     await world.type(UMAR, f"/qualys {outside} add_comment=checked")
     await world.told(UMAR, "scope")
@@ -215,7 +217,7 @@ async def test_a_unit_manager_reaches_only_the_own_scope(world: World) -> None:
         ("23456 chnage_state=RESOLVED", "change_state"),
         ("23456 change_state=CLOSED", "RESOLVED"),
         ('23456 add_comment="Host patched', "quote"),
-        ("23456 add_comment=Host patched", "quotes"),
+        ("23456 add_comment=Host patched", "Host patched"),
         ("23456 reopen_ignored_days=731", "730"),
         ("23456", "change"),
         ("change_state=OPEN", "selection"),

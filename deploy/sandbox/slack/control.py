@@ -157,6 +157,8 @@ async def _slack_fault(core: Core, name: Any, times: Any, seconds: Any) -> Json:
     else:
         sockets.hush(silent=name == "socket_silent")
         core.fault.set(name, times, seconds)
+        if name == "socket_silent" and seconds is not None:
+            asyncio.get_running_loop().call_later(float(seconds), sockets.speak)
     core.workspace.changed()
     return {"ok": True}
 

@@ -23,6 +23,8 @@ ACK_SECONDS = 3.0
 EVENTS = "events_api"
 COMMANDS = "slash_commands"
 INTERACTIVE = "interactive"
+# Slack's words for why an event comes again; any other error is an HTTP status.
+_REASONS = {"operation_timeout": "http_timeout", "dispatch_failed": "connection_failed"}
 # What a socket's envelope of each kind says about answers in the ack.
 _ANSWERABLE = {EVENTS: False, COMMANDS: True, INTERACTIVE: True}
 
@@ -129,8 +131,7 @@ class Delivery:
     async def _retry(self, payload: Json, what: str, ack: Ack) -> None:
         for number, seconds in enumerate(self.retry_seconds, 1):
             await asyncio.sleep(seconds)
-            reason = {"operation_timeout": "http_timeout", "": "http_error"}.get(ack.error)
-            retry = (number, reason or "connection_failed")
+            retry = (number, _REASONS.get(ack.error, "http_error"))
             ack = await self._carry(self._parcel(EVENTS, payload, what, retry))
             if ack.ok or ack.no_retry:
                 return

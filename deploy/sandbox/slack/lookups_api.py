@@ -125,7 +125,10 @@ def _joined(core: Core, given: Arguments) -> Channel:
 
 
 def _between(given: Arguments, messages: list[Message]) -> list[Message]:
-    oldest, latest = float(given.get("oldest") or 0), float(given.get("latest") or "inf")
+    try:
+        oldest, latest = float(given.get("oldest") or 0), float(given.get("latest") or "inf")
+    except ValueError as error:
+        raise SlackError("invalid_arguments") from error
     inclusive = truthy(given.get("inclusive"))
     return [
         one

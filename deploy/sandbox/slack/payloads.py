@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from deploy.sandbox import company
@@ -151,8 +152,20 @@ def submission(core: Core, view: OpenView) -> Json:
         **_base(core, "view_submission", view.user),
         "trigger_id": core.triggers.issue(view.user, view.id),
         "view": view.slack(),
-        "response_urls": [],
+        "response_urls": list(_response_urls(core, view)),
     }
+
+
+def _response_urls(core: Core, view: OpenView) -> Iterator[Json]:
+    """A way back for each chosen conversation whose select asked for one."""
+    values = view.values()
+    for block, element in forms.stateful(view.view["blocks"]):
+        ids = {"block_id": block["block_id"], "action_id": element["action_id"]}
+        state = values[ids["block_id"]][ids["action_id"]]
+        channel = state.get("selected_conversation") or state.get("selected_channel")
+        if channel and element.get("response_url_enabled"):
+            url = core.response_url(view.user, channel)
+            yield {**ids, "channel_id": channel, "response_url": url}
 
 
 def closed(core: Core, view: OpenView, *, is_cleared: bool) -> Json:

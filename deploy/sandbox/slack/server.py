@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -53,8 +53,8 @@ class SlackSandbox:
         request_url: str | None = None,
         clock: Callable[[], float] = time.time,
         port: int = 0,
-        commands: Sequence[Command | str] = (),
-        shortcuts: Sequence[Shortcut] = (),
+        commands: Sequence[Command | Mapping[str, str]] = (),
+        shortcuts: Sequence[Shortcut | Mapping[str, str]] = (),
     ) -> None:
         self.url = ""
         self.static_dir: Path | None = WEB
@@ -69,8 +69,8 @@ class SlackSandbox:
             traffic=traffic,
             delivery=Delivery(traffic, clock),
             base_url=lambda: self.url,
-            commands=[Command(one) if isinstance(one, str) else one for one in commands],
-            shortcuts=list(shortcuts),
+            commands=[one if isinstance(one, Command) else Command(**one) for one in commands],
+            shortcuts=[one if isinstance(one, Shortcut) else Shortcut(**one) for one in shortcuts],
         )
         self.request_url = request_url
         self._acts = Acts(self.core)
@@ -150,6 +150,13 @@ class SlackSandbox:
     def messages(self, channel: str) -> list[Json]:
         """All messages of a channel; an ephemeral one says in `for` who sees it."""
         return [page_message(self.core, one) for one in self.workspace.messages[channel]]
+
+    def join(self, channel: str, user: str) -> None:
+        """Lets a person, or the bot, into a channel."""
+        members = self.workspace.channel(channel).members
+        if user not in members:
+            members.append(user)
+        self._live.changed()
 
     def add_vendor(
         self,

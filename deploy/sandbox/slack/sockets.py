@@ -123,3 +123,7 @@ class Sockets:
         """Lets the present connections stay open and say nothing; new ones work."""
         for connection in self.connections:
             connection.silent = silent
+
+    def speak(self) -> None:
+        """Ends the silence."""
+        self.hush(silent=False)

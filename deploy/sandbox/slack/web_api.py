@@ -115,7 +115,7 @@ async def _arguments(request: web.Request) -> Arguments | SlackError:
             return SlackError("json_not_object")
         given |= body
     elif request.can_read_body:
-        given |= {key: value for key, value in (await request.post()).items()}
+        given |= dict(await request.post())
     for key in _STRUCTURED:
         if isinstance(given.get(key), str):
             try:
