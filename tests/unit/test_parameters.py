@@ -111,8 +111,10 @@ def test_a_value_becomes_what_its_parameter_declares(name: str, raw: Any, made: 
         (
             "state",
             "RESOLVD",
-            "`state` must be one of `OPEN`, `RESOLVED`, `IGNORED`, not `RESOLVD`."
-            " Did you mean `RESOLVED`?",
+            (
+                "`state` must be one of `OPEN`, `RESOLVED`, `IGNORED`, not `RESOLVD`."
+                " Did you mean `RESOLVED`?"
+            ),
         ),
         ("state", "", "`state` must be one of `OPEN`, `RESOLVED`, `IGNORED`, not ``."),
         (
@@ -210,7 +212,6 @@ SCALARS = st.none() | st.text(max_size=30) | st.integers() | st.lists(st.text(ma
 def test_any_raw_values_are_read_or_refused(values: dict[str, Any]) -> None:
     try:
         parameters = read(Small, values)
-    except InvalidInput as error:
-        assert error.problems
-    else:
-        assert read(Small, given(parameters)) == parameters
+    except InvalidInput:
+        return
+    assert read(Small, given(parameters)) == parameters

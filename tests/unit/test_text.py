@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from urllib.parse import urlencode
 
 import pytest
 from hypothesis import example, given
@@ -303,14 +304,15 @@ ANYTHING = st.text(st.characters(), max_size=60) | GRAMMAR
 @example("<|>")
 @example("a=\\")
 def test_any_text_is_read_or_refused_in_one_line(text: str) -> None:
+    message = ""
     try:
         words = parse(unescape(text))
     except InvalidInput as error:
-        assert len(error.problems) == 1
-        assert "\n" not in str(error)
+        message = str(error)
     else:
         assert all(words.records)
-        assert all(words.values) or not words.values
+        assert all(words.values)
+    assert len(message.splitlines()) <= 1
 
 
 SENDABLE = st.text(st.characters(exclude_categories=["Cc", "Cs"]) | st.sampled_from("\n\t"))
@@ -327,8 +329,6 @@ def test_any_value_survives_double_quotes_with_its_quotes_escaped(text: str) -> 
 
 @given(st.dictionaries(st.from_regex(r"[a-z_][a-z0-9_.-]*", fullmatch=True), GRAMMAR, min_size=2))
 def test_any_form_encoded_values_are_read_back(values: dict[str, str]) -> None:
-    from urllib.parse import urlencode
-
     clean = {name: each.replace("\x00", "") for name, each in values.items()}
     assert parse(urlencode(clean)) == Words((), clean)
 

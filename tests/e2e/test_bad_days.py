@@ -1,0 +1,82 @@
+"""Bad days at the vendor: each failure is told in plain words, and nothing runs twice."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.e2e.conftest import MARA, World, text_of, until
+
+COMMENT = '/qualys 23456 add_comment="Host patched"'
+
+
+def comments(world: World) -> int:
+    ticket = world.qualys.tickets[23456]
+    return sum("Host patched" in str(entry) for entry in ticket.history)
+
+
+@pytest.mark.parametrize(
+    ("fault", "states", "sent"),
+    [
+        ("reset_after_edit", {"succeeded"}, 1),
+        ("truncated_xml", {"succeeded"}, 1),
+        ("reset", {"unknown"}, 0),
+        ("http_500", {"unknown"}, 0),
+        ("html_200", {"unknown"}, 0),
+        ("hostile_xml", {"unknown"}, 0),
+        ("error_200", {"failed"}, 0),
+        ("conflict_running", {"succeeded"}, 1),
+        ("bad_credentials", {"failed"}, 0),
+    ],
+)
+async def test_an_edit_that_goes_wrong_is_sent_once_and_told_as_it_is(
+    world: World, fault: str, states: set[str], sent: int
+) -> None:
+    world.qualys.set_fault(fault, {"times": 1, "only": "ticket_edit"})
+    await world.type(MARA, COMMENT)
+    payload = await world.settled()
+    assert payload["state"] in states
+    assert comments(world) == sent
+    await until(lambda: bool(world.thread()), "the reply")
+    assert len(text_of(world.thread()[0])) > 20
+
+
+async def test_a_wait_of_seconds_is_waited_and_the_edit_runs_once(world: World) -> None:
+    world.qualys.set_fault("conflict_wait", {"times": 1, "seconds": 1, "only": "ticket_edit"})
+    await world.type(MARA, COMMENT)
+    assert (await world.settled())["state"] == "succeeded"
+    assert comments(world) == 1
+
+
+async def test_a_wait_of_minutes_is_scheduled_with_the_time(world: World) -> None:
+    world.qualys.set_fault("conflict_wait", {"times": 1, "seconds": 300, "only": "ticket_edit"})
+    await world.type(MARA, COMMENT)
+    await until(lambda: bool(world.cards()) and world.payload()["state"] == "scheduled")
+    assert "goes on" in text_of(world.cards()[-1])
+    assert comments(world) == 0
+
+
+@pytest.mark.parametrize("fault", ["reset", "http_503", "html_200", "error_200", "hostile_xml"])
+async def test_a_vendor_that_cannot_be_read_is_told_privately(world: World, fault: str) -> None:
+    world.qualys.set_fault(fault, {"times": 9, "only": "ticket_list"})
+    await world.type(MARA, COMMENT)
+    await world.told(MARA, "Nothing was sent")
+    assert world.edits() == []
+
+
+async def test_what_changed_between_review_and_submission_is_held_back(world: World) -> None:
+    await world.type(MARA, "/qualys 23456,23458 change_state=RESOLVED add_comment=done")
+    review = await world.view_is(MARA, "review")
+    world.qualys.tickets[23456].condition = "IGNORED"
+    await world.act(MARA, "submit", view_id=review["id"], values={})
+    await world.settled()
+    numbers = {each for edit in world.edits() for each in edit["ticket_numbers"].split(",")}
+    assert "23456" not in numbers
+    assert "changed since the plan" in text_of(world.thread()[0])
+
+
+async def test_words_of_people_never_mention_or_link(world: World) -> None:
+    await world.type(MARA, '/qualys 23456 add_comment="see <!channel> &lt;!here&gt; done"')
+    await world.settled()
+    everything = "".join(str(each) for each in world.messages())
+    assert "<!channel>" not in everything.replace("/qualys", "")
+    assert "<!here>" not in everything

@@ -1,0 +1,116 @@
+"""`kill -9` in the middle: what was accepted goes on after the restart, and nothing runs twice."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from bot.bootstrap import entries
+from bot.people import COLUMNS
+from deploy.sandbox.start import PEOPLE_CSV, Sandbox
+from tests.e2e.conftest import MARA, OPS, until
+
+assert entries()
+assert COLUMNS
+
+
+class Process:
+    """`amend run` as a process of its own."""
+
+    def __init__(self, environment: dict[str, str], cwd: Path) -> None:
+        kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        self._environment, self._cwd = kept | environment, cwd
+        self.process: asyncio.subprocess.Process | None = None
+
+    async def run(self, *words: str) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "bot.cli",
+            *words,
+            env=self._environment,
+            cwd=self._cwd,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+
+    async def start(self, port: int) -> None:
+        self.process = await self.run("run")
+        async with asyncio.timeout(20), aiohttp.ClientSession() as session:
+            while True:
+                try:
+                    async with session.get(f"http://127.0.0.1:{port}/readyz") as answer:
+                        if answer.status == 200:
+                            return
+                except aiohttp.ClientError:
+                    await asyncio.sleep(0.05)
+
+    async def end(self, how: signal.Signals) -> int:
+        assert self.process is not None
+        if self.process.returncode is None:
+            self.process.send_signal(how)
+        return await self.process.wait()
+
+
+def free_port() -> int:
+    import socket
+
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", ["slow", None])
+async def test_a_kill_during_the_call_loses_nothing_and_repeats_nothing(
+    tmp_path: Path, fault: str | None
+) -> None:
+    sandbox = Sandbox()
+    await sandbox.start()
+    port = free_port()
+    environment = sandbox.environment(tmp_path / "amend.db", port=port, socket_mode=False)
+    (tmp_path / "people.csv").write_text(PEOPLE_CSV)
+    process = Process(environment, tmp_path)
+    imported = await process.run("people", "import", "people.csv")
+    assert await imported.wait() == 0
+    sandbox.slack.request_url = f"http://127.0.0.1:{port}/slack/events"
+    try:
+        await process.start(port)
+        if fault:
+            sandbox.qualys.set_fault(fault, {"times": 1, "seconds": 2, "only": "ticket_edit"})
+        await sandbox.slack.act(
+            user=MARA, do="type", channel=OPS, text='/qualys 23456 add_comment="Host patched"'
+        )
+        if fault:
+            await until(lambda: any("ticket_edit" in each.path for each in sandbox.qualys.requests))
+        await process.end(signal.SIGKILL)
+        await asyncio.sleep(2.5 if fault else 0)
+        await process.start(port)
+        await until(lambda: _state(sandbox) in ("succeeded", "unknown"), "the end", 30)
+        edits = [each for each in sandbox.qualys.requests if "ticket_edit" in each.path]
+        assert len(edits) == 1
+        assert len(_cards(sandbox)) == 1
+        assert await process.end(signal.SIGTERM) == 0
+    finally:
+        await process.end(signal.SIGKILL)
+        await sandbox.stop()
+
+
+def _cards(sandbox: Sandbox) -> list[dict[str, Any]]:
+    return [
+        each["metadata"]["event_payload"]
+        for each in sandbox.slack.messages(OPS)
+        if (each.get("metadata") or {}).get("event_type") == "amend_request"
+    ]
+
+
+def _state(sandbox: Sandbox) -> str:
+    cards = _cards(sandbox)
+    return str(cards[-1]["state"]) if cards else ""

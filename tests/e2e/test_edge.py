@@ -1,0 +1,97 @@
+"""The edge: signatures, health, and a database that is locked."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from pathlib import Path
+from urllib.parse import urlencode
+
+import aiohttp
+import pytest
+from slack_sdk.signature import SignatureVerifier
+
+from deploy.sandbox import company
+from tests.e2e.conftest import MARA, OPS, World, until
+
+FORM = {
+    "command": "/qualys",
+    "text": "23456 change_state=RESOLVED",
+    "user_id": MARA,
+    "team_id": company.TEAM_ID,
+    "channel_id": OPS,
+    "trigger_id": "1.2.replayed",
+}
+
+
+async def _post(
+    world: World, *, secret: str = company.SIGNING_SECRET, off: float = 0.0, stamp: str = ""
+) -> int:
+    body = urlencode(FORM)
+    when = stamp or str(int(time.time() + off))
+    signature = SignatureVerifier(secret).generate_signature(timestamp=when, body=body) or ""
+    headers = {
+        "Content-Type": "application/x-www-form-urlencoded",
+        "X-Slack-Signature": signature,
+        "X-Slack-Request-Timestamp": when,
+    }
+    url = f"http://127.0.0.1:{world.bot.port}/slack/events"
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(url, data=body, headers=headers) as r,
+    ):
+        return r.status
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"secret": "forged"},
+        {"off": -301},
+        {"off": 330},
+        {"stamp": "yesterday"},
+        {"stamp": "１２３"},
+    ],
+)
+async def test_a_request_that_slack_did_not_just_sign_is_401_and_does_nothing(
+    world: World, wrong: dict[str, object]
+) -> None:
+    assert await _post(world, **wrong) == 401  # type: ignore[arg-type]
+    await world.bot.listeners.drain(1)
+    assert world.qualys.requests == []
+
+
+async def test_a_replayed_request_has_one_effect(world: World) -> None:
+    assert [await _post(world) for _ in range(3)] == [200, 200, 200]
+    await world.settled()
+    assert len(world.edits()) == 1
+
+
+async def test_health_readiness_and_metrics(world: World) -> None:
+    base = f"http://127.0.0.1:{world.bot.port}"
+    async with aiohttp.ClientSession() as session:
+        for path in ("/healthz", "/readyz"):
+            async with session.get(base + path) as answer:
+                assert answer.status == 200
+        async with session.get(f"{base}/metrics") as answer:
+            assert "amend_ack_seconds" in await answer.text()
+
+
+async def test_a_locked_database_is_said_in_the_acknowledgement_and_nothing_runs_later(
+    world: World, tmp_path: Path
+) -> None:
+    lock = sqlite3.connect(tmp_path / "amend.db", isolation_level=None)
+    lock.execute("BEGIN EXCLUSIVE")
+    began = time.monotonic()
+    done = await world.type(MARA, "/qualys 23456 change_state=RESOLVED")
+    took = time.monotonic() - began
+    lock.execute("ROLLBACK")
+    lock.close()
+    assert took < 3.0
+    assert "not accepted" in str(done["ack"]["body"])
+    await asyncio.sleep(1.5)
+    assert world.edits() == []
+    await world.type(MARA, "/qualys 23456 change_state=RESOLVED")
+    await until(lambda: len(world.edits()) == 1)
+    assert (await world.settled())["state"] == "succeeded"
