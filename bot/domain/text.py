@@ -96,10 +96,8 @@ def parse(text: str) -> Words:
     leading = list(takewhile(lambda part: not part.name, parts))
     named = parts[len(leading) :]
     _refuse_bare(named)
-    values: dict[str, str] = {}
-    for part in named:
-        _refuse_twice(part.name, values)
-        values[part.name] = part.value
+    _refuse_twice(named)
+    values = {part.name: part.value for part in named}
     items = [item.strip() for part in leading for item in part.value.split(",")]
     records = tuple(item for item in items if item)
     _refuse_unprintable([*records, *values.values()])
@@ -226,10 +224,12 @@ def _in_quotes(value: str) -> str:
     return '"' + value.replace('"', '\\"') + '"'
 
 
-def _refuse_twice(name: str, values: Mapping[str, str]) -> None:
-    for known in values:
-        if known.casefold() == name.casefold():
-            raise invalid(f"`{name}` is given twice; give it once.")
+def _refuse_twice(named: Sequence[_Part]) -> None:
+    seen: set[str] = set()
+    for part in named:
+        if part.name.casefold() in seen:
+            raise invalid(f"`{part.name}` is given twice; give it once.")
+        seen.add(part.name.casefold())
 
 
 def _refuse_unprintable(values: Sequence[str]) -> None:

@@ -1,0 +1,105 @@
+"""The deployment files say what the code needs, as far as that shows without an engine."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from pathlib import Path
+
+import yaml
+
+from bot.bootstrap import entries
+from bot.settings import Settings
+from bot.slack.manifest import EVENTS, SCOPES, manifest
+from integrations.qualys.config import QualysSettings
+
+ROOT = Path(__file__).parents[2]
+
+# Source: Slack's method pages, "Required scopes" for a bot token.
+NEEDS = {
+    "auth_test": set(),
+    "apps_connections_open": set(),
+    "chat_postMessage": {"chat:write"},
+    "chat_postEphemeral": {"chat:write"},
+    "chat_update": {"chat:write"},
+    "conversations_history": {"channels:history", "groups:history", "im:history"},
+    "conversations_replies": {"channels:history", "groups:history", "im:history"},
+    "conversations_open": {"im:write"},
+    "files_upload_v2": {"files:write"},
+    "usergroups_users_list": {"usergroups:read"},
+    "users_info": {"users:read"},
+    "users_lookupByEmail": {"users:read.email"},
+    "views_open": set(),
+    "views_update": set(),
+    "views_publish": set(),
+}
+
+
+def called() -> set[str]:
+    """Every Web API method that the bot's code calls on a client."""
+    found = set()
+    for path in (ROOT / "bot").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute) and re.fullmatch(
+                r"(auth|apps|chat|conversations|files|usergroups|users|views)_\w+", node.attr
+            ):
+                found.add(node.attr)
+    return found
+
+
+def test_the_manifest_asks_for_exactly_the_scopes_that_the_code_needs() -> None:
+    needed = {"commands", "app_mentions:read"}.union(*(NEEDS[each] for each in called()))
+    assert needed == set(SCOPES)
+
+
+def test_the_manifest_in_the_repository_is_the_generated_one() -> None:
+    stored = json.loads((ROOT / "deploy/manifest.json").read_text())
+    assert stored == manifest(entries(), None)
+
+
+def test_the_manifest_names_every_command_and_event_that_is_listened_to() -> None:
+    made = manifest(entries(), "https://amend.example")
+    commands = {each["command"] for each in made["features"]["slash_commands"]}
+    assert commands == {"/amend"} | {f"/{op.command}" for e in entries() for op in e.operations}
+    source = (ROOT / "bot/slack/listeners.py").read_text()
+    assert all(f'"{event}"' in source for event in EVENTS)
+    assert all("url" in each for each in made["features"]["slash_commands"])
+
+
+def test_the_image_is_slim_not_root_and_checks_its_health() -> None:
+    lines = (ROOT / "deploy/Dockerfile").read_text().splitlines()
+    bases = [line.split()[1] for line in lines if line.startswith("FROM")]
+    assert all(re.fullmatch(r"python:3\.\d+-slim-\w+", base) for base in bases)
+    assert [line for line in lines if line.startswith("USER")] == ["USER 10001"]
+    assert any(line.startswith("HEALTHCHECK") for line in lines)
+    assert lines[-1] == 'CMD ["amend", "run"]'
+    for line in lines:
+        if line.startswith("COPY") and "--from" not in line:
+            for source in line.split()[1:-1]:
+                assert (ROOT / source).exists(), source
+
+
+def test_compose_keeps_secrets_out_and_waits_for_a_healthy_database() -> None:
+    compose = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text())
+    amend = compose["services"]["amend"]
+    assert amend["depends_on"]["database"]["condition"] == "service_healthy"
+    assert amend["read_only"] is True
+    assert "${POSTGRES_PASSWORD:?" in amend["environment"]["DATABASE_URL"]
+    assert "healthcheck" in compose["services"]["database"]
+
+
+def test_the_example_names_every_setting() -> None:
+    text = (ROOT / ".env.example").read_text()
+    named = set(re.findall(r"^([A-Z_]+)=", text, re.MULTILINE))
+    fields = {name.upper() for name in Settings.model_fields}
+    assert named == fields | {f"QUALYS_{name.upper()}" for name in QualysSettings.model_fields}
+
+
+def test_only_one_room_imports_each_risky_library() -> None:
+    for library, room in (("dbos", "bot/jobs/"), ("httpx", "integrations/http.py")):
+        for folder in ("bot", "handlers", "integrations"):
+            for path in (ROOT / folder).rglob("*.py"):
+                names = re.findall(r"^\s*(?:from|import) (\w+)", path.read_text(), re.MULTILINE)
+                where = str(path.relative_to(ROOT))
+                assert library not in names or where.startswith(room), where
