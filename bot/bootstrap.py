@@ -120,6 +120,8 @@ class Bot:
         self.client = slack_client(settings, self._session)
         who = await self._introduce()
         self._join(who)
+        if settings.database_url.startswith("sqlite"):
+            await self.outbox.release()
         await self.engine.launch(self.work)
         await self._serve()
         self._tasks = [

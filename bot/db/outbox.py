@@ -50,6 +50,13 @@ class Outbox:
             )
             return int(done.rowcount) == 1
 
+    async def release(self) -> None:
+        """Nobody else is sending: what a killed process had taken on is due at once."""
+        async with self._store.transaction() as session:
+            await session.exec(
+                update(Delivery).where(col(Delivery.attempting).is_not(None)).values(due_at=0.0)
+            )
+
     async def sent(self, key: str, version: int, *, channel: str, ts: str, next_at: float) -> None:
         """A version is in Slack; the next one may go out from `next_at` on."""
         async with self._store.transaction() as session:

@@ -44,9 +44,7 @@ class Sandbox:
         self.slack = SlackSandbox(port=self.port, commands=_commands(), shortcuts=_shortcuts())
         self.slack.static_dir = WEB
         await self.slack.start()
-        self.slack.add_vendor(
-            "qualys", self.qualys.url, sorted(FAULTS), self.qualys.set_fault
-        )
+        self.slack.add_vendor("qualys", self.qualys.url, sorted(FAULTS), self.qualys.set_fault)
         self.qualys.on_traffic = self.slack.record_traffic
 
     async def stop(self) -> None:

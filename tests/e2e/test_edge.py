@@ -81,8 +81,8 @@ async def test_health_readiness_and_metrics(world: World) -> None:
 async def test_a_locked_database_is_said_in_the_acknowledgement_and_nothing_runs_later(
     world: World, tmp_path: Path
 ) -> None:
-    lock = sqlite3.connect(tmp_path / "amend.db", isolation_level=None)
-    lock.execute("BEGIN EXCLUSIVE")
+    lock = sqlite3.connect(tmp_path / "amend.db", isolation_level=None, check_same_thread=False)
+    await asyncio.to_thread(lock.execute, "BEGIN EXCLUSIVE")
     began = time.monotonic()
     done = await world.type(MARA, "/qualys 23456 change_state=RESOLVED")
     took = time.monotonic() - began
