@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lock bench chaos clean
+.PHONY: help run test check lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -27,9 +27,6 @@ check: $(STAMP) ## lint, format check, types, import rules
 
 test: check ## set up, then the whole test suite
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
-
-bench: $(STAMP) ## run the benchmarks and print their ratios
-	$(BIN)/python -m bench
 
 lock: ## renew the hash-pinned locks from pyproject.toml (needs uv)
 	uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-annotate --no-header --extra dev pyproject.toml --output-file requirements.lock
