@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import ClassVar, Generic, TypeVar
 
 from bot.domain.errors import InvalidInput, Problem
-from bot.domain.operations import Batch, Lookup, Operation, Outcome, Reach, Record, Result
+from bot.domain.operations import Batch, Context, Lookup, Operation, Outcome, Reach, Record, Result
 from bot.domain.parameters import Kind, Parameters, given, nearest, wire
 from bot.domain.people import Account
 from handlers.qualys_scope import ALL_STATES, Scope, inside, pages
@@ -176,7 +176,7 @@ class EditTickets(Operation):
         if problem := _no_assignee(assignee, users):
             raise InvalidInput([Problem("change_assignee", problem)])
 
-    async def lookup(self, name: str, words: str) -> Sequence[Lookup]:
+    async def lookup(self, name: str, words: str, context: Context) -> Sequence[Lookup]:
         typed = " ".join(words.split()).casefold()
         if name == "people":
             people = [_person(user) for user in await self._users.get() if _may_own(user)]

@@ -52,11 +52,15 @@ class Record:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one record, in the vendor's words where it has any."""
+    """What became of one record, in the vendor's words where it has any.
+
+    `made` is the vendor's id of something that the call made (an exception's number), "" if nothing.
+    """
 
     id: str
     result: Result
     words: str = ""
+    made: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,12 +73,64 @@ class Lookup:
 
 
 @dataclass(frozen=True)
+class Context:
+    """A form as it stands: the raw values filled in so far, and the account of who fills it in."""
+
+    values: Mapping[str, Any] = field(default_factory=dict)
+    account: Account | None = None
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """What a form's present values imply: narrower `choices` by parameter, and `values` to fill in.
+
+    `choices` maps parameter → (wire value → words); `values` are only taken for blank inputs.
+    """
+
+    choices: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    values: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A button for a next step: it opens `operation`'s form (or review) filled with `values`.
+
+    `key` is the button's `action_id` (`approve`, `reject`, `resolve` …); `style` is Slack's
+    ("primary", "danger" or "").
+    """
+
+    key: str
+    label: str
+    operation: str
+    values: Mapping[str, str]
+    style: str = ""
+
+
+@dataclass(frozen=True)
+class Reversal:
+    """How one changed record goes back: the values to send, and what cannot go back ("" if all can).
+
+    Empty `changes` mean that nothing of it can; `after` are the fields that will change, as in `Record`.
+    """
+
+    changes: Mapping[str, str] = field(default_factory=dict)
+    after: Mapping[str, str] = field(default_factory=dict)
+    lost: str = ""
+
+
+@dataclass(frozen=True)
 class Batch:
-    """The part of a plan that goes to the vendor in one call, with the values to send."""
+    """The part of a plan that goes to the vendor in one call, with the values to send.
+
+    `changes` are the wire values, and the only ones to send: an undo sends others than `parameters`
+    say. `key` is the same each time this very call is tried (32 hex digits), for vendors that take
+    an idempotency key; it is stored before the first call.
+    """
 
     parameters: Parameters
     changes: Mapping[str, str]
     records: Sequence[Record]
+    key: str = ""
 
 
 class Operation(ABC):
@@ -83,7 +139,10 @@ class Operation(ABC):
     Class attributes: `name` is `VENDOR.VERB_THING`; `command` the slash command without its slash;
     `records_in` the parameter that bare leading words fill; `call_size` how many records one call
     takes, `parallel` how many calls may be under way at once; `comment` the parameter that carries
-    a person's words to the vendor ("" if none), whose end takes the attribution.
+    a person's words to the vendor ("" if none), whose end takes the attribution. An operation
+    without a `command` is only reached through buttons. `refines` are the parameters whose change
+    in an open form calls `refine`. `follows` is for how many seconds after its run the vendor goes
+    on with changed records by itself (0: not at all), so that `follow_up` is asked.
     """
 
     name: ClassVar[str]
@@ -100,6 +159,8 @@ class Operation(ABC):
     call_size: ClassVar[int] = 1
     parallel: ClassVar[int] = 4
     examples: ClassVar[tuple[str, ...]] = ()
+    refines: ClassVar[tuple[str, ...]] = ()
+    follows: ClassVar[float] = 0.0
 
     @classmethod
     def params(cls) -> dict[str, Param]:
@@ -155,17 +216,123 @@ class Operation(ABC):
         `TODO`.
         """
 
-    async def lookup(self, name: str, words: str) -> Sequence[Lookup]:
+    async def lookup(self, name: str, words: str, context: Context) -> Sequence[Lookup]:
         """Entries of the list `name` that match what was typed, best first, at most 100."""
         return ()
+
+    async def refine(self, context: Context) -> Refinement:
+        """What the form's present values imply for its other inputs."""
+        return Refinement()
 
     async def check(self, parameters: Parameters) -> None:
         """Rules that need the vendor's lists (does this assignee exist …). Raises `InvalidInput`."""
 
+    async def notes(self, parameters: Parameters, records: Sequence[Record]) -> Sequence[str]:
+        """Plain sentences that the review shows above its sample (what the vendor will execute …).
+
+        `records` are the first few that will be sent. The notes are part of the digest.
+        """
+        return ()
+
+    async def follow_up(
+        self, parameters: Parameters, ids: Sequence[str]
+    ) -> Mapping[str, tuple[str, bool]]:
+        """What the vendor did by itself since: id → (words, is that the end of it)."""
+        return {}
+
+    def offers(self, record: Record, outcome: Outcome) -> Sequence[Offer]:
+        """The next steps that a record's outcome opens (a requested exception is to be decided)."""
+        return ()
+
+    def revert(self, record: Record) -> Reversal:
+        """How a record that was changed goes back to `record.state`; pure."""
+        return Reversal(lost=f"{self.vendor_title} cannot take this back")
+
+    def narrowed(self, parameters: Parameters, ids: Sequence[str]) -> Parameters:
+        """The same request for exactly these records."""
+        rest = {name: None for name, spec in self.params().items() if spec.kind is Kind.SELECTION}
+        return parameters.model_copy(update={**rest, self.records_in: tuple(ids)})
+
+    def url(self, record_id: str) -> str:
+        """Where a person opens the record at the vendor; "" where there is no such page."""
+        return ""
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """A record as a watch saw it: its state now, since when (ISO, UTC) and by whom, if told."""
+
+    id: str
+    label: str
+    state: str
+    at: str
+    by: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """Where the next poll of a watch begins; it comes last."""
+
+    value: str
+
+
+class Watcher(ABC):
+    """Notices changes of state of one kind of record. Only reads.
+
+    `name` is `VENDOR.THINGS`; `command` is what stands after `/amend watch`; `parameters` the
+    selection, all of kind SELECTION and all optional.
+    """
+
+    name: ClassVar[str]
+    vendor: ClassVar[str]
+    vendor_title: ClassVar[str]
+    command: ClassVar[str]
+    noun: ClassVar[tuple[str, str]]
+    parameters: ClassVar[type[Parameters]]
+
+    @classmethod
+    def params(cls) -> dict[str, Param]:
+        return specs(cls.parameters)
+
+    @abstractmethod
+    def poll(self, selection: Parameters, cursor: str) -> AsyncIterator[Sighting | Cursor]:
+        """What changed since `cursor` ("": what is selected now, as the base), then the new cursor.
+
+        Streams, so that 100,000 records need no more memory than a page. After the first poll no
+        filter on the state is sent, because a record that leaves the selected states is news too.
+        A record may be seen again; it must not be missed.
+        """
+
+    @abstractmethod
+    def states(self, selection: Parameters) -> frozenset[str]:
+        """The states the watch is about; empty for all. A change into or out of one is news."""
+
+    def offers(self, sighting: Sighting) -> Sequence[Offer]:
+        """The buttons that make sense for the present state; at most four."""
+        return ()
+
+
+@dataclass(frozen=True)
+class VendorUser:
+    """An account as the vendor lists it, to suggest whose it is."""
+
+    account: str
+    name: str
+    email: str
+    role: str
+    scope: tuple[str, ...] = ()
+
 
 @dataclass(frozen=True)
 class Vendor:
-    """A vendor that is switched on: its operations, and how to check and close its client."""
+    """A vendor that is switched on: its operations, and how to check and close its client.
+
+    `users` lists the vendor's accounts, where it can. `personal` makes the same vendor under a
+    person's own credentials, given by `credentials` (parameter → title; secret ones are shown
+    nowhere); its `check` then tells whether they are good. `account_of` names the account that
+    they belong to.
+    """
 
     name: str
     title: str
@@ -175,6 +342,11 @@ class Vendor:
     close: Callable[[], Awaitable[None]]
     warnings: Sequence[str] = ()
     secrets: Sequence[str] = ()
+    watchers: Sequence[Watcher] = ()
+    users: Callable[[], Awaitable[Sequence[VendorUser]]] | None = None
+    credentials: Mapping[str, str] = field(default_factory=dict)
+    personal: Callable[[Mapping[str, str]], Vendor] | None = None
+    account_of: Callable[[Mapping[str, str]], str] | None = None
 
 
 @dataclass(frozen=True)
@@ -191,6 +363,7 @@ class VendorEntry:
     operations: Sequence[type[Operation]]
     connect: Callable[[], Vendor | None]
     roles: frozenset[str] | None = None
+    watchers: Sequence[type[Watcher]] = ()
 
 
 @dataclass(frozen=True)
@@ -207,10 +380,15 @@ class Registry:
         return next((each for each in self.operations if each.name == name), None)
 
     def by_command(self, command: str) -> Operation | None:
-        return next((each for each in self.operations if each.command == command), None)
+        found = (each for each in self.operations if command and each.command == command)
+        return next(found, None)
 
     def vendor(self, name: str) -> Vendor | None:
         return next((each for each in self.vendors if each.name == name), None)
+
+    def watcher(self, command: str) -> Watcher | None:
+        watchers = (watcher for vendor in self.vendors for watcher in vendor.watchers)
+        return next((each for each in watchers if command in (each.command, each.name)), None)
 
 
 def canonical(parameters: Parameters) -> dict[str, Any]:

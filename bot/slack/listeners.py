@@ -16,7 +16,7 @@ from slack_bolt.response import BoltResponse
 from slack_sdk.errors import SlackApiError
 
 from bot.domain.errors import Denied, InvalidInput
-from bot.domain.operations import Operation
+from bot.domain.operations import Context, Operation
 from bot.domain.parameters import Parameters, nearest, read
 from bot.domain.text import unescape
 from bot.metrics import ACK_SECONDS
@@ -346,8 +346,10 @@ class Listeners:
         if operation is not None and spec is not None and spec.lookup:
             try:
                 async with asyncio.timeout(LOOKUP_WITHIN):
-                    await self.pipeline.require(operation, _user(body), "")
-                    entries = await operation.lookup(spec.lookup, typed)
+                    decision = await self.pipeline.require(operation, _user(body), "")
+                    state = ((body.get("view") or {}).get("state") or {}).get("values") or {}
+                    context = Context(forms.read_form(operation, state), decision.account)
+                    entries = await operation.lookup(spec.lookup, typed, context)
             except Exception as error:
                 log.info("lookup_failed", error=type(error).__name__)
         await ack({"options": forms.lookup_options(entries, typed)})

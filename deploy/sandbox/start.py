@@ -17,17 +17,13 @@ from bot.bootstrap import entries
 from bot.slack.manifest import manifest
 from deploy.sandbox import company
 from deploy.sandbox.slack.server import SlackSandbox
-from deploy.sandbox.vendors.qualys import FAULTS, QualysStandIn
+from deploy.sandbox.vendors.people import PEOPLE_CSV
+from deploy.sandbox.vendors.qualys import QualysStandIn
+from deploy.sandbox.vendors.standin import StandIn
 
 HOME = Path(".sandbox")
 WEB = Path(__file__).with_name("web")
 READY_WITHIN = 30.0  # seconds
-PEOPLE_CSV = """slack_user,vendor,account,role,scope
-U0MARA,qualys,mlindqvist,Manager,
-U0UMAR,qualys,uhaddad,Unit Manager,London;10.10.20.0/24
-U0SAMI,qualys,sito,Scanner,
-U0ONCA,qualys,oreyes,Manager,
-"""
 
 
 @dataclass
@@ -36,23 +32,31 @@ class Sandbox:
 
     port: int = 0
     slack: SlackSandbox = field(init=False)
-    qualys: QualysStandIn = field(init=False)
+    qualys: QualysStandIn = field(default_factory=QualysStandIn)
+
+    @property
+    def stand_ins(self) -> tuple[StandIn, ...]:
+        return (self.qualys,)
 
     async def start(self) -> None:
-        self.qualys = QualysStandIn()
-        await self.qualys.start()
         self.slack = SlackSandbox(port=self.port, commands=_commands(), shortcuts=_shortcuts())
         self.slack.static_dir = WEB
         await self.slack.start()
-        self.slack.add_vendor("qualys", self.qualys.url, sorted(FAULTS), self.qualys.set_fault)
-        self.qualys.on_traffic = self.slack.record_traffic
+        for each in self.stand_ins:
+            await each.start()
+            self.slack.add_vendor(
+                each.name, each.url, sorted(each.faults.available), each.set_fault
+            )
+            each.on_traffic = self.slack.record_traffic
 
     async def stop(self) -> None:
         await self.slack.stop()
-        await self.qualys.stop()
+        for each in self.stand_ins:
+            await each.stop()
 
     def environment(self, database: Path, *, port: int, socket_mode: bool = True) -> dict[str, str]:
         """The settings of a bot that lives in this sandbox; every token is visibly fake."""
+        vendors = {name: text for each in self.stand_ins for name, text in each.settings().items()}
         return {
             "SLACK_BOT_TOKEN": company.BOT_TOKEN,
             "SLACK_SIGNING_SECRET": company.SIGNING_SECRET,
@@ -64,9 +68,7 @@ class Sandbox:
             "AMEND_SECRET_KEY": Fernet.generate_key().decode(),
             "AMEND_ADMINS": "U0MARA",
             "AMEND_APPROVALS_CHANNEL": "C0APPROVALS",
-            "QUALYS_URL": self.qualys.url,
-            "QUALYS_USERNAME": self.qualys.username,
-            "QUALYS_PASSWORD": self.qualys.password,
+            **vendors,
         }
 
 

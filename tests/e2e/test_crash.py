@@ -14,7 +14,8 @@ import pytest
 
 from bot.bootstrap import entries
 from bot.people import COLUMNS
-from deploy.sandbox.start import PEOPLE_CSV, Sandbox
+from deploy.sandbox.start import Sandbox
+from deploy.sandbox.vendors.people import PEOPLE_CSV
 from tests.e2e.conftest import MARA, OPS, until
 
 assert entries()

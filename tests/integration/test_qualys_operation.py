@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 import pytest
 
 from bot.domain.errors import InvalidInput
-from bot.domain.operations import Batch, Reach, Record, Result
+from bot.domain.operations import Batch, Context, Reach, Record, Result
 from bot.domain.parameters import Parameters, read, wire
 from bot.domain.people import Account
 from deploy.sandbox.vendors.qualys import Call, QualysStandIn
@@ -208,10 +208,12 @@ async def test_an_assignee_who_cannot_have_tickets(
 
 
 async def test_people_and_groups_are_found(edit: EditTickets) -> None:
-    people = [each.value for each in await edit.lookup("people", "ac")]
+    people = [each.value for each in await edit.lookup("people", "ac", Context())]
     assert "acme_ac" in people
     assert not {"acme_contact", "acme_gone"} & set(people)
-    assert [each.value for each in await edit.lookup("asset_groups", "lon")] == ["London"]
+    assert [each.value for each in await edit.lookup("asset_groups", "lon", Context())] == [
+        "London"
+    ]
 
 
 async def test_a_refused_account_shows_in_the_plan(

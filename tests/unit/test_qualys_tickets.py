@@ -13,7 +13,7 @@ import pytest
 from pydantic import ValidationError
 
 from bot.domain.errors import InvalidInput
-from bot.domain.operations import Batch, Reach, Record, Result, canonical
+from bot.domain.operations import Batch, Context, Reach, Record, Result, canonical
 from bot.domain.parameters import Kind, Widget, read, wire
 from bot.domain.people import Account
 from bot.settings import explain
@@ -856,8 +856,11 @@ async def test_people_are_looked_up_and_kept_for_a_minute() -> None:
     tenant.people = PEOPLE
     time = [0.0]
     edit = operation(tenant, lambda: time[0])
-    assert [each.value for each in await edit.lookup("people", "")] == ["acme_ac", "qualys_tb"]
-    (theo,) = await edit.lookup("people", " theo  BR ")
+    assert [each.value for each in await edit.lookup("people", "", Context())] == [
+        "acme_ac",
+        "qualys_tb",
+    ]
+    (theo,) = await edit.lookup("people", " theo  BR ", Context())
     assert (theo.value, theo.label, theo.detail) == (
         "qualys_tb",
         "Theo Brown (qualys_tb)",
@@ -865,15 +868,15 @@ async def test_people_are_looked_up_and_kept_for_a_minute() -> None:
     )
     assert tenant.user_calls == 1
     time[0] = 61.0
-    await edit.lookup("people", "")
+    await edit.lookup("people", "", Context())
     assert tenant.user_calls == 2
 
 
 async def test_asset_groups_are_looked_up() -> None:
     tenant = Tenant(groups={"London": set(), "East London": set(), "London, Ontario": set()})
-    found = await operation(tenant).lookup("asset_groups", "LON")
+    found = await operation(tenant).lookup("asset_groups", "LON", Context())
     assert [each.value for each in found] == ["London", "East London"]
-    assert await operation(tenant).lookup("nothing", "x") == ()
+    assert await operation(tenant).lookup("nothing", "x", Context()) == ()
 
 
 # --- registration ------------------------------------------------------------------------------

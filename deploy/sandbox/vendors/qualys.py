@@ -86,6 +86,7 @@ class QualysStandIn:
     account every active user may sign in with the password `sandbox-LOGIN`.
     """
 
+    name = "qualys"
     username = "amend_api"
     password = "sandbox-not-a-secret"  # noqa: S105 - a sandbox has nothing to hide
 
@@ -139,6 +140,14 @@ class QualysStandIn:
     def set_fault(self, name: str | None, options: Mapping[str, Any] | None = None) -> None:
         """Switch a fault of `FAULTS` on (options: times, seconds, only), or all off with None."""
         self.faults.set(name, options)
+
+    def settings(self) -> dict[str, str]:
+        """A bot's settings to reach this stand-in."""
+        return {
+            "QUALYS_URL": self.url,
+            "QUALYS_USERNAME": self.username,
+            "QUALYS_PASSWORD": self.password,
+        }
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         began = time.perf_counter()

@@ -1,0 +1,8 @@
+"""Who has which account at each stand-in, as `amend people import` takes it."""
+
+PEOPLE_CSV = """slack_user,vendor,account,role,scope
+U0MARA,qualys,mlindqvist,Manager,
+U0UMAR,qualys,uhaddad,Unit Manager,London;10.10.20.0/24
+U0SAMI,qualys,sito,Scanner,
+U0ONCA,qualys,oreyes,Manager,
+"""
