@@ -161,6 +161,7 @@ class Operation(ABC):
     examples: ClassVar[tuple[str, ...]] = ()
     refines: ClassVar[tuple[str, ...]] = ()
     follows: ClassVar[float] = 0.0
+    approved_as: ClassVar[str] = ""
 
     @classmethod
     def params(cls) -> dict[str, Param]:
@@ -226,6 +227,15 @@ class Operation(ABC):
 
     async def check(self, parameters: Parameters) -> None:
         """Rules that need the vendor's lists (does this assignee exist …). Raises `InvalidInput`."""
+
+    async def barred(
+        self, parameters: Parameters, records: Sequence[Record], account: Account, reach: Reach
+    ) -> Mapping[str, str]:
+        """Why an account may not change some of these records: id → reason.
+
+        Asked for each approver, for an undo, and again when the run starts.
+        """
+        return {}
 
     async def notes(self, parameters: Parameters, records: Sequence[Record]) -> Sequence[str]:
         """Plain sentences that the review shows above its sample (what the vendor will execute …).
