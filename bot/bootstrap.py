@@ -26,20 +26,28 @@ from bot.db.ledger import Ledger
 from bot.db.migrate import migrate
 from bot.db.outbox import Outbox
 from bot.db.store import Store
+from bot.db.tables import Request
+from bot.db.vault import Vault
+from bot.db.watching import WatchStore
 from bot.domain.operations import Registry, Vendor, VendorEntry
 from bot.domain.plans import State
 from bot.domain.policy import Policy
 from bot.jobs.engine import Engine
 from bot.jobs.runner import Runner
+from bot.jobs.watching import Watching
 from bot.metrics import OUTBOX_WAITING, REQUESTS
-from bot.pipeline import ACCEPT_WITHIN, Pipeline
+from bot.pipeline import ACCEPT_WITHIN, Parts, Pipeline
 from bot.settings import BadSettings, Settings, explain
 from bot.slack.deeds import Deeds
 from bot.slack.directory import SlackDirectory
+from bot.slack.frame import Frame
+from bot.slack.home import Home
 from bot.slack.listeners import Listeners
 from bot.slack.messenger import Messenger
+from bot.slack.notices import Notices
 from bot.slack.server import build_server
 from bot.slack.socket import SocketLink
+from bot.slack.topics.watches import Watches
 from bot.slack.voice import SlackVoice
 
 log = structlog.get_logger(__name__)
@@ -127,7 +135,9 @@ class Bot:
         self._tasks = [
             asyncio.create_task(self.messenger.run()),
             asyncio.create_task(self._sweep_for_ever()),
+            asyncio.create_task(self.watching.run()),
         ]
+        await self.pipeline.parts.vault.rotate()
         await self.deeds.take_up()
 
     async def _introduce(self) -> Mapping[str, Any]:
@@ -153,12 +163,15 @@ class Bot:
         team, enterprise = str(who["team_id"]), str(who.get("enterprise_id") or "")
         self.team = team
         ledger = Ledger(self.store)
+        keys = [each.strip() for each in settings.amend_secret_key.get_secret_value().split(",")]
+        vault = Vault(self.store, [each for each in keys if each])
+        watches = WatchStore(self.store)
         self.outbox = Outbox(self.store)
         self.directory = SlackDirectory(self.client, self.store, team, enterprise)
         self.engine = Engine(settings.database_url, _executor(settings.database_url))
 
         def operation(name: str) -> Any:
-            return self.pipeline.operation(name)
+            return self.pipeline.acting.operation(name)
 
         voice = SlackVoice(
             self.client,
@@ -168,7 +181,7 @@ class Bot:
             self.policy.approvals.channel or settings.amend_approvals_channel,
             self._wake,
         )
-        self.pipeline = Pipeline(
+        parts = Parts(
             self.store,
             ledger,
             self.registry,
@@ -176,16 +189,47 @@ class Bot:
             self.policy,
             voice,
             self._begin,
+            vault,
             attribution=settings.amend_attribution == "on",
         )
+        self.pipeline = Pipeline(parts)
+        notices = Notices(watches, self.outbox, self.registry, voice)
         self.messenger = Messenger(
-            self.client, self.outbox, ledger, self.store.request, self.pipeline.facts, operation
+            self.client,
+            self.outbox,
+            ledger,
+            self.store.request,
+            self.pipeline.facts,
+            operation,
+            notices={
+                "change": notices.change,
+                "step": notices.step,
+                "digest": notices.digest,
+            },
         )
         self.work = _Work(self.pipeline, Runner(self.store, ledger, self.pipeline))
-        self.deeds = Deeds(self.pipeline, voice, str(who.get("user_id") or ""))
-        self.listeners = Listeners(self.pipeline, voice, self.deeds, team, enterprise)
+        self.watching = Watching(
+            watches, self.registry, float(settings.amend_poll_seconds), self._wake
+        )
+        frame = Frame(self.store, team, enterprise)
+        bot_user = str(who.get("user_id") or "")
+        self.deeds = Deeds(self.pipeline, voice, bot_user, self._topic)
+        self.listeners = Listeners(
+            self.pipeline,
+            voice,
+            self.deeds,
+            frame,
+            Home(self.pipeline, voice, watches, self.outbox),
+            Watches(self.pipeline, watches, voice, frame, settings.admins),
+            settings.admins,
+        )
         self.app = self._bolt(who)
         self.listeners.register(self.app)
+
+    async def _topic(
+        self, word: str, user: str, channel: str, words: str
+    ) -> Mapping[str, Any] | None:
+        return await self.listeners.topic(word, user, channel, words)
 
     def _wake(self) -> None:
         self.messenger.wake()
@@ -260,12 +304,21 @@ class Bot:
             kind = "prepare" if request.state == State.RECEIVED else "carry_out"
             if now - request.created_at > SWEEP / 2:
                 await self.engine.start(kind, request.id)
+        for request in await self.store.requests_in((State.SCHEDULED,)):
+            if request.run_at is not None and request.run_at < now + SWEEP:
+                await self.engine.start("carry_out" if request.digest else "prepare", request.id)
         for request in await self.store.requests_in((State.PENDING_APPROVAL,)):
-            if request.expires_at and request.expires_at < now:
-                await self.pipeline.expire(request.id)
+            await self._wait_on(request, now)
         OUTBOX_WAITING.set(await self.outbox.waiting())
         for state, many in (await self.store.count_requests()).items():
             REQUESTS.labels(state).set(many)
+
+    async def _wait_on(self, request: Request, now: float) -> None:
+        """Nobody has decided yet: it expires, or a reminder is due."""
+        if request.expires_at and request.expires_at < now:
+            await self.pipeline.approvals.expire(request.id)
+        elif request.remind_at and request.remind_at < now:
+            await self.pipeline.approvals.remind(request)
 
     async def stop(self) -> None:
         """Stop taking work, let tasks end, park what runs."""
@@ -276,7 +329,9 @@ class Bot:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.watching.close()
         await self.engine.close()
+        await self.pipeline.acting.close()
         for vendor in self.registry.vendors:
             await vendor.close()
         await self._session.close()
@@ -294,6 +349,9 @@ class _Work:
     async def prepare(self, request_id: str) -> float | None:
         return await self.pipeline.prepare(request_id)
 
+    async def due(self, request_id: str) -> float:
+        return await self.runner.due(request_id)
+
     async def begin(self, request_id: str) -> bool:
         return await self.runner.begin(request_id)
 
@@ -305,6 +363,9 @@ class _Work:
 
     async def finish(self, request_id: str) -> None:
         await self.runner.finish(request_id)
+
+    async def follow_up(self, request_id: str) -> float | None:
+        return await self.runner.follow_up(request_id)
 
 
 def _executor(database_url: str) -> str:

@@ -1,5 +1,7 @@
 """What Amend measures about itself, in Prometheus' terms."""
 
+from collections import deque
+
 from prometheus_client import Counter, Gauge, Histogram
 
 ACK_SECONDS = Histogram(
@@ -11,3 +13,12 @@ ACK_SECONDS = Histogram(
 OUTBOX_WAITING = Gauge("amend_outbox_waiting", "Messages that Slack does not hold yet")
 REQUESTS = Gauge("amend_requests", "Requests by state", ["state"])
 REFUSED = Counter("amend_http_refused_total", "Requests refused at the edge", ["why"])
+
+# The newest acknowledgements, in seconds, for the percentiles that App Home shows.
+RECENT_ACKS: deque[float] = deque(maxlen=1000)
+
+
+def percentile(part: float) -> float | None:
+    """The recent acknowledgements' percentile (`part` from 0 to 1), in seconds; None without any."""
+    known = sorted(RECENT_ACKS)
+    return known[min(int(part * len(known)), len(known) - 1)] if known else None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import ipaddress
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,11 +13,11 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.domain.errors import AmendError
+from bot.domain.mapping import Vendors, entry, entry_problems
 from bot.domain.people import Account
 
 COLUMNS = ("slack_user", "vendor", "account", "role", "scope")
 _ID = re.compile(r"[UW][A-Z0-9]{2,}")
-_ADDRESS_LIKE = re.compile(r"[0-9.]+([/-][0-9.]+)?")
 
 
 class BadPeople(AmendError):
@@ -34,7 +33,7 @@ class Row:
     account: Account
 
 
-def parse_people(text: str, vendors: Mapping[str, frozenset[str] | None]) -> list[Row]:
+def parse_people(text: str, vendors: Vendors) -> list[Row]:
     """Rows of a CSV. `vendors` maps each to its roles (None: any). Raises `BadPeople`."""
     reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff")))
     found = tuple(reader.fieldnames or ())
@@ -61,57 +60,20 @@ def parse_people(text: str, vendors: Mapping[str, frozenset[str] | None]) -> lis
     return rows
 
 
-def _wrong(
-    raw: Mapping[str, Any], vendors: Mapping[str, frozenset[str] | None]
-) -> list[tuple[str, str]]:
+def _wrong(raw: Mapping[str, Any], vendors: Vendors) -> list[tuple[str, str]]:
     """(column, what is wrong) for each bad cell."""
     if None in raw or any(raw[name] is None for name in COLUMNS):
         return [("scope", "the row has not exactly five cells")]
     wrong = [(name, "is empty") for name in COLUMNS[:4] if not raw[name].strip()]
-    vendor, role = raw["vendor"].strip().lower(), raw["role"].strip()
-    if raw["vendor"].strip() and vendor not in vendors:
-        wrong.append(("vendor", f"{vendor} is none of {', '.join(sorted(vendors))}"))
-    elif role and (known := vendors.get(vendor)) and _canonical(role, known) is None:
-        wrong.append(("role", f"{role} is none of {', '.join(sorted(known))}"))
+    wrong += [each for each in entry_problems(raw, vendors) if each not in wrong]
     user = raw["slack_user"].strip()
     if user and "@" not in user and not _ID.fullmatch(user):
         wrong.append(("slack_user", f"{user} is no Slack user id and no e-mail address"))
-    wrong += [("scope", f"{each} is no address, range or network") for each in _bad_scope(raw)]
     return wrong
 
 
-def _bad_scope(raw: Mapping[str, str]) -> list[str]:
-    return [
-        each
-        for each in _scope(raw["scope"])
-        if _ADDRESS_LIKE.fullmatch(each) and not _address(each)
-    ]
-
-
-def _address(text: str) -> bool:
-    try:
-        if "-" in text:
-            low, high = (ipaddress.IPv4Address(part) for part in text.split("-"))
-            return low <= high
-        ipaddress.IPv4Network(text, strict=False)
-    except ValueError:
-        return False
-    return True
-
-
-def _scope(text: str) -> tuple[str, ...]:
-    return tuple(each.strip() for each in text.split(";") if each.strip())
-
-
-def _canonical(role: str, known: frozenset[str]) -> str | None:
-    return {each.casefold(): each for each in known}.get(role.casefold())
-
-
-def _row(line: int, raw: Mapping[str, str], vendors: Mapping[str, frozenset[str] | None]) -> Row:
-    vendor, role = raw["vendor"].strip().lower(), raw["role"].strip()
-    known = vendors[vendor]
-    role = (_canonical(role, known) if known else None) or role
-    account = Account(vendor, raw["account"].strip(), role, _scope(raw["scope"]))
+def _row(line: int, raw: Mapping[str, str], vendors: Vendors) -> Row:
+    account = entry(raw, vendors)
     return Row(line, raw["slack_user"].strip(), account)
 
 

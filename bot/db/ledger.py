@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import uuid
+from collections.abc import AsyncIterator, Mapping, Sequence
 
-from sqlalchemy import bindparam, delete, func, insert, update
+from sqlalchemy import delete, func, insert, update
 from sqlmodel import col, select
 
 from bot.db.store import Store
-from bot.db.tables import PlannedRecord
-from bot.domain.operations import Outcome, Record, Result
+from bot.db.tables import PlannedRecord, Request
+from bot.domain.operations import Record, Result
 from bot.domain.plans import Counts
+
+Changes = Mapping[str, str]
 
 _TABLE = PlannedRecord.__table__  # type: ignore[attr-defined]
 
@@ -28,8 +31,13 @@ class Ledger:
                 delete(PlannedRecord).where(col(PlannedRecord.request_id) == request_id)
             )
 
-    async def add(self, request_id: str, first: int, records: Sequence[Record]) -> None:
-        """Write the next records of a plan; those left out get their result at once."""
+    async def add(
+        self, request_id: str, first: int, records: Sequence[tuple[Record, Changes | None]]
+    ) -> None:
+        """Write the next records of a plan; those left out get their result at once.
+
+        Each comes with wire values of its own, or None where the request's are sent.
+        """
         rows = [
             {
                 "request_id": request_id,
@@ -41,8 +49,11 @@ class Ledger:
                 "left_out": record.left_out,
                 "result": _first_result(record),
                 "words": record.left_out,
+                "changes": dict(changes) if changes is not None else None,
+                "made": "",
+                "key": uuid.uuid4().hex,
             }
-            for offset, record in enumerate(records)
+            for offset, (record, changes) in enumerate(records)
         ]
         async with self._store.transaction() as session:
             connection = await session.connection()
@@ -63,14 +74,31 @@ class Ledger:
             )
             return list((await session.exec(query)).all())
 
-    async def all(self, request_id: str) -> AsyncIterator[PlannedRecord]:
-        """Every record in the plan's order, read in pages."""
+    async def sample(self, request_id: str, limit: int) -> list[PlannedRecord]:
+        """The first records that are not left out."""
+        async with self._store.transaction() as session:
+            query = (
+                select(PlannedRecord)
+                .where(PlannedRecord.request_id == request_id, PlannedRecord.left_out == "")
+                .order_by(col(PlannedRecord.seq))
+                .limit(limit)
+            )
+            return list((await session.exec(query)).all())
+
+    async def all(
+        self, request_id: str, results: Sequence[Result] = tuple(Result)
+    ) -> AsyncIterator[PlannedRecord]:
+        """Every record with one of `results` in the plan's order, read in pages."""
         after = -1
         while True:
             async with self._store.transaction() as session:
                 query = (
                     select(PlannedRecord)
-                    .where(PlannedRecord.request_id == request_id, PlannedRecord.seq > after)
+                    .where(
+                        PlannedRecord.request_id == request_id,
+                        PlannedRecord.seq > after,
+                        col(PlannedRecord.result).in_(results),
+                    )
                     .order_by(col(PlannedRecord.seq))
                     .limit(1000)
                 )
@@ -81,45 +109,27 @@ class Ledger:
                 yield row
             after = page[-1].seq
 
-    async def sending(self, request_id: str, rows: Sequence[PlannedRecord], at: float) -> bool:
-        """Note the intent to send these records; False (and nothing noted) unless all are to do."""
+    async def story(self, record_id: str, limit: int) -> list[PlannedRecord]:
+        """One record in all the plans that held it, the newest first."""
         async with self._store.transaction() as session:
-            statement = (
-                update(_TABLE)
-                .where(
-                    _TABLE.c.request_id == request_id,
-                    _TABLE.c.seq == bindparam("at_seq"),
-                    _TABLE.c.result == Result.TODO,
-                )
-                .values(result=Result.SENDING, sent_at=at)
+            query = (
+                select(PlannedRecord)
+                .join(Request, col(Request.id) == col(PlannedRecord.request_id))
+                .where(PlannedRecord.record_id == record_id)
+                .order_by(col(Request.created_at).desc())
+                .limit(limit)
             )
-            connection = await session.connection()
-            done = await connection.execute(statement, [{"at_seq": row.seq} for row in rows])
-            if done.rowcount not in (len(rows), -1):
-                await session.rollback()
-                return False
-        return True
+            return list((await session.exec(query)).all())
 
-    async def settle(
-        self, request_id: str, rows: Sequence[PlannedRecord], outcomes: Sequence[Outcome]
-    ) -> None:
-        """Write what became of records; one that has no outcome is `UNKNOWN`."""
-        told = {outcome.id: outcome for outcome in outcomes}
-        values = [
-            {"at_seq": row.seq, "new_result": end.result, "new_words": end.words}
-            for row in rows
-            for end in [told.get(row.record_id, Outcome(row.record_id, Result.UNKNOWN))]
-        ]
-        if not values:
-            return
+    async def say(self, request_id: str, words: Mapping[str, str]) -> None:
+        """New words on records whose result stands (what the vendor did by itself afterwards)."""
         async with self._store.transaction() as session:
-            connection = await session.connection()
-            await connection.execute(
-                update(_TABLE)
-                .where(_TABLE.c.request_id == request_id, _TABLE.c.seq == bindparam("at_seq"))
-                .values(result=bindparam("new_result"), words=bindparam("new_words")),
-                values,
-            )
+            for record_id, said in words.items():
+                await session.exec(
+                    update(_TABLE)
+                    .where(_TABLE.c.request_id == request_id, _TABLE.c.record_id == record_id)
+                    .values(words=said)
+                )
 
     async def close_rest(self, request_id: str, words: str) -> None:
         """Everything still to do ends as not sent, for the reason given."""
@@ -138,6 +148,21 @@ class Ledger:
                 .group_by(PlannedRecord.result)
             )
             return Counts.of(dict((await session.exec(query)).all()))
+
+    async def missed(self, request_id: str, limit: int = 100_000) -> list[str]:
+        """The ids of records that were to be sent, and were refused or held back."""
+        async with self._store.transaction() as session:
+            query = (
+                select(PlannedRecord.record_id)
+                .where(
+                    PlannedRecord.request_id == request_id,
+                    col(PlannedRecord.result).in_((Result.REFUSED, Result.NOT_SENT)),
+                    PlannedRecord.left_out == "",
+                )
+                .order_by(col(PlannedRecord.seq))
+                .limit(limit)
+            )
+            return list((await session.exec(query)).all())
 
     async def left_out(self, request_id: str) -> list[tuple[str, int, list[str]]]:
         """The reasons records were left out for: (reason, how many, a few ids)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import update
+from sqlalchemy import func, update
 from sqlmodel import col, select
 
 from bot.db.store import Store
@@ -22,6 +22,7 @@ class Outbox:
         async with self._store.transaction() as session:
             known = await session.get(Delivery, delivery.key, with_for_update=True)
             if known is None:
+                delivery.due_at = self._store.clock()
                 session.add(delivery)
             else:
                 known.version += 1
@@ -86,6 +87,16 @@ class Outbox:
             return await session.get(Delivery, key)
 
     async def waiting(self) -> int:
+        """How many messages Slack does not hold yet."""
         async with self._store.transaction() as session:
-            query = select(Delivery.key).where(col(Delivery.sent_version) < col(Delivery.version))
-            return len((await session.exec(query)).all())
+            query = select(func.count()).where(col(Delivery.sent_version) < col(Delivery.version))
+            return (await session.exec(query)).one()
+
+    async def oldest(self) -> float | None:
+        """For how many seconds the oldest unsent message has been due; None where nothing waits."""
+        async with self._store.transaction() as session:
+            query = select(func.min(Delivery.due_at)).where(
+                col(Delivery.sent_version) < col(Delivery.version), col(Delivery.due_at) > 0
+            )
+            since = (await session.exec(query)).one()
+        return None if since is None else max(0.0, self._store.clock() - since)

@@ -14,7 +14,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bot.db import audit
-from bot.db.tables import Delivered, Draft, Mapping, Request, Vote
+from bot.db.tables import Delivered, Draft, Mapping, News, Request, Vote
 from bot.domain.people import Account
 from bot.domain.plans import State
 
@@ -48,7 +48,7 @@ class Store:
         async with self.transaction(self.quick) as session:
             await session.exec(select(1))
 
-    # --- requests ----------------------------------------------------------------------------
+    # --- requests ---------------------------------------------------------------------------------
 
     async def accept(self, request: Request, deadline: float) -> bool:
         """Record a request durably; False where its `origin` is known already.
@@ -142,12 +142,75 @@ class Store:
                 update(Request).where(col(Request.id) == request_id).values(**fields)
             )
 
+    async def stop(self, request_id: str, actor: str) -> None:
+        """Ask a running request to stop after the calls under way."""
+        async with self.transaction() as session:
+            await session.exec(
+                update(Request).where(col(Request.id) == request_id).values(cancelling=True)
+            )
+            await audit.append(session, self.clock(), actor, "request:stopping", request_id)
+
+    async def stopping(self, request_id: str) -> bool:
+        async with self.transaction() as session:
+            query = select(Request.cancelling).where(Request.id == request_id)
+            return bool((await session.exec(query)).first())
+
+    async def reminded(self, request_id: str, known: int, again_at: float) -> bool:
+        """Count a reminder; False where another replica was first, or it waits no more."""
+        async with self.transaction() as session:
+            done = await session.exec(
+                update(Request)
+                .where(
+                    col(Request.id) == request_id,
+                    col(Request.reminders) == known,
+                    col(Request.state) == State.PENDING_APPROVAL,
+                )
+                .values(reminders=known + 1, remind_at=again_at)
+            )
+            return _rows(done) == 1
+
+    async def decided_upon(self, source: str) -> str:
+        """The state of the newest request that decides on what `source` made; "" for none."""
+        async with self.transaction() as session:
+            query = (
+                select(Request.state)
+                .where(Request.source == source, Request.relation == "decision")
+                .where(col(Request.state).in_((State.SUCCEEDED, State.RUNNING)))
+                .order_by(col(Request.created_at).desc())
+            )
+            return (await session.exec(query)).first() or ""
+
+    async def listed(
+        self, team: str, *, requester: str = "", channel: str = "", before: float = 0.0, limit: int
+    ) -> Sequence[Request]:
+        """Requests that reached a plan, newest first: one person's, or one channel's."""
+        async with self.transaction() as session:
+            query = select(Request).where(
+                Request.team == team, col(Request.state).not_in((State.RECEIVED, State.DENIED))
+            )
+            if requester:
+                query = query.where(Request.requester == requester)
+            if channel:
+                query = query.where(Request.channel == channel)
+            if before:
+                query = query.where(Request.created_at < before)
+            query = query.order_by(col(Request.created_at).desc()).limit(limit)
+            return (await session.exec(query)).all()
+
+    async def news_of(self, record_id: str, limit: int) -> Sequence[News]:
+        """What watches noticed of a record, newest first; each change once."""
+        async with self.transaction() as session:
+            query = select(News).where(News.record_id == record_id)
+            rows = (await session.exec(query.order_by(col(News.noticed_at).desc()))).all()
+        once = {(row.at, row.from_state, row.to_state): row for row in reversed(rows)}
+        return list(reversed(once.values()))[:limit]
+
     async def note(self, actor: str, action: str, request_id: str, facts: dict[str, Any]) -> None:
         """An audit entry for something that changed no request."""
         async with self.transaction() as session:
             await audit.append(session, self.clock(), actor, action, request_id, facts)
 
-    # --- votes -------------------------------------------------------------------------------
+    # --- votes ------------------------------------------------------------------------------------
 
     async def vote(self, request_id: str, approver: str, digest: str) -> list[str]:
         """Record an approval of a pending plan with this digest; all approvers so far, or [].
@@ -180,7 +243,7 @@ class Store:
         query = select(Vote.approver).where(Vote.request_id == request_id)
         return list((await session.exec(query.order_by(col(Vote.at)))).all())
 
-    # --- drafts ------------------------------------------------------------------------------
+    # --- drafts -----------------------------------------------------------------------------------
 
     async def save_draft(self, draft: Draft) -> None:
         async with self.transaction(self.quick) as session:
@@ -190,7 +253,7 @@ class Store:
         async with self.transaction() as session:
             return await session.get(Draft, draft_id)
 
-    # --- people ------------------------------------------------------------------------------
+    # --- people -----------------------------------------------------------------------------------
 
     async def accounts(self, team: str, slack_user: str) -> dict[str, Account]:
         """One person's accounts by vendor."""
@@ -239,7 +302,41 @@ class Store:
             }
             await audit.append(session, self.clock(), actor, "people:imported", "", facts)
 
-    # --- housekeeping ------------------------------------------------------------------------
+    async def map_person(self, team: str, user: str, account: Account, actor: str) -> None:
+        """Add or replace one entry."""
+        async with self.transaction() as session:
+            await session.merge(
+                Mapping(
+                    team=team,
+                    slack_user=user,
+                    vendor=account.vendor,
+                    account=account.account,
+                    role=account.role,
+                    scope=list(account.scope),
+                    updated_at=self.clock(),
+                )
+            )
+            facts = {
+                "person": user,
+                "vendor": account.vendor,
+                "account": account.account,
+                "role": account.role,
+                "scope": list(account.scope),
+            }
+            await audit.append(session, self.clock(), actor, "people:mapped", "", facts)
+
+    async def unmap_person(self, team: str, user: str, vendor: str, actor: str) -> bool:
+        """Remove one entry; False where there was none."""
+        async with self.transaction() as session:
+            found = await session.get(Mapping, (team, user, vendor))
+            if found is None:
+                return False
+            await session.delete(found)
+            facts = {"person": user, "vendor": vendor, "account": found.account}
+            await audit.append(session, self.clock(), actor, "people:unmapped", "", facts)
+            return True
+
+    # --- housekeeping -----------------------------------------------------------------------------
 
     async def tidy(self) -> None:
         """Forget delivery keys and drafts that are older than a day."""

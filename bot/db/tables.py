@@ -29,8 +29,26 @@ class Mapping(SQLModel, table=True):
     updated_at: float
 
 
+class Credential(SQLModel, table=True):
+    """A person's own vendor credentials; `sealed` is Fernet over JSON, by `AMEND_SECRET_KEY`."""
+
+    __tablename__ = "credential"
+
+    team: str = Field(primary_key=True)
+    slack_user: str = Field(primary_key=True)
+    vendor: str = Field(primary_key=True)
+    account: str
+    sealed: str = Field(sa_column=Column(Text, nullable=False))
+    created_at: float
+
+
 class Request(SQLModel, table=True):
-    """One request, from the moment it was accepted. `origin` makes redelivered ones one."""
+    """One request, from the moment it was accepted. `origin` makes redelivered ones one.
+
+    `source` is the request that this one retries, undoes or decides on, and `relation` says which.
+    `wished_at` is when the caller wants it to run; `follow_until` until when the vendor is asked
+    what it did by itself afterwards.
+    """
 
     __tablename__ = "request"
 
@@ -46,6 +64,10 @@ class Request(SQLModel, table=True):
     view_id: str = ""
     response_url: str = ""
     direct: bool = False
+    source: str = Field(default="", index=True)
+    relation: str = ""
+    reason: str = Field(default="", sa_column=Column(Text, nullable=False))
+    notes: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
     state: str = Field(index=True)
     digest: str = ""
     records: int = 0
@@ -63,14 +85,25 @@ class Request(SQLModel, table=True):
     started_at: float | None = None
     ended_at: float | None = None
     run_at: float | None = None
+    wished_at: float | None = None
     expires_at: float | None = None
+    remind_at: float | None = None
+    reminders: int = 0
+    follow_until: float | None = None
 
 
 class PlannedRecord(SQLModel, table=True):
-    """A record of a plan, and the ledger entry of what became of it."""
+    """A record of a plan, and the ledger entry of what became of it.
+
+    `changes` are wire values of its own where they are not the request's (an undo); `key` names its
+    call for vendors that take an idempotency key; `made` is what the call made there.
+    """
 
     __tablename__ = "record"
-    __table_args__ = (Index("ix_record_request_id_result", "request_id", "result"),)
+    __table_args__ = (
+        Index("ix_record_request_id_result", "request_id", "result"),
+        Index("ix_record_record_id", "record_id"),
+    )
 
     request_id: str = Field(primary_key=True)
     seq: int = Field(primary_key=True)
@@ -81,6 +114,9 @@ class PlannedRecord(SQLModel, table=True):
     left_out: str = ""
     result: str
     words: str = Field(default="", sa_column=Column(Text, nullable=False))
+    made: str = ""
+    changes: dict[str, str] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
+    key: str = ""
     sent_at: float | None = None
 
 
@@ -124,6 +160,7 @@ class Draft(SQLModel, table=True):
     values: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
     channel: str
     thread_ts: str = ""
+    source: str = ""
     created_at: float
 
 
@@ -141,6 +178,64 @@ class Delivered(SQLModel, table=True):
     payload: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
     at: float
     done_at: float | None = None
+
+
+class Watch(SQLModel, table=True):
+    """A channel that is told of changes. `cursor` is the vendor's; "" before the first poll.
+
+    `mode` is `now`, `hourly` or `daily`; `quiet` holds `from`, `to` (HH:MM) and `timezone` or
+    nothing. `parked` says why it is not polled any more.
+    """
+
+    __tablename__ = "watch"
+
+    id: str = Field(primary_key=True)
+    team: str
+    channel: str = Field(index=True)
+    owner: str
+    watcher: str
+    selection: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+    mode: str = "now"
+    quiet: dict[str, str] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
+    cursor: str = Field(default="", sa_column=Column(Text, nullable=False))
+    based: bool = False
+    next_at: float = 0.0
+    polled_at: float | None = None
+    failures: int = 0
+    trouble: str = Field(default="", sa_column=Column(Text, nullable=False))
+    parked: str = ""
+    created_at: float
+
+
+class Watched(SQLModel, table=True):
+    """A record as a watch last saw it."""
+
+    __tablename__ = "watched"
+
+    watch_id: str = Field(primary_key=True)
+    record_id: str = Field(primary_key=True)
+    state: str
+
+
+class News(SQLModel, table=True):
+    """One change of state that a watch noticed; `told` is 0 until a message is wanted for it."""
+
+    __tablename__ = "news"
+    __table_args__ = (Index("ix_news_watch_id_told", "watch_id", "told"),)
+
+    watch_id: str = Field(primary_key=True)
+    seq: int = Field(primary_key=True)
+    vendor: str
+    record_id: str = Field(index=True)
+    label: str
+    from_state: str
+    to_state: str
+    at: str
+    by: str = ""
+    url: str = ""
+    digest: str = ""
+    told: int = 0
+    noticed_at: float
 
 
 class AuditEntry(SQLModel, table=True):

@@ -68,7 +68,7 @@ def may_approve(
     return Decision(True, (approves, *standing.reasons), account, standing.reach)
 
 
-# --- the person, the role and the scope --------------------------------------------------------
+# --- the person, the role and the scope -----------------------------------------------------------
 
 
 def _standing(
@@ -166,7 +166,7 @@ def _able(
             yield user
 
 
-# --- approval ----------------------------------------------------------------------------------
+# --- approval -------------------------------------------------------------------------------------
 
 
 def _own_request(

@@ -165,7 +165,7 @@ def broken(message: str, name: str = "") -> PydanticCustomError:
     return PydanticCustomError("rule", "{message}", {**context, "message": message})
 
 
-# --- constructors ------------------------------------------------------------------------------
+# --- constructors ---------------------------------------------------------------------------------
 
 
 Reader = Callable[[str, Any], Any]

@@ -95,6 +95,9 @@ class Digest:
         facts = [record.id, dict(record.state), dict(record.after), record.left_out]
         self._hash.update(_line(facts))
 
+    def note(self, text: str) -> None:
+        self._hash.update(_line(text))
+
     def hex(self) -> str:
         return self._hash.hexdigest()
 
@@ -127,7 +130,11 @@ def drift(record: Drifted, now: Mapping[str, str] | None) -> str:
 
 @dataclass(frozen=True)
 class RequestFacts:
-    """What cards, reviews and receipts show of a request; times are epoch seconds, UTC."""
+    """What cards, reviews and receipts show of a request; times are epoch seconds, UTC.
+
+    `missed` records were to be sent and were refused or held back; `decided_upon` is the state of
+    the request that decided on what this one made, "" while none did.
+    """
 
     id: str
     operation: str
@@ -138,6 +145,8 @@ class RequestFacts:
     counts: Counts = field(default_factory=Counts)
     sample: Sequence[Record] = ()
     left_out: Sequence[tuple[str, int, Sequence[str]]] = ()
+    left_out_many: int = 0
+    missed: int = 0
     words: str = ""
     reply: str = ""
     sent_comment: str = ""
@@ -150,11 +159,20 @@ class RequestFacts:
     started: float | None = None
     ended: float | None = None
     run_at: float | None = None
+    wished: float | None = None
+    notes: Sequence[str] = ()
+    source: str = ""
+    relation: str = ""
+    reason: str = ""
+    cancelling: bool = False
+    undoable: bool = False
+    decided_upon: str = ""
+    quiet_from: float | None = None
 
     @property
     def to_send(self) -> int:
         """How many records the plan sends: all but those left out."""
-        return self.counts.records - sum(many for _, many, _ in self.left_out)
+        return self.counts.records - self.left_out_many
 
 
 RESULT_WORDS = {

@@ -180,7 +180,7 @@ def _folded(value: object) -> frozenset[str]:
     return frozenset(str(item).strip().casefold() for item in items)
 
 
-# --- reading the file --------------------------------------------------------------------------
+# --- reading the file -----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -479,7 +479,7 @@ def _hint(word: str, known: Sequence[str]) -> str:
     return f" Known are {', '.join(f'`{name}`' for name in known)}." if known else ""
 
 
-# --- lines -------------------------------------------------------------------------------------
+# --- lines ----------------------------------------------------------------------------------------
 
 
 def _parsed(text: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from urllib.parse import unquote_plus
 from bot.domain.errors import InvalidInput, Problem, invalid
 from bot.domain.parameters import Param, unknown_name
 
-# --- Slack's escaping --------------------------------------------------------------------------
+# --- Slack's escaping -----------------------------------------------------------------------------
 
 _LINK = re.compile(
     r"<(?:(?P<mail>mailto:|tel:)(?P<address>[^<>|]+)|(?P<url>[A-Za-z][A-Za-z0-9+.-]*://[^<>|]+))"
@@ -39,7 +39,7 @@ def _mention(found: re.Match[str]) -> str:
     return sign + (found["label"] or found["target"].removeprefix("subteam^"))
 
 
-# --- words -------------------------------------------------------------------------------------
+# --- words ----------------------------------------------------------------------------------------
 
 # Opening quote → the quotes that may close it: English, German, Swedish and French pairs.
 _PAIRS = {
@@ -203,7 +203,7 @@ def _shown(text: str, most: int = 60) -> str:
     return line if len(line) <= most else line[: most - 1] + "…"
 
 
-# --- what is refused ---------------------------------------------------------------------------
+# --- what is refused ------------------------------------------------------------------------------
 
 
 def _refuse_bare(named: Sequence[_Part]) -> None:
@@ -239,7 +239,7 @@ def _refuse_unprintable(values: Sequence[str]) -> None:
             raise invalid(f"The character U+{ord(character):04X} cannot be sent; take it out.")
 
 
-# --- names -------------------------------------------------------------------------------------
+# --- names ----------------------------------------------------------------------------------------
 
 
 def resolve(operation_params: Mapping[str, Param], words: Words, records_in: str) -> dict[str, str]:

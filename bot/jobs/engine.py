@@ -18,7 +18,7 @@ from dbos._serialization import DBOSPortableJSONSerializer
 
 log = structlog.get_logger(__name__)
 
-VERSION = "1"  # changed only when the order of a workflow's steps changes
+VERSION = "2"  # changed only when the order of a workflow's steps changes
 
 
 class Work(Protocol):
@@ -27,8 +27,10 @@ class Work(Protocol):
     async def prepare(self, request_id: str) -> float | None: ...
     async def begin(self, request_id: str) -> bool: ...
     async def run_slice(self, request_id: str) -> float | None: ...
+    async def due(self, request_id: str) -> float: ...
     async def resume(self, request_id: str) -> None: ...
     async def finish(self, request_id: str) -> None: ...
+    async def follow_up(self, request_id: str) -> float | None: ...
 
 
 _work: Work | None = None
@@ -75,6 +77,16 @@ async def _finish(request_id: str) -> None:
     await _current().finish(request_id)
 
 
+@DBOS.step(name="due")
+async def _due(request_id: str) -> float:
+    return await _current().due(request_id)
+
+
+@DBOS.step(name="follow_up")
+async def _follow_up(request_id: str) -> float | None:
+    return await _current().follow_up(request_id)
+
+
 @DBOS.workflow(name="prepare", max_recovery_attempts=None)
 async def _prepare_workflow(request_id: str) -> None:
     while wait := await _prepare(request_id):
@@ -89,6 +101,9 @@ async def _carry_out_workflow(request_id: str) -> None:
 
 
 async def _carry_out(request_id: str) -> None:
+    if pause := await _due(request_id):
+        await DBOS.sleep_async(pause)
+        await _resume(request_id)
     if not await _begin(request_id):
         return
     while (wait := await _slice(request_id)) is not None:
@@ -96,6 +111,8 @@ async def _carry_out(request_id: str) -> None:
             await DBOS.sleep_async(wait)
             await _resume(request_id)
     await _finish(request_id)
+    while (wait := await _follow_up(request_id)) is not None:
+        await DBOS.sleep_async(wait)
 
 
 _UNDER_WAY = frozenset({"PENDING", "ENQUEUED", "DELAYED"})

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import structlog
 
+from bot.db.journal import Journal
 from bot.db.ledger import Ledger, as_record
 from bot.db.store import Store
 from bot.db.tables import PlannedRecord, Request
-from bot.domain.operations import Batch, Operation, Outcome, Result
-from bot.domain.parameters import Parameters
+from bot.domain.errors import AmendError
+from bot.domain.operations import Operation, Outcome, Result
 from bot.domain.plans import OVER, State, drift, outcome
-from bot.pipeline import LONG_WAIT, Pipeline, changes_on_the_wire
-from integrations.errors import BadCredentials, Rejected, Temporary, Unreadable, VendorError
+from bot.jobs.calls import Calls
+from bot.jobs.progress import Brake, ticking
+from bot.pipeline import Pipeline
+from integrations.errors import VendorError
 
 log = structlog.get_logger(__name__)
 
-SLICE = 100  # records between two looks at cancel, rights and drift, where a call takes fewer
-TRIES = 3  # how often a call that certainly changed nothing is sent
+SLICE = 100  # records between two looks at drift, where a call takes fewer
+WAVES = 64  # calls that each of the parallel ones gets in a slice
 FRESH = 1.0  # seconds for which a plan of a direct request needs no second look
+FOLLOW_EVERY = 10.0  # seconds between two looks at what the vendor does by itself
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -36,6 +38,36 @@ class Runner:
     ledger: Ledger
     pipeline: Pipeline
     sleep: Sleep = asyncio.sleep
+    follow_every: float = FOLLOW_EVERY
+    journal: Journal = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.journal = Journal(self.store)
+
+    # --- begin and end ----------------------------------------------------------------------------
+
+    async def due(self, request_id: str) -> float:
+        """Seconds until a scheduled request may run; 0 for one that runs now."""
+        request = await self.store.request(request_id)
+        if request is None or request.state != State.SCHEDULED or request.run_at is None:
+            return 0.0
+        return max(request.run_at - self.store.clock(), 0.001)
+
+    async def resume(self, request_id: str) -> None:
+        """The wait is over: the vendor's pause, or the time that was wished for."""
+        request = await self.store.request(request_id)
+        if request is None:
+            return
+        await self.store.move(
+            request_id,
+            (State.SCHEDULED,),
+            State.RUNNING,
+            actor="amend",
+            action="request:resumed",
+            run_at=None,
+            words="",
+            started_at=request.started_at or self.store.clock(),
+        )
 
     async def begin(self, request_id: str) -> bool:
         """Check rights and approvals once more and show the card; False where the run must not be."""
@@ -47,55 +79,33 @@ class Runner:
             await self._stop(request, why)
             return False
         # The card is words: it never holds up the vendor's call.
-        await self.pipeline.voice.show(request_id)
+        await self.pipeline.parts.voice.show(request_id)
         return True
 
     async def _forbidden(self, request: Request) -> str:
-        operation = self.pipeline.operation(request.operation)
-        decision = await self.pipeline.decide(operation, request.requester, request.channel)
-        if not decision.allowed:
+        try:
+            operation = await self._operation(request)
+        except AmendError as error:
+            return str(error)
+        acting = self.pipeline.acting
+        decision = await acting.decide(operation, request.requester, request.channel)
+        if not decision.allowed or decision.account is None or decision.reach is None:
             return " ".join(decision.reasons)
-        if not await self.pipeline.still_approved(request):
+        if not await self.pipeline.approvals.still_approved(request):
             return "An approval does not hold any more, so nothing was sent."
         return ""
-
-    async def run_slice(self, request_id: str) -> float | None:
-        """The next slice. None when nothing is left, else seconds to wait before the next one."""
-        request = await self.store.request(request_id)
-        if request is None or request.state != State.RUNNING:
-            return None
-        operation = self.pipeline.operation(request.operation)
-        await self._settle_interrupted(request, operation)
-        if request.cancelling:
-            await self.ledger.close_rest(request_id, "cancelled before it was sent")
-            return None
-        size = max(operation.call_size, SLICE)
-        rows = await self.ledger.records(request_id, (Result.TODO,), size)
-        if not rows:
-            return None
-        wait = await self._send(request, operation, await self._unmoved(request, operation, rows))
-        await self.pipeline.voice.show(request_id)
-        return wait
-
-    async def resume(self, request_id: str) -> None:
-        """The vendor's pause is over."""
-        await self.store.move(
-            request_id,
-            (State.SCHEDULED,),
-            State.RUNNING,
-            actor="amend",
-            action="request:resumed",
-            run_at=None,
-        )
 
     async def finish(self, request_id: str) -> None:
         """Add up, name the state that the request ends in, and post the receipt."""
         request = await self.store.request(request_id)
         if request is None or request.state in OVER or request.state == State.SCHEDULED:
             return
+        operation = self.pipeline.acting.operation(request.operation)
         counts = await self.ledger.counts(request_id)
         cancelled = request.cancelling and counts.not_sent > request.left_out
         state = outcome(counts, request.left_out, cancelled)
+        now = self.store.clock()
+        follows = now + operation.follows if operation.follows and counts.changed else None
         await self.store.move(
             request_id,
             (State.RUNNING,),
@@ -103,17 +113,87 @@ class Runner:
             actor="amend",
             action=f"request:{state}",
             facts={**counts.public(), "not_sent": counts.not_sent},
-            ended_at=self.store.clock(),
+            ended_at=now,
+            follow_until=follows,
         )
-        await self.pipeline.voice.show(request_id)
-        await self.pipeline.voice.reply(request_id)
+        voice = self.pipeline.parts.voice
+        await voice.show(request_id)
+        await voice.reply(request_id)
+        if operation.approved_as and counts.changed:
+            await voice.offer(request_id)
+        if request.relation == "decision":
+            await voice.show(request.source)
+            await voice.reply(request.source)
+            await voice.offer(request.source)
 
     async def _stop(self, request: Request, why: str) -> None:
         await self.ledger.close_rest(request.id, why)
         await self.store.set_fields(request.id, words=why)
         await self.finish(request.id)
 
-    # --- one slice -------------------------------------------------------------------------------
+    async def follow_up(self, request_id: str) -> float | None:
+        """Look once at what the vendor did by itself; seconds until the next look, None at the end."""
+        request = await self.store.request(request_id)
+        if request is None or request.follow_until is None or request.state not in OVER:
+            return None
+        over = self.store.clock() > request.follow_until
+        open_ids = [row.record_id async for row in self._unfollowed(request_id)]
+        if not open_ids:
+            return None
+        said, left = await self._look_after(request, open_ids[:SLICE])
+        if over:
+            said |= dict.fromkeys(left, "nothing new from the vendor so far")
+            left = []
+        if said:
+            await self.ledger.say(request_id, said)
+            await self.pipeline.parts.voice.follow(request_id)
+        more = left or open_ids[SLICE:]
+        return self.follow_every if more else None
+
+    async def _look_after(
+        self, request: Request, ids: Sequence[str]
+    ) -> tuple[dict[str, str], list[str]]:
+        """(final words by id, the ids that the vendor is not done with)."""
+        operation = await self._operation(request)
+        try:
+            found = await operation.follow_up(self.pipeline.acting.parameters(request), ids)
+        except VendorError as error:
+            log.info("follow_up_failed", request=request.id, error=type(error).__name__)
+            return {}, list(ids)
+        said = {each: words for each, (words, final) in found.items() if final}
+        return said, [each for each in ids if each not in said]
+
+    async def _unfollowed(self, request_id: str) -> AsyncIterator[PlannedRecord]:
+        async for row in self.ledger.all(request_id, (Result.CHANGED,)):
+            if not row.words:
+                yield row
+
+    # --- one slice --------------------------------------------------------------------------------
+
+    async def run_slice(self, request_id: str) -> float | None:
+        """The next slice. None when nothing is left, else seconds to wait before the next one."""
+        request = await self.store.request(request_id)
+        if request is None or request.state != State.RUNNING:
+            return None
+        operation = await self._operation(request)
+        calls = Calls(self.store, self.journal, self.pipeline, operation, request, self.sleep)
+        await self._settle_interrupted(calls)
+        brake = Brake(self.store, request_id)
+        if await brake.pulled():
+            await self.ledger.close_rest(request_id, "cancelled before it was sent")
+            return None
+        size = max(operation.call_size, SLICE, WAVES * operation.parallel)
+        rows = await self.ledger.records(request_id, (Result.TODO,), size)
+        if not rows:
+            return None
+        async with ticking(self.pipeline.parts.voice, request_id):
+            kept = await self._unmoved(request, operation, rows)
+            wait = await calls.send(kept, brake)
+        await self.pipeline.parts.voice.show(request_id)
+        return wait
+
+    async def _operation(self, request: Request) -> Operation:
+        return await self.pipeline.acting.as_person(request.operation, request.requester)
 
     async def _unmoved(
         self, request: Request, operation: Operation, rows: Sequence[PlannedRecord]
@@ -124,149 +204,43 @@ class Runner:
             return list(rows)
         try:
             now = await operation.read([row.record_id for row in rows])
+            barred = await self._barred(request, operation, rows)
         except VendorError as error:
             await self._hold(request, rows, f"its present state could not be read: {error}")
             return []
-        kept, held = [], []
-        for row in rows:
-            why = drift(as_record(row), now.get(row.record_id))
-            if why:
-                held.append((row, why))
-            else:
-                kept.append(row)
-        for row, why in held:
-            await self._hold(request, [row], why)
-        return kept
+        held = {
+            row.record_id: why
+            for row in rows
+            if (why := barred.get(row.record_id) or drift(as_record(row), now.get(row.record_id)))
+        }
+        outcomes = [Outcome(each, Result.NOT_SENT, why) for each, why in held.items()]
+        moved = [row for row in rows if row.record_id in held]
+        await self.journal.settle(request.id, moved, outcomes)
+        return [row for row in rows if row.record_id not in held]
+
+    async def _barred(
+        self, request: Request, operation: Operation, rows: Sequence[PlannedRecord]
+    ) -> Mapping[str, str]:
+        """Which records the caller may no longer change: a scope may have narrowed since."""
+        acting = self.pipeline.acting
+        decision = await acting.decide(operation, request.requester, request.channel)
+        if decision.account is None or decision.reach is None:
+            return {row.record_id: " ".join(decision.reasons) for row in rows}
+        records = [as_record(row) for row in rows]
+        parameters = acting.parameters(request)
+        return await operation.barred(parameters, records, decision.account, decision.reach)
 
     async def _hold(self, request: Request, rows: Sequence[PlannedRecord], why: str) -> None:
         outcomes = [Outcome(row.record_id, Result.NOT_SENT, why) for row in rows]
-        await self.ledger.settle(request.id, rows, outcomes)
+        await self.journal.settle(request.id, rows, outcomes)
 
-    async def _send(
-        self, request: Request, operation: Operation, rows: Sequence[PlannedRecord]
-    ) -> float:
-        """Send the rows in calls of the operation's size; seconds that the vendor asks to wait."""
-        size = operation.call_size
-        groups = [rows[start : start + size] for start in range(0, len(rows), size)]
-        gate = asyncio.Semaphore(operation.parallel)
-
-        async def one(group: Sequence[PlannedRecord]) -> float:
-            async with gate:
-                return await self._call(request, operation, group)
-
-        return max(await asyncio.gather(*(one(group) for group in groups)), default=0.0)
-
-    async def _call(
-        self, request: Request, operation: Operation, rows: Sequence[PlannedRecord]
-    ) -> float:
-        """One call: intent, call, outcome. Seconds that the vendor asks to wait, 0 for none."""
-        batch = self._batch(request, operation, rows)
-        for attempt in range(1, TRIES + 1):
-            if not await self.ledger.sending(request.id, rows, self.store.clock()):
-                return 0.0
-            sent_at = time.time()
-            try:
-                outcomes = await operation.apply(batch)
-            except Temporary as error:
-                wait = await self._not_sent(request, rows, error, attempt)
-                if wait is not None:
-                    return wait
-                continue
-            except (Rejected, BadCredentials) as error:
-                await self._refused(request, rows, error)
-                return 0.0
-            except (VendorError, Exception) as error:
-                outcomes = await self._look_up(request, operation, batch, sent_at, error)
-            await self._settled(request, rows, outcomes)
-            if all(each.result is not Result.TODO for each in outcomes):
-                return 0.0
-        await self._hold(request, rows, "the vendor did not take it after several tries")
-        return 0.0
-
-    async def _settled(
-        self, request: Request, rows: Sequence[PlannedRecord], outcomes: Sequence[Outcome]
-    ) -> None:
-        await self.ledger.settle(request.id, rows, outcomes)
-        words = "\n".join(dict.fromkeys(each.words for each in outcomes if each.words))
-        if words:
-            await self.store.set_fields(request.id, reply=words[:1000])
-
-    async def _not_sent(
-        self, request: Request, rows: Sequence[PlannedRecord], error: Temporary, attempt: int
-    ) -> float | None:
-        """Nothing was changed: None to try again now, seconds to schedule, or 0 to give up."""
-        todo = [Outcome(row.record_id, Result.TODO) for row in rows]
-        await self.ledger.settle(request.id, rows, todo)
-        if error.wait is not None and error.wait > LONG_WAIT:
-            await self._schedule(request, error)
-            return error.wait
-        if attempt == TRIES:
-            await self.store.set_fields(request.id, words=str(error))
-            await self._hold(request, rows, str(error))
-            return 0.0
-        await self.sleep(error.wait if error.wait is not None else 2.0 ** (attempt - 1))
-        return None
-
-    async def _schedule(self, request: Request, error: Temporary) -> None:
-        await self.store.move(
-            request.id,
-            (State.RUNNING,),
-            State.SCHEDULED,
-            actor="amend",
-            action="request:scheduled",
-            facts={"reason": str(error), "seconds": error.wait},
-            words=str(error),
-            run_at=self.store.clock() + (error.wait or 0.0),
-        )
-
-    async def _refused(
-        self, request: Request, rows: Sequence[PlannedRecord], error: VendorError
-    ) -> None:
-        outcomes = [Outcome(row.record_id, Result.REFUSED, error.words) for row in rows]
-        await self.ledger.settle(request.id, rows, outcomes)
-        await self.store.set_fields(request.id, words=str(error), reply=error.words[:1000])
-
-    async def _look_up(
-        self,
-        request: Request,
-        operation: Operation,
-        batch: Batch,
-        sent_at: float,
-        error: Exception,
-    ) -> Sequence[Outcome]:
-        """Sent without a trustworthy answer: decide by reading; what cannot be told is unknown."""
-        log.warning("vendor_answer_missing", request=request.id, error=type(error).__name__)
-        known = isinstance(error, VendorError)
-        words = str(error) if known else "The answer could not be read."
-        await self.store.set_fields(request.id, words=words)
-        since = datetime.fromtimestamp(sent_at, UTC).isoformat()
-        for attempt in range(1, TRIES + 1):
-            await self.sleep(0.5 * attempt)
-            try:
-                return await operation.reconcile(batch, since)
-            except (Temporary, Unreadable):
-                continue
-            except VendorError:
-                break
-        return [Outcome(record.id, Result.UNKNOWN, words) for record in batch.records]
-
-    async def _settle_interrupted(self, request: Request, operation: Operation) -> None:
+    async def _settle_interrupted(self, calls: Calls) -> None:
         """What stood at `sending` when the process died is decided by reading, never sent again.
 
         A record that reading finds untouched goes back to do only where repeating is safe.
         """
-        rows = await self.ledger.records(request.id, (Result.SENDING,), operation.call_size)
-        if not rows:
-            return
-        batch = self._batch(request, operation, rows)
-        sent_at = min(row.sent_at or 0.0 for row in rows)
-        gone = InterruptedError("the process ended during the call")
-        outcomes = await self._look_up(request, operation, batch, sent_at, gone)
-        await self._settled(request, rows, outcomes)
-
-    def _batch(
-        self, request: Request, operation: Operation, rows: Sequence[PlannedRecord]
-    ) -> Batch:
-        parameters: Parameters = self.pipeline.parameters(request)
-        changes = changes_on_the_wire(operation, parameters, request.comment)
-        return Batch(parameters, changes, [as_record(row) for row in rows])
+        request, operation = calls.request, calls.operation
+        size = max(operation.call_size, WAVES * operation.parallel)
+        rows = await self.ledger.records(request.id, (Result.SENDING,), size)
+        if rows:
+            await calls.settle_interrupted(rows)

@@ -89,6 +89,11 @@ def when(epoch: float) -> str:
     return f"<!date^{int(epoch)}^{{date_short_pretty}} at {{time}}|{fallback}>"
 
 
+def moment(epoch: float) -> str:
+    """A time where Slack renders no dates of its own (plain text), in UTC."""
+    return datetime.fromtimestamp(epoch, UTC).strftime("%a %Y-%m-%d %H:%M UTC")
+
+
 def many(count: int, noun: tuple[str, str]) -> str:
     return f"{count:,} {noun[0] if count == 1 else noun[1]}"
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bot.domain.errors import Problem
-from bot.domain.operations import Operation, Record, Result
+from bot.domain.operations import Offer, Operation, Record, Result
 from bot.domain.plans import RESULT_WORDS, Counts, RequestFacts, State
 from bot.slack.blocks import (
     Block,
@@ -22,11 +23,11 @@ from bot.slack.blocks import (
     section,
     when,
 )
-from bot.slack.review import change_blocks, left_out_blocks, record_line
+from bot.slack.review import change_blocks, left_out_blocks, note_blocks, record_line
 
 Message = dict[str, Any]
 
-_HEADS = {
+HEADS = {
     State.PLANNED: ("clipboard", "Planned"),
     State.PENDING_APPROVAL: ("lock", "Waiting for approval"),
     State.SCHEDULED: ("calendar", "Scheduled"),
@@ -39,6 +40,7 @@ _HEADS = {
     State.REJECTED: ("no_entry", "Rejected"),
     State.EXPIRED: ("hourglass", "Expired"),
 }
+_DECIDED = {State.REJECTED: "Rejected", State.CANCELLED: "Cancelled"}
 _BAR = 10
 
 
@@ -46,12 +48,16 @@ def card(
     operation: Operation, facts: RequestFacts, *, now: float, offers: frozenset[str]
 ) -> Message:
     """The one message of a request; `offers` names the buttons that apply now."""
-    emoji, words = _HEADS.get(facts.state, ("hourglass_flowing_sand", "Working"))
+    emoji, words = HEADS.get(facts.state, ("hourglass_flowing_sand", "Working"))
     what = f"{operation.vendor_title}: {many(facts.to_send, operation.noun)}"
     if facts.counts.records == 1 and facts.sample:
         what = f"{operation.vendor_title} {operation.noun[0]} {facts.sample[0].id}"
-    head = f":{emoji}: *{words}* · {escape(what)} · <@{facts.requester}>"
+    head = f":{emoji}: *{words}* · {escape(what)}{_relation(facts)} · <@{facts.requester}>"
     blocks = [section(head), *change_blocks(operation, facts)]
+    if facts.reason:
+        blocks.append(section(f"*Why:*\n{quote(facts.reason)}"))
+    if facts.state is State.PENDING_APPROVAL:
+        blocks += note_blocks(facts)
     if facts.state in (State.PENDING_APPROVAL, State.PLANNED, State.SCHEDULED, State.RUNNING):
         blocks += [section(cut(record_line(each), 600)) for each in facts.sample[:3]]
         blocks += left_out_blocks(facts)
@@ -65,6 +71,12 @@ def card(
         "blocks": fit(blocks, keep=2 if buttons else 1),
         "metadata": {"event_type": "amend_request", "event_payload": _payload(facts)},
     }
+
+
+def _relation(facts: RequestFacts) -> str:
+    words = {"undo": "undoes", "retry": "tries again", "decision": "decides on"}
+    verb = words.get(facts.relation, "")
+    return f" · {verb} {facts.source}" if verb else ""
 
 
 def _payload(facts: RequestFacts) -> dict[str, Any]:
@@ -85,15 +97,31 @@ def _status_lines(facts: RequestFacts, now: float) -> list[str]:
         lines.append(counted(facts.counts))
     if facts.words and facts.state is not State.SUCCEEDED:
         lines.append(quote(facts.words))
-    if facts.state is State.SCHEDULED and facts.run_at:
-        lines.append(f"It goes on {when(facts.run_at)}.")
     if facts.state is State.PENDING_APPROVAL:
         lines.append(_asked(facts))
-    if facts.decided_by.startswith(("U", "W")) and facts.ended is not None:
-        lines.append(f"Decided by <@{facts.decided_by}> {when(facts.ended)}.")
-    elif facts.decided_by.startswith(("U", "W")):
-        lines.append(f"Approved by <@{facts.decided_by}>.")
-    return lines
+    return [*lines, *_timing(facts), *_decided(facts)]
+
+
+def _timing(facts: RequestFacts) -> list[str]:
+    if facts.state is State.SCHEDULED and facts.run_at:
+        verb = "starts" if facts.started is None else "goes on"
+        return [f"It {verb} {when(facts.run_at)}."]
+    if facts.state is State.RUNNING and facts.cancelling:
+        return ["Stopping after the calls under way …"]
+    if facts.state is State.PENDING_APPROVAL and facts.wished:
+        return [f"Once approved, it runs {when(facts.wished)}."]
+    return []
+
+
+def _decided(facts: RequestFacts) -> list[str]:
+    """Who decided, and why, where somebody did."""
+    if not facts.decided_by.startswith(("U", "W")):
+        return []
+    verb = _DECIDED.get(facts.state)
+    if verb is None:
+        return [f"Approved by <@{facts.decided_by}>."]
+    said = f"{verb} by <@{facts.decided_by}> {when(facts.ended or facts.created)}."
+    return [said, quote(facts.decided_why)] if facts.decided_why else [said]
 
 
 def _asked(facts: RequestFacts) -> str:
@@ -141,17 +169,23 @@ def _buttons(facts: RequestFacts, offers: frozenset[str]) -> list[Block]:
             bound,
             confirm=confirm("Cancel this request?", "Calls under way are finished.", "Cancel it"),
         ),
+        "retry": button("Retry", "retry", bound),
+        "undo": button("Undo", "undo", bound),
         "details": button("Details", "details", bound),
     }
     return [made[name] for name in made if name in offers]
 
 
 def thread_reply(
-    operation: Operation, facts: RequestFacts, outcomes: Sequence[tuple[Record, Result, str]]
+    operation: Operation,
+    facts: RequestFacts,
+    outcomes: Sequence[tuple[Record, Result, str]],
+    offers: Sequence[Offer] = (),
 ) -> Message:
     """The receipt under the card: one summary line, the vendor's words, then the records."""
     summary = f"{operation.vendor_title}: {counted(facts.counts)}"
-    blocks = [section(f"*{escape(summary)}*")]
+    told = f" <@{facts.requester}>" if facts.relation == "decision" else ""
+    blocks = [section(f"*{escape(summary)}*{told}")]
     if facts.reply:
         blocks.append(section(quote(facts.reply)))
     elif facts.words:
@@ -162,7 +196,62 @@ def thread_reply(
     blocks += [section(cut(line, 600)) for line in lines]
     rest = facts.counts.records - len(outcomes)
     end = f"… and {rest:,} more in the file." if rest > 0 else f"Request {facts.id}"
-    return {"text": escape(summary), "blocks": fit([*blocks, context(end)])}
+    blocks.append(context(end))
+    if offers:
+        blocks.append(offer_block(offers, facts.id))
+    return {"text": escape(summary), "blocks": fit(blocks, keep=2 if offers else 1)}
+
+
+def offer_block(offers: Sequence[Offer], source: str) -> Block:
+    """Buttons for next steps; whoever presses one goes the normal way with their own rights."""
+    keys = [each.key for each in offers]
+    made = []
+    for number, each in enumerate(offers, 1):
+        value = {"operation": each.operation, "values": dict(each.values), "source": source}
+        name = each.key if keys.count(each.key) == 1 else f"{each.key}:{number}"
+        style = {"style": each.style} if each.style else {}
+        made.append(button(each.label, name, json.dumps(value), **style))
+    return actions(made[:5], f"offer:{source}"[:255])
+
+
+def offer_card(
+    operation: Operation, facts: RequestFacts, made: str, offers: Sequence[Offer]
+) -> Message:
+    """What a request made at the vendor and somebody has to decide on now."""
+    head = f":lock: *{escape(made)}* · asked for by <@{facts.requester}>"
+    decided = f":white_check_mark: *{escape(made)}* · decided · <@{facts.requester}>"
+    blocks = [section(head if offers else decided), *change_blocks(operation, facts)]
+    blocks += [section(cut(record_line(each), 600)) for each in facts.sample[:1]]
+    blocks.append(context(f"Request {facts.id}"))
+    if offers:
+        blocks.append(offer_block(offers, facts.id))
+    text = f"{made} waits for a decision." if offers else f"{made} is decided."
+    return {
+        "text": escape(text),
+        "blocks": fit(blocks, keep=2 if offers else 1),
+        "metadata": {"event_type": "amend_request", "event_payload": _payload(facts)},
+    }
+
+
+def follow_reply(operation: Operation, rows: Sequence[tuple[str, str]], more: int) -> Message:
+    """What the vendor did by itself after the edit, record by record."""
+    lines = [f"*{escape(each)}* · {escape(words)}" for each, words in rows]
+    text = f"{operation.vendor_title} went on by itself"
+    blocks = [section(f"*{escape(text)}*"), *(section(cut(line, 600)) for line in lines)]
+    if more:
+        blocks.append(context(f"… and {more:,} more; `/amend show` lists them."))
+    return {
+        "text": escape(f"{text}: {'; '.join(words for _, words in rows[:3])}"),
+        "blocks": blocks,
+    }
+
+
+def reminder(operation: Operation, facts: RequestFacts, link: str) -> Message:
+    """A pending approval, once more and without a mention."""
+    what = f"{operation.vendor_title}: {many(facts.to_send, operation.noun)}"
+    text = f":bell: Still waiting for approval: {escape(what)} (request {facts.id})"
+    shown = f"{text} · <{link}|open>" if link else text
+    return {"text": text, "blocks": [section(shown)]}
 
 
 def _outcome(record: Record, result: Result, words: str) -> str:
@@ -193,10 +282,36 @@ def review_prompt(operation: Operation, facts: RequestFacts, value: str) -> Mess
     return {"text": text, "blocks": [section(text), actions([press], "offer")]}
 
 
-def denial(reasons: Sequence[str]) -> Message:
-    """A no, with the rule that said it; reasons are ready for Slack."""
+def handed(operation: Operation, by: str, values: Mapping[str, Any], draft: str) -> Message:
+    """A request that somebody else typed and may not make: filled in, for who may."""
+    title = f"{operation.vendor_title}: {operation.title.lower()}"
+    typed = " ".join(f"{name}={_said(value)}" for name, value in values.items())
+    text = f"<@{by}> hands you a request that they may not make themselves: *{escape(title)}*"
+    press = button("Open it", "form", draft, style="primary")
+    blocks = [section(text), section(quote(cut(typed, 1500))), actions([press], "offer")]
+    return {"text": text, "blocks": blocks}
+
+
+def _said(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def verdict(user: str, operation: Operation, *, allowed: bool, reasons: Sequence[str]) -> Message:
+    """May somebody do something: yes or no, with the reasons that a denial would show."""
+    mark = ":white_check_mark: Yes" if allowed else ":no_entry: No"
+    what = f"{operation.vendor_title}: {operation.title.lower()}"
+    lines = "\n".join(f"• {each}" for each in reasons)
+    text = f"*{mark}*, <@{user}> and {escape(what)}\n{lines}"
+    return {"text": cut(f"{mark}: {' '.join(reasons)}", 3000), "blocks": [section(cut(text, 2900))]}
+
+
+def denial(reasons: Sequence[str], *, hand_on: str = "") -> Message:
+    """A no, with the rule that said it; reasons are ready for Slack.
+
+    `hand_on` is the draft of the finished request, to be handed to somebody who may.
+    """
     text = "\n".join(reasons)
-    return {
-        "text": cut(f"Not allowed. {' '.join(reasons)}", 3000),
-        "blocks": [section(f":no_entry: *Not allowed*\n{text}"), context("Nothing was sent.")],
-    }
+    blocks = [section(f":no_entry: *Not allowed*\n{text}"), context("Nothing was sent.")]
+    if hand_on:
+        blocks.append(actions([button("Hand it to somebody who may", "hand", hand_on)], "offer"))
+    return {"text": cut(f"Not allowed. {' '.join(reasons)}", 3000), "blocks": blocks}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from bot.domain.errors import Problem
@@ -25,9 +26,18 @@ def form_view(
     *,
     draft: str,
     problems: Sequence[Problem] = (),
+    choices: Mapping[str, Mapping[str, str]] | None = None,
 ) -> View:
-    """An operation's form, filled with `values`; what is wrong and has no input stands on top."""
-    params = operation.params()
+    """An operation's form, filled with `values`; what is wrong and has no input stands on top.
+
+    `choices` narrows what is offered: parameter → (wire value → words).
+    """
+    params = {
+        name: replace(spec, choices=narrow[name], lookup="", widget=_narrowed(spec))
+        if name in (narrow := choices or {}) and narrow[name]
+        else spec
+        for name, spec in operation.params().items()
+    }
     drawn = {name: spec for name, spec in params.items() if not spec.hidden or values.get(name)}
     first = [operation.records_in]
     changes = [name for name, spec in drawn.items() if spec.kind is Kind.CHANGE]
@@ -38,7 +48,10 @@ def form_view(
     def add(names: Sequence[str]) -> None:
         for name in names:
             required = operation.parameters.model_fields[name].is_required()
-            blocks.append(_input(name, drawn[name], values.get(name), required=required))
+            block = input_block(name, drawn[name], values.get(name), required=required)
+            if name in operation.refines:
+                block["dispatch_action"] = True
+            blocks.append(block)
 
     add(first)
     blocks.append(header("What changes"))
@@ -79,10 +92,11 @@ def message_view(title: str, text: str) -> View:
     }
 
 
-# --- inputs --------------------------------------------------------------------------------------
+# --- inputs ---------------------------------------------------------------------------------------
 
 
-def _input(name: str, spec: Param, value: Any, *, required: bool) -> Block:
+def input_block(name: str, spec: Param, value: Any, *, required: bool) -> Block:
+    """The input of one parameter, filled with `value`."""
     block: Block = {
         "type": "input",
         "block_id": name,
@@ -93,6 +107,13 @@ def _input(name: str, spec: Param, value: Any, *, required: bool) -> Block:
     if spec.help:
         block["hint"] = plain(spec.help, 2000)
     return block
+
+
+def _narrowed(spec: Param) -> Widget:
+    """A list that is known in full needs no looking up."""
+    return {Widget.LOOKUP: Widget.SELECT, Widget.MULTI_LOOKUP: Widget.MULTI_SELECT}.get(
+        spec.widget, spec.widget
+    )
 
 
 def _element(spec: Param, value: Any) -> Block:
@@ -155,7 +176,8 @@ def _date(spec: Param, value: Any) -> Block:
 def _select(spec: Param, value: Any) -> Block:
     options = {each["value"]: each for each in _choices(spec)}
     element: Block = {"type": "static_select", "options": list(options.values())}
-    initial = options.get(_joined(value)) or options.get(_joined(value).upper())
+    wanted = EMPTY if value == "" else _joined(value)
+    initial = options.get(wanted) or options.get(wanted.upper())
     if initial:
         element["initial_option"] = initial
     return element
@@ -171,13 +193,16 @@ def _multi_select(spec: Param, value: Any) -> Block:
 
 
 def _choices(spec: Param) -> list[Block]:
-    return [_option(label, value) for value, label in spec.choices.items()]
+    found = [_option(label, value) for value, label in spec.choices.items()]
+    return [*found, _option(spec.empty_means, EMPTY)] if spec.empty_means else found
 
 
-def _lookup(_spec: Param, value: Any) -> Block:
+def _lookup(spec: Param, value: Any) -> Block:
     element: Block = {"type": "external_select", "min_query_length": 0}
     initial = _joined(value)
-    if initial:
+    if value == "" and spec.empty_means:
+        element["initial_option"] = _option(spec.empty_means, EMPTY)
+    elif initial:
         element["initial_option"] = _option(initial, initial)
     return element
 
@@ -207,13 +232,18 @@ def _joined(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-# --- reading back --------------------------------------------------------------------------------
+# --- reading back ---------------------------------------------------------------------------------
 
 
 def read_form(operation: Operation, state: Mapping[str, Any]) -> dict[str, Any]:
     """Slack's `state.values` → raw values by parameter name; what was left blank is absent."""
+    return read_inputs(list(operation.params()), state)
+
+
+def read_inputs(names: Sequence[str], state: Mapping[str, Any]) -> dict[str, Any]:
+    """The same for any inputs, by their names."""
     raw: dict[str, Any] = {}
-    for name in operation.params():
+    for name in names:
         for element in (state.get(name) or {}).values():
             value = _value(element)
             if value:
@@ -245,14 +275,19 @@ def form_errors(
     return errors
 
 
-def lookup_options(entries: Sequence[Lookup], typed: str) -> list[Block]:
-    """A vendor's entries as options, with the typed text itself as the last resort."""
+def lookup_options(entries: Sequence[Lookup], typed: str, empty: str = "") -> list[Block]:
+    """A vendor's entries as options, with the typed text itself as the last resort.
+
+    `empty` is what an empty value does, where it does anything: then that is an option too.
+    """
     options = [
         _option(f"{each.label} · {each.detail}" if each.detail else each.label, each.value)
-        for each in entries[: MOST_OPTIONS - 1]
+        for each in entries[: MOST_OPTIONS - 2]
         if len(each.value) <= 150
     ]
     word = typed.strip()
     if word and len(word) <= 150 and all(each["value"] != word for each in options):
         options.append(_option(f"Use “{word}”", word))
+    if empty and not word:
+        options.insert(0, _option(empty, EMPTY))
     return options

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bot.domain.operations import Operation
@@ -11,6 +11,13 @@ from bot.domain.people import Caller
 from bot.slack.blocks import button, code, context, cut, escape, section
 
 Message = dict[str, Any]
+
+
+TOPICS = (
+    "*/amend* and then: *help TOPIC* · *whoami* · *can @person VENDOR* · *requests* ·"
+    " *show REQUEST* · *cancel REQUEST* · *undo REQUEST* · *history RECORD* ·"
+    " *watch VENDOR* · *watches* · *link VENDOR*"
+)
 
 
 def launcher(operations: Sequence[Operation], name: str) -> Message:
@@ -47,8 +54,9 @@ def help_message(operations: Sequence[Operation], topic: str | None) -> Message:
     lines = [
         f"*/{each.command}* {escape(each.summary)}\n{code(f'/{each.command} {_example(each)}')}"
         for each in operations
+        if each.command
     ]
-    lines.append("*/amend* what you may do · *whoami* your accounts · *help TOPIC* more")
+    lines.append(TOPICS)
     text = "\n".join(lines)
     return {"text": cut(text, 3000), "blocks": [section(line) for line in lines]}
 
@@ -77,11 +85,13 @@ def _parameter(name: str, spec: Param) -> str:
     return f"{code(name)} {escape(spec.help or spec.title)}{escape(values)}"
 
 
-def whoami(caller: Caller) -> Message:
-    """The caller's accounts, roles and scopes."""
+def whoami(caller: Caller, linked: Mapping[str, str] | None = None) -> Message:
+    """The caller's accounts, roles and scopes; `linked` are those with credentials of their own."""
+    own = linked or {}
     lines = [
         f"*{escape(each.vendor)}*: {code(each.account)} as {escape(each.role)}"
         + (f", scope {escape('; '.join(each.scope))}" if each.scope else "")
+        + (f" · linked as {code(own[each.vendor])}" if each.vendor in own else "")
         for each in caller.accounts.values()
     ]
     text = "\n".join(lines) or "You are not mapped to any vendor account; ask an administrator."

@@ -6,7 +6,7 @@ import asyncio
 import csv
 import io
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,8 +16,8 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.db.ledger import Ledger, as_record
 from bot.db.outbox import Outbox
-from bot.db.tables import Delivery, Request
-from bot.domain.operations import Operation, Record, Result
+from bot.db.tables import Delivery, PlannedRecord, Request
+from bot.domain.operations import Offer, Operation, Outcome, Record, Result
 from bot.domain.plans import RESULT_WORDS, RequestFacts, State
 from bot.slack import cards
 from bot.slack.receipts import receipt_csv
@@ -27,9 +27,29 @@ log = structlog.get_logger(__name__)
 PACE = 1.05  # seconds between two writes to one message, and between two posts to one channel
 CLAIM = 60.0  # seconds for which a replica holds a message that it is sending
 SHOWN = 20  # records that a reply lists; beyond that they go in as a file
+_CARDS = {"card", "ask", "offer"}
 _NO_ENTRY = {"not_in_channel", "channel_not_found", "is_archived", "restricted_action"}
 
+Notice = Callable[[Delivery], Awaitable["Rendered | None"]]
 Facts = Callable[[Request], Awaitable[RequestFacts]]
+
+
+Mark = tuple[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A message as it is to stand: `mark` (metadata) finds it again, `file` goes into its thread.
+
+    `no_entry` is told Slack's reason where the channel cannot be posted to any more.
+    """
+
+    message: Mapping[str, Any]
+    mark: Mark
+    thread_ts: str = ""
+    name: str = ""
+    file: str = ""
+    no_entry: Callable[[str], Awaitable[None]] | None = None
 
 
 @dataclass
@@ -47,6 +67,7 @@ class Messenger:
     facts: Facts
     operation: Callable[[str], Operation]
     clock: Callable[[], float] = time.time
+    notices: Mapping[str, Notice] = field(default_factory=dict)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _last_post: dict[str, float] = field(default_factory=dict)
 
@@ -97,14 +118,49 @@ class Messenger:
             wait, failures = 0.2, delivery.failures
         await self.outbox.failed(delivery.key, again_at=self.clock() + wait, failures=failures)
 
+    async def _notify(self, delivery: Delivery, notice: Notice) -> tuple[str, str]:
+        """A message that belongs to no request; None renders nothing any more."""
+        rendered = await notice(delivery)
+        if rendered is None:
+            return delivery.channel, delivery.ts
+        try:
+            if delivery.ts:
+                await self.client.chat_update(
+                    channel=delivery.channel, ts=delivery.ts, **rendered.message
+                )
+                return delivery.channel, delivery.ts
+            delivery.thread_ts = rendered.thread_ts
+            found = await self._posted_before(delivery, rendered.mark)
+            if found:
+                return delivery.channel, found
+            await self._channel_pace(delivery.channel)
+            place = await self._post_to(delivery.channel, rendered.thread_ts, rendered.message)
+        except SlackApiError as error:
+            if error.response.get("error") not in _NO_ENTRY or rendered.no_entry is None:
+                raise
+            await rendered.no_entry(str(error.response.get("error")))
+            return delivery.channel, delivery.ts
+        if rendered.file:
+            await self._file(place[0], place[1], rendered.name, rendered.file)
+        return place
+
     async def _send(self, delivery: Delivery) -> tuple[str, str]:
+        if delivery.kind in self.notices:
+            return await self._notify(delivery, self.notices[delivery.kind])
         request = await self.request(delivery.request_id)
         if request is None:
             return delivery.channel, delivery.ts
         facts = await self.facts(request)
         operation = self.operation(request.operation)
-        if delivery.kind == "reply":
-            return await self._reply(delivery, request, operation, facts)
+        kind = delivery.kind.rstrip("0123456789")
+        special = {
+            "reply": self._reply,
+            "follow": self._follow,
+            "remind": self._remind,
+            "offer": self._offer,
+        }.get(kind)
+        if special is not None:
+            return await special(delivery, request, operation, facts)
         offers = _offers(delivery.kind, facts)
         message = cards.card(operation, facts, now=self.clock(), offers=offers)
         if delivery.ts:
@@ -142,7 +198,7 @@ class Messenger:
         if wait > 0:
             await asyncio.sleep(wait)
 
-    async def _posted_before(self, delivery: Delivery) -> str:
+    async def _posted_before(self, delivery: Delivery, mark: Mark | None = None) -> str:
         """The ts of a message that an earlier process posted without living to note it."""
         if delivery.attempting is None:
             return ""
@@ -161,41 +217,77 @@ class Messenger:
                 )
         except (SlackApiError, OSError, TimeoutError):
             return ""
-        wanted = "amend_reply" if delivery.kind == "reply" else "amend_request"
+        kind = "amend_request" if delivery.kind in _CARDS else f"amend_{delivery.kind}"
+        wanted, facts = mark or (kind, {"request_id": delivery.request_id})
         for message in answer.get("messages") or []:
             metadata = message.get("metadata") or {}
             payload = metadata.get("event_payload") or {}
-            if metadata.get("event_type") == wanted and (
-                payload.get("request_id") == delivery.request_id
-            ):
+            if metadata.get("event_type") == wanted and facts.items() <= payload.items():
                 return str(message["ts"])
         return ""
 
     async def _reply(
         self, delivery: Delivery, request: Request, operation: Operation, facts: RequestFacts
     ) -> tuple[str, str]:
-        if delivery.ts:
-            return delivery.channel, delivery.ts
-        card = await self.outbox.get(f"{request.id}:card")
-        if card is None or not card.ts:
-            raise NotYet
-        delivery.channel = card.channel
-        delivery.thread_ts = (
-            card.thread_ts if card.thread_ts and (card.channel == request.channel) else card.ts
-        )
+        """The receipt; it stands once, and is edited only when its next step was taken."""
+        await self._under_card(delivery, request)
         rows = await self.ledger.records(request.id, list(Result), SHOWN + 1)
-        shown: list[tuple[Record, Result, str]] = [
-            (as_record(row), Result(row.result), row.words) for row in rows[:SHOWN]
-        ]
-        message = cards.thread_reply(operation, facts, shown)
-        message["metadata"] = {
-            "event_type": "amend_reply",
-            "event_payload": {"request_id": request.id},
-        }
-        channel, ts = await self._post(delivery, request, message)
+        offers = next_steps(operation, facts, rows)
+        message = cards.thread_reply(operation, facts, _outcomes(rows[:SHOWN]), offers)
+        if delivery.ts:
+            await self.client.chat_update(channel=delivery.channel, ts=delivery.ts, **message)
+            return delivery.channel, delivery.ts
+        channel, ts = await self._post(delivery, request, _marked(message, "reply", request.id))
         if facts.counts.records > SHOWN:
             await self._upload(request, channel, delivery.thread_ts)
         return channel, ts
+
+    async def _under_card(self, delivery: Delivery, request: Request) -> None:
+        """Put a message that belongs under the card into its thread. Raises `NotYet`."""
+        card = await self.outbox.get(f"{request.id}:card")
+        if card is None or not card.ts:
+            raise NotYet
+        inside = card.thread_ts if card.thread_ts and card.channel == request.channel else ""
+        delivery.channel, delivery.thread_ts = card.channel, inside or card.ts
+
+    async def _follow(
+        self, delivery: Delivery, request: Request, operation: Operation, _facts: RequestFacts
+    ) -> tuple[str, str]:
+        """What the vendor did by itself: one message in the thread, edited as it goes on."""
+        await self._under_card(delivery, request)
+        rows = await self.ledger.records(request.id, (Result.CHANGED,), 1000)
+        said = [(row.record_id, row.words) for row in rows if row.words]
+        message = cards.follow_reply(operation, said[:SHOWN], max(0, len(said) - SHOWN))
+        if delivery.ts:
+            await self.client.chat_update(channel=delivery.channel, ts=delivery.ts, **message)
+            return delivery.channel, delivery.ts
+        return await self._post(delivery, request, _marked(message, "follow", request.id))
+
+    async def _remind(
+        self, delivery: Delivery, request: Request, operation: Operation, facts: RequestFacts
+    ) -> tuple[str, str]:
+        """A reminder under the card that asks; none where it is decided meanwhile."""
+        asked = await self.outbox.get(f"{request.id}:ask")
+        if asked is None or not asked.ts:
+            raise NotYet
+        if delivery.ts or facts.state is not State.PENDING_APPROVAL:
+            return delivery.channel, delivery.ts
+        delivery.channel, delivery.thread_ts = asked.channel, asked.ts
+        message = _marked(cards.reminder(operation, facts, ""), delivery.kind, request.id)
+        return await self._post(delivery, request, {**message, "reply_broadcast": True})
+
+    async def _offer(
+        self, delivery: Delivery, request: Request, operation: Operation, facts: RequestFacts
+    ) -> tuple[str, str]:
+        """Where approvals are asked: what this request made, with the buttons to decide on it."""
+        rows = await self.ledger.records(request.id, (Result.CHANGED,), 1)
+        offers = next_steps(operation, facts, rows)
+        made = f"{operation.vendor_title} {operation.noun[0]} {rows[0].made if rows else ''}"
+        message = cards.offer_card(operation, facts, made.strip(), offers)
+        if delivery.ts:
+            await self.client.chat_update(channel=delivery.channel, ts=delivery.ts, **message)
+            return delivery.channel, delivery.ts
+        return await self._post(delivery, request, message)
 
     async def _upload(self, request: Request, channel: str, thread_ts: str) -> None:
         buffer = io.StringIO()
@@ -204,13 +296,41 @@ class Messenger:
         async for row in self.ledger.all(request.id):
             result = RESULT_WORDS[Result(row.result)]
             writer.writerow(receipt_csv(row.record_id, result, row.words, row.label))
+        await self._file(channel, thread_ts, f"{request.id}.csv", buffer.getvalue())
+
+    async def _file(self, channel: str, thread_ts: str, name: str, content: str) -> None:
         await self.client.files_upload_v2(
-            channel=channel,
-            thread_ts=thread_ts,
-            filename=f"{request.id}.csv",
-            title=f"Receipt of {request.id}",
-            content=buffer.getvalue(),
+            channel=channel, thread_ts=thread_ts, filename=name, title=name, content=content
         )
+
+
+def _marked(message: Mapping[str, Any], kind: str, request_id: str) -> dict[str, Any]:
+    """With metadata by which the message is found again after a crash."""
+    payload = {"request_id": request_id}
+    return {
+        **message,
+        "metadata": {"event_type": f"amend_{kind}", "event_payload": payload},
+    }
+
+
+def _outcomes(rows: Sequence[PlannedRecord]) -> list[tuple[Record, Result, str]]:
+    return [(as_record(row), Result(row.result), row.words) for row in rows]
+
+
+def next_steps(
+    operation: Operation, facts: RequestFacts, rows: Sequence[PlannedRecord]
+) -> list[Offer]:
+    """What can be done now with what a finished request made; nothing once it is decided."""
+    if facts.decided_upon or facts.ended is None:
+        return []
+    return [
+        offer
+        for row in rows
+        if row.made
+        for offer in operation.offers(
+            as_record(row), Outcome(row.record_id, Result(row.result), row.words, row.made)
+        )
+    ][:4]
 
 
 class NotYet(Exception):
@@ -222,6 +342,13 @@ def _offers(kind: str, facts: RequestFacts) -> frozenset[str]:
     if facts.state is State.PENDING_APPROVAL:
         asked = {"approve", "reject", "details"}
         return frozenset(asked if kind == "ask" else {"cancel", "details"})
-    if facts.state in (State.RUNNING, State.SCHEDULED) and kind == "card":
-        return frozenset({"cancel"})
-    return frozenset({"details"})
+    if kind != "card":
+        return frozenset({"details"})
+    if facts.state in (State.RUNNING, State.SCHEDULED):
+        return frozenset() if facts.cancelling else frozenset({"cancel"})
+    found = {"details"}
+    if facts.missed:
+        found.add("retry")
+    if facts.undoable:
+        found.add("undo")
+    return frozenset(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -36,7 +37,7 @@ class SlackVoice:
     approvals_channel: str
     wake: Callable[[], None]
 
-    # --- what everybody sees -------------------------------------------------------------------
+    # --- what everybody sees ----------------------------------------------------------------------
 
     async def show(self, request_id: str) -> None:
         request = await self.store.request(request_id)
@@ -54,6 +55,22 @@ class SlackVoice:
             channel = self.approvals_channel or request.channel
             await self._want(request, "ask", channel, "")
 
+    async def follow(self, request_id: str) -> None:
+        request = await self.store.request(request_id)
+        if request is not None:
+            await self._want(request, "follow", request.channel, request.thread_ts)
+
+    async def remind(self, request_id: str) -> None:
+        request = await self.store.request(request_id)
+        if request is not None:
+            channel = self.approvals_channel or request.channel
+            await self._want(request, f"remind{request.reminders}", channel, "")
+
+    async def offer(self, request_id: str) -> None:
+        request = await self.store.request(request_id)
+        if request is not None and self.approvals_channel:
+            await self._want(request, "offer", self.approvals_channel, "")
+
     async def _want(self, request: Request, kind: str, channel: str, thread_ts: str) -> None:
         await self.outbox.want(
             Delivery(
@@ -66,7 +83,7 @@ class SlackVoice:
         )
         self.wake()
 
-    # --- what one person sees ------------------------------------------------------------------
+    # --- what one person sees ---------------------------------------------------------------------
 
     async def planned(self, request: Request, facts: RequestFacts) -> None:
         operation = self.operation(request.operation)
@@ -98,7 +115,10 @@ class SlackVoice:
             text = "\n".join(error.reasons)
             await self.update(request.view_id, forms.message_view("Not allowed", text))
         else:
-            await self.private(request, cards.denial(error.reasons))
+            operation = self.operation(request.operation)
+            values = request.parameters
+            draft = await self.draft(operation, request.requester, values, request)
+            await self.private(request, cards.denial(error.reasons, hand_on=draft))
 
     async def draft(
         self,
@@ -109,6 +129,7 @@ class SlackVoice:
         *,
         channel: str = "",
         thread_ts: str = "",
+        source: str = "",
     ) -> str:
         """Keep what a person typed; the id under which a form finds it again."""
         draft = Draft(
@@ -118,10 +139,21 @@ class SlackVoice:
             values=dict(values),
             channel=where.channel if where else channel,
             thread_ts=where.thread_ts if where else thread_ts,
+            source=where.source if where and where.relation == "decision" else source,
             created_at=time.time(),
         )
         await self.store.save_draft(draft)
         return draft.id
+
+    async def draft_in_time(
+        self, operation: Operation, user: str, values: Mapping[str, Any], *, channel: str
+    ) -> str | None:
+        """The same inside an acknowledgement: None where the database is too slow for it."""
+        try:
+            async with asyncio.timeout(1.0):
+                return await self.draft(operation, user, values, channel=channel)
+        except Exception:
+            return None
 
     async def update(self, view_id: str, view: Mapping[str, Any]) -> None:
         """Replace a view; one that its reader has closed meanwhile is left in peace."""
@@ -148,9 +180,10 @@ class SlackVoice:
         *,
         thread_ts: str = "",
         response_url: str = "",
+        replace: bool = False,
     ) -> None:
         """Privately: by the response URL while it lives, else ephemeral, else a direct message."""
-        if response_url and await self._by_response_url(response_url, message):
+        if response_url and await self._by_response_url(response_url, message, replace):
             return
         try:
             await self.client.chat_postEphemeral(
@@ -160,11 +193,25 @@ class SlackVoice:
             direct = await self.client.conversations_open(users=user)
             await self.client.chat_postMessage(channel=direct["channel"]["id"], **message)
 
-    async def _by_response_url(self, url: str, message: Mapping[str, Any]) -> bool:
+    async def direct(self, user: str, message: Mapping[str, Any]) -> None:
+        """A direct message from the bot."""
+        opened = await self.client.conversations_open(users=user)
+        await self.client.chat_postMessage(channel=opened["channel"]["id"], **message)
+
+    async def person_of(self, email: str) -> str:
+        """The Slack user id behind an e-mail address; "" for none."""
+        try:
+            answer = await self.client.users_lookupByEmail(email=email)
+        except SlackApiError:
+            return ""
+        user = answer["user"]
+        return "" if user.get("deleted") or user.get("is_bot") else str(user["id"])
+
+    async def _by_response_url(self, url: str, message: Mapping[str, Any], replace: bool) -> bool:
         webhook = AsyncWebhookClient(url, timeout=10)
         try:
             answer = await webhook.send_dict(
-                {**message, "response_type": "ephemeral", "replace_original": False}
+                {**message, "response_type": "ephemeral", "replace_original": replace}
             )
         except (OSError, TimeoutError, ValueError):
             return False

@@ -31,6 +31,7 @@ NEEDS = {
     "users_info": {"users:read"},
     "users_lookupByEmail": {"users:read.email"},
     "views_open": set(),
+    "views_push": set(),
     "views_update": set(),
     "views_publish": set(),
 }

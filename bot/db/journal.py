@@ -1,0 +1,130 @@
+"""The journal: intents before calls and outcomes after them, many in one commit.
+
+Each caller waits until its own line is committed, so nothing is called before its intent stands. While
+one commit is under way the next lines gather, and go in together: a commit is shared by as many calls
+as are under way, and a thousand calls a second need no thousand commits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import bindparam, update
+
+from bot.db.store import Store
+from bot.db.tables import PlannedRecord
+from bot.domain.operations import Outcome, Result
+
+_TABLE = PlannedRecord.__table__  # type: ignore[attr-defined]
+
+_SENDING = (
+    update(_TABLE)
+    .where(
+        _TABLE.c.request_id == bindparam("of_request"),
+        _TABLE.c.seq == bindparam("at_seq"),
+        _TABLE.c.result == Result.TODO,
+    )
+    .values(result=Result.SENDING, sent_at=bindparam("at_time"), key=bindparam("call_key"))
+)
+_SETTLED = (
+    update(_TABLE)
+    .where(_TABLE.c.request_id == bindparam("of_request"), _TABLE.c.seq == bindparam("at_seq"))
+    .values(
+        result=bindparam("new_result"), words=bindparam("new_words"), made=bindparam("new_made")
+    )
+)
+
+
+@dataclass
+class _Line:
+    """One caller's rows, and its wait for them."""
+
+    rows: list[dict[str, Any]]
+    intent: bool
+    done: asyncio.Future[bool]
+
+
+@dataclass
+class Journal:
+    """Writes the ledger's intents and outcomes; one for a process."""
+
+    store: Store
+    _waiting: list[_Line] = field(default_factory=list)
+    _writer: asyncio.Task[None] | None = None
+
+    async def sending(self, request_id: str, rows: Sequence[PlannedRecord], at: float) -> bool:
+        """Note the intent to send these records; False (and nothing noted) unless all are to do."""
+        lines = [
+            {"of_request": request_id, "at_seq": row.seq, "at_time": at, "call_key": row.key}
+            for row in rows
+        ]
+        return await self._write(lines, intent=True)
+
+    async def settle(
+        self, request_id: str, rows: Sequence[PlannedRecord], outcomes: Sequence[Outcome]
+    ) -> None:
+        """Write what became of records; one that has no outcome is `UNKNOWN`."""
+        told = {outcome.id: outcome for outcome in outcomes}
+        lines = []
+        for row in rows:
+            end = told.get(row.record_id, Outcome(row.record_id, Result.UNKNOWN))
+            lines.append(
+                {
+                    "of_request": request_id,
+                    "at_seq": row.seq,
+                    "new_result": end.result,
+                    "new_words": end.words,
+                    "new_made": end.made,
+                }
+            )
+        await self._write(lines, intent=False)
+
+    async def _write(self, rows: list[dict[str, Any]], *, intent: bool) -> bool:
+        if not rows:
+            return True
+        line = _Line(rows, intent, asyncio.get_running_loop().create_future())
+        self._waiting.append(line)
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.create_task(self._drain())
+        # A caller that is cancelled leaves its line to the writer: half a commit is none.
+        return await asyncio.shield(line.done)
+
+    async def _drain(self) -> None:
+        while self._waiting:
+            lines, self._waiting = self._waiting, []
+            try:
+                together = await self._commit(lines)
+                answers = [True] * len(lines) if together else await self._one_by_one(lines)
+            except Exception as error:
+                _answer_all(lines, error)
+            else:
+                for line, answer in zip(lines, answers, strict=True):
+                    if not line.done.cancelled():
+                        line.done.set_result(answer)
+
+    async def _commit(self, lines: Sequence[_Line]) -> bool:
+        """All lines in one transaction; False (and nothing written) where an intent had no row."""
+        intents = [row for line in lines if line.intent for row in line.rows]
+        outcomes = [row for line in lines if not line.intent for row in line.rows]
+        async with self.store.transaction() as session:
+            connection = await session.connection()
+            if outcomes:
+                await connection.execute(_SETTLED, outcomes)
+            if intents:
+                done = await connection.execute(_SENDING, intents)
+                if done.rowcount != len(intents):
+                    await session.rollback()
+                    return False
+        return True
+
+    async def _one_by_one(self, lines: Sequence[_Line]) -> list[bool]:
+        return [await self._commit([line]) for line in lines]
+
+
+def _answer_all(lines: Sequence[_Line], error: Exception) -> None:
+    for line in lines:
+        if not line.done.cancelled():
+            line.done.set_exception(error)

@@ -1,0 +1,115 @@
+"""The vault: people's own vendor credentials, encrypted at rest and opened only to be used."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from sqlalchemy import delete
+from sqlmodel import col, select
+
+from bot.db import audit
+from bot.db.store import Store
+from bot.db.tables import Credential
+from bot.domain.errors import AmendError
+
+
+class VaultClosed(AmendError):
+    """There is no key, or none that opens what is stored; the message is safe to show."""
+
+
+@dataclass
+class Vault:
+    """Seals with the first of `keys` and opens with any (Fernet; the order rotates them)."""
+
+    store: Store
+    keys: Sequence[str] = field(default=(), repr=False)
+
+    @property
+    def open(self) -> bool:
+        """True where credentials can be kept at all."""
+        return bool(self.keys)
+
+    async def keep(
+        self, team: str, user: str, vendor: str, account: str, secret: Mapping[str, str]
+    ) -> None:
+        """Store a person's credentials. Raises `VaultClosed` where no key is set."""
+        sealed = self._fernet().encrypt(json.dumps(dict(secret)).encode()).decode()
+        async with self.store.transaction() as session:
+            await session.merge(
+                Credential(
+                    team=team,
+                    slack_user=user,
+                    vendor=vendor,
+                    account=account,
+                    sealed=sealed,
+                    created_at=self.store.clock(),
+                )
+            )
+            facts = {"vendor": vendor, "account": account}
+            await audit.append(session, self.store.clock(), user, "link:added", "", facts)
+
+    async def forget(self, team: str, user: str, vendor: str, *, actor: str) -> bool:
+        """Remove a person's credentials; False where there were none."""
+        async with self.store.transaction() as session:
+            found = await session.get(Credential, (team, user, vendor))
+            if found is None:
+                return False
+            await session.delete(found)
+            facts = {"vendor": vendor, "account": found.account, "person": user}
+            await audit.append(session, self.store.clock(), actor, "link:removed", "", facts)
+            return True
+
+    async def linked(self, team: str, user: str) -> dict[str, str]:
+        """Vendor → account of the credentials that a person has stored."""
+        async with self.store.transaction() as session:
+            query = select(Credential).where(Credential.team == team, Credential.slack_user == user)
+            return {row.vendor: row.account for row in (await session.exec(query)).all()}
+
+    async def take(
+        self, team: str, user: str, vendor: str
+    ) -> tuple[float, Mapping[str, str]] | None:
+        """A person's credentials and when they were stored. Raises `VaultClosed`."""
+        async with self.store.transaction() as session:
+            row = await session.get(Credential, (team, user, vendor))
+        if row is None:
+            return None
+        return row.created_at, self._opened(row)
+
+    async def rotate(self) -> int:
+        """Seal everything again with the first key; how many there were."""
+        if not self.keys:
+            return 0
+        async with self.store.transaction() as session:
+            rows = (await session.exec(select(Credential).order_by(col(Credential.vendor)))).all()
+            for row in rows:
+                row.sealed = self._fernet().rotate(row.sealed.encode()).decode()
+        return len(rows)
+
+    async def forget_person(self, team: str, user: str) -> None:
+        """Remove everything that a person stored."""
+        async with self.store.transaction() as session:
+            await session.exec(
+                delete(Credential).where(
+                    col(Credential.team) == team, col(Credential.slack_user) == user
+                )
+            )
+
+    def _opened(self, row: Credential) -> Mapping[str, str]:
+        try:
+            found: Mapping[str, str] = json.loads(self._fernet().decrypt(row.sealed.encode()))
+        except InvalidToken:
+            message = (
+                f"The stored {row.vendor} credentials cannot be opened with the present key;"
+                f" please use `/amend link {row.vendor}` once more."
+            )
+            raise VaultClosed(message) from None
+        return found
+
+    def _fernet(self) -> MultiFernet:
+        if not self.keys:
+            message = "Amend has no AMEND_SECRET_KEY, so it keeps no credentials."
+            raise VaultClosed(message)
+        return MultiFernet([Fernet(key) for key in self.keys])

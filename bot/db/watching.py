@@ -1,0 +1,257 @@
+"""Watches and what they noticed: the durable side of notifications."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import delete, func, insert, update
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from bot.db import audit
+from bot.db.store import Store
+from bot.db.tables import Delivery, News, PlannedRecord, Request, Watch, Watched
+from bot.domain.operations import Result, Sighting
+
+_WATCHED = Watched.__table__  # type: ignore[attr-defined]
+_NEWS = News.__table__  # type: ignore[attr-defined]
+
+ECHO_WITHIN = 24 * 3600.0  # seconds in which a change of Amend's own is recognised
+_IN = 500  # values in one IN (…); SQLite takes at most 999 variables in old builds
+
+
+@dataclass
+class WatchStore:
+    """Watches, the states they last saw, and the news that came of it."""
+
+    store: Store
+
+    # --- watches ----------------------------------------------------------------------------------
+
+    async def add(self, watch: Watch) -> None:
+        async with self.store.transaction() as session:
+            session.add(watch)
+            facts = {"watch": watch.id, "watcher": watch.watcher, "selection": watch.selection}
+            where = {"channel": watch.channel}
+            await audit.append(
+                session, self.store.clock(), watch.owner, "watch:added", "", facts | where
+            )
+
+    async def end(self, watch_id: str, actor: str) -> bool:
+        """Forget a watch and what it saw; False where there was none."""
+        async with self.store.transaction() as session:
+            found = await session.get(Watch, watch_id)
+            if found is None:
+                return False
+            await session.delete(found)
+            await session.exec(delete(Watched).where(col(Watched.watch_id) == watch_id))
+            facts = {"watch": watch_id, "channel": found.channel}
+            await audit.append(session, self.store.clock(), actor, "watch:ended", "", facts)
+            return True
+
+    async def get(self, watch_id: str) -> Watch | None:
+        async with self.store.transaction() as session:
+            return await session.get(Watch, watch_id)
+
+    async def listed(self, channel: str = "") -> Sequence[Watch]:
+        """Every watch, or those of one channel, oldest first."""
+        async with self.store.transaction() as session:
+            query = select(Watch)
+            if channel:
+                query = query.where(Watch.channel == channel)
+            return (await session.exec(query.order_by(col(Watch.created_at)))).all()
+
+    async def claim(self, now: float, until: float) -> Watch | None:
+        """The next watch that is due, taken on until `until`; None where none is."""
+        async with self.store.transaction() as session:
+            query = select(Watch).where(Watch.next_at <= now, Watch.parked == "")
+            watch = (await session.exec(query.order_by(col(Watch.next_at)).limit(1))).first()
+            if watch is None:
+                return None
+            done = await session.exec(
+                update(Watch)
+                .where(col(Watch.id) == watch.id, col(Watch.next_at) == watch.next_at)
+                .values(next_at=until)
+            )
+            return watch if int(done.rowcount) == 1 else None
+
+    async def polled(self, watch_id: str, cursor: str, next_at: float) -> None:
+        """A poll came to its end: from here on the next one begins."""
+        values = {"cursor": cursor, "next_at": next_at, "polled_at": self.store.clock()}
+        await self._set(watch_id, based=True, failures=0, trouble="", **values)
+
+    async def failed(self, watch_id: str, failures: int, trouble: str, next_at: float) -> None:
+        await self._set(watch_id, failures=failures, trouble=trouble, next_at=next_at)
+
+    async def park(self, watch_id: str, why: str) -> bool:
+        """Stop polling for a channel that cannot be told; False where it is parked already."""
+        async with self.store.transaction() as session:
+            done = await session.exec(
+                update(Watch)
+                .where(col(Watch.id) == watch_id, col(Watch.parked) == "")
+                .values(parked=why)
+            )
+            return int(done.rowcount) == 1
+
+    async def _set(self, watch_id: str, **values: object) -> None:
+        async with self.store.transaction() as session:
+            await session.exec(update(Watch).where(col(Watch.id) == watch_id).values(**values))
+
+    # --- what was seen ----------------------------------------------------------------------------
+
+    async def notice(self, watch: Watch, page: Sequence[Sighting], states: frozenset[str]) -> int:
+        """Compare a page with what was known, keep the new states; how many are news.
+
+        One transaction: a page that is read again after a crash finds nothing new.
+        """
+        newest = {each.id: each for each in page}
+        async with self.store.transaction() as session:
+            known = await _known(session, watch.id, list(newest))
+            moved = [each for each in newest.values() if known.get(each.id) != each.state]
+            if not moved:
+                return 0
+            await _remember(session, watch.id, moved, known)
+            if not watch.based:
+                return 0
+            told = await _own_edits(session, watch, moved, self.store.clock() - ECHO_WITHIN)
+            news = [
+                each
+                for each in moved
+                if _concerns(known.get(each.id, ""), each.state, states)
+                and (each.id, each.state) not in told
+            ]
+            await self._write(session, watch, news, known)
+            return len(news)
+
+    async def _write(
+        self,
+        session: AsyncSession,
+        watch: Watch,
+        news: Sequence[Sighting],
+        known: dict[str, str],
+    ) -> None:
+        if not news:
+            return
+        query = select(func.max(News.seq)).where(News.watch_id == watch.id)
+        last = (await session.exec(query)).first() or 0
+        rows = [
+            {
+                "watch_id": watch.id,
+                "seq": last + number,
+                "vendor": watch.watcher.partition(".")[0],
+                "record_id": each.id,
+                "label": each.label,
+                "from_state": known.get(each.id, ""),
+                "to_state": each.state,
+                "at": each.at,
+                "by": each.by,
+                "url": each.url,
+                "digest": "",
+                "told": 0,
+                "noticed_at": self.store.clock(),
+            }
+            for number, each in enumerate(news, 1)
+        ]
+        connection = await session.connection()
+        await connection.execute(insert(_NEWS), rows)
+
+    # --- what is to be told -----------------------------------------------------------------------
+
+    async def untold(self, watch_id: str, limit: int) -> Sequence[News]:
+        async with self.store.transaction() as session:
+            query = select(News).where(News.watch_id == watch_id, News.told == 0)
+            return (await session.exec(query.order_by(col(News.seq)).limit(limit))).all()
+
+    async def pending(self, watch_id: str) -> tuple[int, int, int, float] | None:
+        """(how many, first, last, since when) of what is not told yet; None for nothing."""
+        async with self.store.transaction() as session:
+            query = select(
+                func.count(), func.min(News.seq), func.max(News.seq), func.min(News.noticed_at)
+            ).where(News.watch_id == watch_id, News.told == 0)
+            many, first, last, since = (await session.exec(query)).one()
+        return (many, first, last, since) if many else None
+
+    async def tell(
+        self, watch_id: str, upto: int, deliveries: Sequence[Delivery], digest: str
+    ) -> None:
+        """Want these messages, and mark the news up to `upto` as told by them: all or nothing."""
+        async with self.store.transaction() as session:
+            for delivery in deliveries:
+                known = await session.get(Delivery, delivery.key, with_for_update=True)
+                if known is None:
+                    session.add(delivery)
+                else:
+                    known.version += 1
+            await session.exec(
+                update(News)
+                .where(col(News.watch_id) == watch_id, col(News.seq) <= upto, col(News.told) == 0)
+                .values(told=1, digest=digest)
+            )
+
+    async def in_digest(self, watch_id: str, digest: str) -> Sequence[News]:
+        async with self.store.transaction() as session:
+            query = select(News).where(News.watch_id == watch_id, News.digest == digest)
+            return (await session.exec(query.order_by(col(News.seq)))).all()
+
+    async def at(self, watch_id: str, seq: int) -> News | None:
+        async with self.store.transaction() as session:
+            return await session.get(News, (watch_id, seq))
+
+    async def of_record(self, watch_id: str, record_id: str) -> Sequence[News]:
+        """One record's news in a watch, oldest first."""
+        async with self.store.transaction() as session:
+            query = select(News).where(News.watch_id == watch_id, News.record_id == record_id)
+            return (await session.exec(query.order_by(col(News.seq)))).all()
+
+
+def _concerns(was: str, now: str, states: frozenset[str]) -> bool:
+    return not states or was in states or now in states
+
+
+async def _known(session: AsyncSession, watch_id: str, ids: Sequence[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for at in range(0, len(ids), _IN):
+        query = select(Watched.record_id, Watched.state).where(
+            Watched.watch_id == watch_id, col(Watched.record_id).in_(ids[at : at + _IN])
+        )
+        found |= dict((await session.exec(query)).all())
+    return found
+
+
+async def _remember(
+    session: AsyncSession, watch_id: str, moved: Sequence[Sighting], known: dict[str, str]
+) -> None:
+    connection = await session.connection()
+    rows = [{"watch_id": watch_id, "record_id": each.id, "state": each.state} for each in moved]
+    stale = [each.id for each in moved if each.id in known]
+    for at in range(0, len(stale), _IN):
+        await connection.execute(
+            delete(_WATCHED).where(
+                _WATCHED.c.watch_id == watch_id, _WATCHED.c.record_id.in_(stale[at : at + _IN])
+            )
+        )
+    await connection.execute(insert(_WATCHED), rows)
+
+
+async def _own_edits(
+    session: AsyncSession, watch: Watch, moved: Sequence[Sighting], since: float
+) -> set[tuple[str, str]]:
+    """(record, state) of what was done through Amend in this channel: not echoed there."""
+    found: set[tuple[str, str]] = set()
+    ids = [each.id for each in moved]
+    for at in range(0, len(ids), _IN):
+        query = (
+            select(PlannedRecord)
+            .join(Request, col(Request.id) == col(PlannedRecord.request_id))
+            .where(
+                Request.channel == watch.channel,
+                Request.created_at > since,
+                col(Request.operation).startswith(watch.watcher.partition(".")[0]),
+                PlannedRecord.result == Result.CHANGED,
+                col(PlannedRecord.record_id).in_(ids[at : at + _IN]),
+            )
+        )
+        for row in (await session.exec(query)).all():
+            found |= {(row.record_id, state) for state in row.after.values()}
+    return found

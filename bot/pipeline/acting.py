@@ -1,0 +1,87 @@
+"""Acting: who may do what here, and the operation as it runs for one person."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from bot.db.tables import Request
+from bot.domain import access
+from bot.domain.errors import Denied
+from bot.domain.operations import Operation, Vendor
+from bot.domain.parameters import Parameters, read
+from bot.pipeline.parts import Parts
+
+
+@dataclass
+class Acting:
+    """Decides with the pure functions of `bot.domain.access`, on what the store knows now."""
+
+    parts: Parts
+    _personal: dict[tuple[str, str], tuple[float, Vendor]] = field(default_factory=dict)
+
+    def operation(self, name: str) -> Operation:
+        found = self.parts.registry.by_name(name)
+        if found is None:
+            message = f"`{name}` is not switched on here."
+            raise Denied([message])
+        return found
+
+    def parameters(self, request: Request) -> Parameters:
+        return read(self.operation(request.operation).parameters, request.parameters)
+
+    async def decide(self, operation: Operation, user: str, channel: str) -> access.Decision:
+        """May this person do this, here and now? Always with reasons."""
+        caller = await self.parts.directory.caller(user)
+        team = self.parts.directory.team
+        people = await self.parts.store.mapped(team, operation.vendor)
+        return access.decide(operation, caller, channel, self.parts.policy, people)
+
+    async def require(self, operation: Operation, user: str, channel: str) -> access.Decision:
+        """The same; raises `Denied` for a no."""
+        decision = await self.decide(operation, user, channel)
+        if not decision.allowed:
+            raise Denied(decision.reasons)
+        return decision
+
+    async def allowed(self, user: str, channel: str) -> list[Operation]:
+        """Every operation that this person may do here."""
+        operations = self.parts.registry.operations
+        return [each for each in operations if (await self.decide(each, user, channel)).allowed]
+
+    async def as_person(self, name: str, user: str) -> Operation:
+        """The operation under the person's own credentials, where they stored some.
+
+        Raises `VaultClosed` where those cannot be opened: acting under the shared account instead
+        would be another account than the person chose.
+        """
+        operation = self.operation(name)
+        vendor = await self.own_vendor(operation.vendor, user)
+        if vendor is None:
+            return operation
+        return next(each for each in vendor.operations if each.name == name)
+
+    async def own_vendor(self, name: str, user: str) -> Vendor | None:
+        """The vendor under a person's own credentials; None where they stored none."""
+        shared = self.parts.registry.vendor(name)
+        if shared is None or shared.personal is None:
+            return None
+        found = await self.parts.vault.take(self.parts.directory.team, user, name)
+        if found is None:
+            await self.drop(user, name)
+            return None
+        since, secret = found
+        known = self._personal.get((user, name))
+        if known is None or known[0] != since:
+            await self.drop(user, name)
+            self._personal[user, name] = known = (since, shared.personal(secret))
+        return known[1]
+
+    async def drop(self, user: str, vendor: str) -> None:
+        """Close the client of a person's credentials that hold no more."""
+        known = self._personal.pop((user, vendor), None)
+        if known is not None:
+            await known[1].close()
+
+    async def close(self) -> None:
+        for user, vendor in list(self._personal):
+            await self.drop(user, vendor)

@@ -1,0 +1,215 @@
+"""Approvals: votes bound to a plan's digest, by people who may, checked each time they count."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bot.db.ledger import as_record
+from bot.db.tables import Request
+from bot.domain import access
+from bot.domain.operations import Operation, Record, Result
+from bot.domain.plans import State
+from bot.domain.policy import Demand
+from bot.pipeline.acting import Acting
+from bot.pipeline.parts import Parts
+from integrations.errors import VendorError
+
+PAGE = 1000
+
+
+@dataclass
+class Approvals:
+    """Votes, rejections and reminders of requests that wait for somebody."""
+
+    parts: Parts
+    acting: Acting
+
+    async def approve(self, request_id: str, digest: str, user: str) -> str:
+        """One person's approval; the sentence that they are told, "" where the card says it all."""
+        request = await self.parts.store.request(request_id)
+        if request is None or request.state != State.PENDING_APPROVAL or request.digest != digest:
+            return no_longer(request)
+        decision = await self.may(request, user)
+        if not decision.allowed:
+            await self._refused(request, user, decision)
+            return " ".join(decision.reasons)
+        voters = await self.parts.store.vote(request_id, user, digest)
+        if not voters:
+            return no_longer(await self.parts.store.request(request_id))
+        if len(await self._standing(request, voters)) >= needed(request):
+            await self._start(request, user, voters)
+        await self.parts.voice.ask(request_id)
+        await self.parts.voice.show(request_id)
+        return ""
+
+    async def _start(self, request: Request, user: str, voters: Sequence[str]) -> None:
+        """The last vote: it runs now, or at the time that was wished for."""
+        now = self.parts.clock()
+        later = request.wished_at is not None and request.wished_at > now
+        won = await self.parts.store.move(
+            request.id,
+            (State.PENDING_APPROVAL,),
+            State.SCHEDULED if later else State.RUNNING,
+            actor=user,
+            action="request:approved",
+            facts={"digest": request.digest, "approvers": list(voters)},
+            started_at=None if later else now,
+            run_at=request.wished_at if later else None,
+            decided_by=user,
+        )
+        if won and not later:
+            await self.parts.start("carry_out", request.id)
+
+    async def reject(self, request_id: str, digest: str, user: str, why: str) -> str:
+        """One person's rejection ends a pending request."""
+        request = await self.parts.store.request(request_id)
+        if request is None or request.state != State.PENDING_APPROVAL or request.digest != digest:
+            return no_longer(request)
+        decision = await self.may(request, user)
+        if not decision.allowed:
+            await self._refused(request, user, decision)
+            return " ".join(decision.reasons)
+        return await self.end(request_id, State.REJECTED, user, why, (State.PENDING_APPROVAL,))
+
+    async def expire(self, request_id: str) -> None:
+        waiting = (State.PENDING_APPROVAL,)
+        await self.end(request_id, State.EXPIRED, "amend", "", waiting)
+
+    async def remind(self, request: Request) -> None:
+        """Say once more that it waits, in doubling intervals."""
+        gap = self.parts.policy.approvals.remind_after * 2.0 ** (request.reminders + 1)
+        again = self.parts.clock() + gap
+        if await self.parts.store.reminded(request.id, request.reminders, again):
+            await self.parts.voice.remind(request.id)
+
+    async def end(
+        self, request_id: str, to: State, user: str, why: str, states: Sequence[State]
+    ) -> str:
+        """End a request that waits; the sentence for who was too late, else ""."""
+        won = await self.parts.store.move(
+            request_id,
+            states,
+            to,
+            actor=user,
+            action=f"request:{to}",
+            facts={"why": why},
+            decided_by=user,
+            decided_why=why,
+            ended_at=self.parts.clock(),
+        )
+        if not won:
+            return no_longer(await self.parts.store.request(request_id))
+        await self.parts.ledger.close_rest(request_id, f"the request was {to}")
+        request = await self.parts.store.request(request_id)
+        if request is not None and request.demands:
+            await self.parts.voice.ask(request_id)
+        await self.parts.voice.show(request_id)
+        return ""
+
+    async def still_approved(self, request: Request) -> bool:
+        """Checked again when the run starts: enough votes for this plan hold."""
+        if not request.demands:
+            return True
+        voters = await self.parts.store.approvers(request.id)
+        return len(await self._standing(request, voters)) >= needed(request)
+
+    # --- who may ----------------------------------------------------------------------------------
+
+    async def may(self, request: Request, user: str) -> access.Decision:
+        """May this person decide on this request, on all of its records? With reasons."""
+        demands = [demand(each) for each in request.demands]
+        wanted = [group for each in demands for group in each.groups]
+        operation = self.acting.operation(request.operation)
+        accounts = await self.parts.store.accounts(request.team, request.requester)
+        own = accounts.get(operation.vendor)
+        decision = access.may_approve(
+            self._approved_as(operation),
+            await self.parts.directory.caller(user, fresh=True),
+            request.requester,
+            own.account if own else "",
+            demands,
+            await self.parts.directory.groups(user, wanted),
+            self.parts.policy,
+        )
+        if not decision.allowed:
+            return decision
+        why = await self._barred(request, operation, decision)
+        return access.Decision(False, (why,)) if why else decision
+
+    def _approved_as(self, operation: Operation) -> Operation:
+        return self.acting.operation(operation.approved_as) if operation.approved_as else operation
+
+    async def _barred(
+        self, request: Request, operation: Operation, decision: access.Decision
+    ) -> str:
+        """Why the approver may not do this on all of its records; "" if they may."""
+        if decision.account is None or decision.reach is None:
+            return "It is not known through which account."
+        parameters = self.acting.parameters(request)
+        page: list[Record] = []
+        todo = self.parts.ledger.all(request.id, (Result.TODO,))
+        try:
+            async for row in todo:
+                page.append(as_record(row))
+                if len(page) == PAGE:
+                    found = await operation.barred(
+                        parameters, page, decision.account, decision.reach
+                    )
+                    if found:
+                        return _outside(found)
+                    page = []
+            found = await operation.barred(parameters, page, decision.account, decision.reach)
+        except VendorError as error:
+            return f"Your own rights on these records could not be checked: {error}"
+        return _outside(found)
+
+    async def _standing(self, request: Request, voters: Sequence[str]) -> set[str]:
+        """The vendor accounts whose votes hold at this moment: one account has one vote."""
+        found = set()
+        for each in voters:
+            decision = await self.may(request, each)
+            if decision.allowed and decision.account is not None:
+                found.add(decision.account.account.casefold())
+        return found
+
+    async def _refused(self, request: Request, user: str, decision: access.Decision) -> None:
+        facts = {"reasons": list(decision.reasons)}
+        await self.parts.store.note(user, "request:vote_refused", request.id, facts)
+
+
+def _outside(found: Mapping[str, str]) -> str:
+    if not found:
+        return ""
+    record, why = next(iter(found.items()))
+    more = f" (and {len(found) - 1:,} more)" if len(found) > 1 else ""
+    return f"You may not decide on {record}{more}: {why}."
+
+
+def needed(request: Request) -> int:
+    """How many approvals a request needs; 0 for none."""
+    return max((int(each["approvers"]) for each in request.demands), default=0)
+
+
+def demand(stored: Mapping[str, Any]) -> Demand:
+    return Demand(
+        approvers=int(stored["approvers"]),
+        groups=tuple(stored["groups"]),
+        people=tuple(stored["people"]),
+        roles=tuple(stored["roles"]),
+        why=str(stored["why"]),
+    )
+
+
+def no_longer(request: Request | None) -> str:
+    """What somebody is told whose button came too late."""
+    if request is None:
+        return "This request is not known any more."
+    words = {
+        State.RUNNING: "is running already",
+        State.PENDING_APPROVAL: "was planned again since; look at its newest card",
+    }
+    state = State(request.state)
+    by = f" by <@{request.decided_by}>" if request.decided_by.startswith(("U", "W")) else ""
+    return f"Request {request.id} {words.get(state, f'is {state.value}')}{by}."

@@ -1,0 +1,108 @@
+"""What the pipeline's steps share: the parts they are joined from, and the words for failures."""
+
+from __future__ import annotations
+
+import time
+import unicodedata
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from bot.db.ledger import Ledger
+from bot.db.store import Store
+from bot.db.tables import Request
+from bot.db.vault import Vault
+from bot.domain.errors import AmendError
+from bot.domain.operations import Operation, Registry
+from bot.domain.parameters import Parameters, wire
+from bot.domain.people import Caller
+from bot.domain.plans import RequestFacts
+from bot.domain.policy import Policy
+from integrations.errors import BadCredentials, Temporary
+
+ACCEPT_WITHIN = 1.0  # seconds that an acknowledgement may wait for the record
+LONG_WAIT = 60.0  # seconds; a vendor that asks for more gets a scheduled request
+
+
+class Directory(Protocol):
+    """Who is who in Slack."""
+
+    async def caller(self, user: str, *, fresh: bool = False) -> Caller: ...
+    async def groups(self, user: str, groups: Sequence[str]) -> frozenset[str]: ...
+    @property
+    def team(self) -> str: ...
+
+
+class Voice(Protocol):
+    """How the pipeline speaks: privately to the caller, or by the messages that everybody sees."""
+
+    async def planned(self, request: Request, facts: RequestFacts) -> None: ...
+    async def refused(self, request: Request, error: AmendError) -> None: ...
+    async def show(self, request_id: str) -> None: ...
+    async def reply(self, request_id: str) -> None: ...
+    async def ask(self, request_id: str) -> None: ...
+    async def follow(self, request_id: str) -> None: ...
+    async def remind(self, request_id: str) -> None: ...
+    async def offer(self, request_id: str) -> None: ...
+
+
+Start = Callable[[str, str], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a request comes from; `key` is the same for each redelivery of the same act.
+
+    `source` is the request that it retries, undoes or decides on, and `relation` says which
+    (`retry`, `undo`, `decision`).
+    """
+
+    key: str
+    user: str
+    channel: str
+    thread_ts: str = ""
+    view_id: str = ""
+    response_url: str = ""
+    source: str = ""
+    relation: str = ""
+
+
+@dataclass
+class Parts:
+    """Store, vendors, directory, policy and voice, joined once by the composition root."""
+
+    store: Store
+    ledger: Ledger
+    registry: Registry
+    directory: Directory
+    policy: Policy
+    voice: Voice
+    start: Start
+    vault: Vault
+    attribution: bool = True
+    clock: Callable[[], float] = field(default=time.time)
+
+
+def changes_on_the_wire(
+    operation: Operation, parameters: Parameters, comment: str
+) -> Mapping[str, str]:
+    """The change parameters as sent: only those that were set, the comment as reviewed."""
+    changes = {name: wire(value) for name, value in operation.changes(parameters).items()}
+    if comment:
+        changes[operation.comment] = comment
+    return changes
+
+
+def plain_name(name: str) -> str:
+    """A person's name in ASCII, as it may stand in any vendor's comment."""
+    folded = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    return " ".join(folded.replace("[", "").replace("]", "").split()) or "a person"
+
+
+def explain(error: Exception) -> str:
+    """A vendor's failure before anything was sent, in one or two plain sentences."""
+    if isinstance(error, BadCredentials):
+        return f"{error} Nothing was sent; please tell an administrator of Amend."
+    if isinstance(error, Temporary) and error.wait:
+        return f"{error} Nothing was sent; try again in {int(error.wait) + 1} s."
+    return f"{error} Nothing was sent."

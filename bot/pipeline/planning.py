@@ -1,0 +1,273 @@
+"""Planning: from typed parameters to frozen records and their digest."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bot.db.ledger import as_record
+from bot.db.tables import Request
+from bot.domain.access import Decision
+from bot.domain.errors import AmendError, Denied, invalid
+from bot.domain.operations import Operation, Record, Result, canonical
+from bot.domain.parameters import Parameters, given
+from bot.domain.plans import Digest, State, drift
+from bot.domain.policy import Demand
+from bot.pipeline.acting import Acting
+from bot.pipeline.parts import LONG_WAIT, Parts, explain, plain_name
+from integrations.errors import Temporary, VendorError
+
+PAGE = 1000
+NOTED = 20  # records that the vendor is asked about for the review's notes
+
+Planned = tuple[Record, Mapping[str, str] | None]
+
+
+@dataclass
+class _Tally:
+    """What a plan adds up to while its records pass by."""
+
+    digest: Digest
+    records: int = 0
+    left_out: int = 0
+    first: tuple[Record, ...] = ()
+    own_changes: tuple[tuple[tuple[str, str], ...], ...] = ()
+
+    def add(self, record: Record, changes: Mapping[str, str] | None) -> None:
+        self.digest.add(record)
+        self.records += 1
+        self.left_out += bool(record.left_out)
+        if not record.left_out and len(self.first) < NOTED:
+            self.first = (*self.first, record)
+        if changes is not None:
+            self.digest.note(str(sorted(changes.items())))
+            self._keep(tuple(sorted(changes.items())))
+
+    def _keep(self, changes: tuple[tuple[str, str], ...]) -> None:
+        if changes not in self.own_changes and len(self.own_changes) < PAGE:
+            self.own_changes = (*self.own_changes, changes)
+
+
+@dataclass
+class Planner:
+    """Makes plans; it only reads at the vendor."""
+
+    parts: Parts
+    acting: Acting
+
+    async def plan(self, request: Request) -> None:
+        """Freeze the records of a request. Raises `AmendError` or a vendor's error."""
+        operation = await self.acting.as_person(request.operation, request.requester)
+        parameters = self.acting.parameters(request)
+        decision = await self.acting.require(operation, request.requester, request.channel)
+        if request.relation != "undo":
+            await operation.check(parameters)
+        comment = await self._comment(operation, parameters, request)
+        told = {**canonical(parameters), "as sent": comment}
+        tally = _Tally(Digest(operation.name, told))
+        await self.parts.ledger.clear(request.id)
+        async for page in _pages(self._records(request, operation, parameters, decision)):
+            for record, changes in page:
+                tally.add(record, changes)
+            await self.parts.ledger.add(request.id, tally.records - len(page), page)
+        if not tally.records:
+            message = f"{operation.vendor_title} lists no {operation.noun[0]} for this selection."
+            raise invalid(message)
+        notes = [*await operation.notes(parameters, tally.first)] if tally.first else []
+        for note in notes:
+            tally.digest.note(note)
+        await self._freeze(request, operation, parameters, comment, tally, notes)
+
+    async def _freeze(
+        self,
+        request: Request,
+        operation: Operation,
+        parameters: Parameters,
+        comment: str,
+        tally: _Tally,
+        notes: list[str],
+    ) -> None:
+        digest = tally.digest.hex()
+        facts = {"digest": digest, "records": tally.records, "left_out": tally.left_out}
+        await self.parts.store.move(
+            request.id,
+            (State.RECEIVED, State.SCHEDULED),
+            State.PLANNED,
+            actor=request.requester,
+            action="request:planned",
+            facts=facts,
+            digest=digest,
+            records=tally.records,
+            left_out=tally.left_out,
+            comment=comment,
+            notes=notes,
+            demands=[demand_json(each) for each in self._demands(operation, parameters, tally)],
+            planned_at=self.parts.clock(),
+            run_at=None,
+        )
+
+    def _demands(
+        self, operation: Operation, parameters: Parameters, tally: _Tally
+    ) -> Sequence[Demand]:
+        """What policy demands for the values that will be sent; an undo sends its own."""
+        to_send = tally.records - tally.left_out
+        own: list[Mapping[str, Any]] = [dict(each) for each in tally.own_changes]
+        values = own or [given(parameters)]
+        found = [
+            demand
+            for each in values
+            for demand in self.parts.policy.demands(operation.name, each, to_send)
+        ]
+        return list(dict.fromkeys(found))
+
+    async def _comment(self, operation: Operation, parameters: Parameters, request: Request) -> str:
+        """The comment as it will be sent: with the human's name, where that fits the limit.
+
+        Under a person's own credentials the vendor names them itself.
+        """
+        typed = getattr(parameters, operation.comment, None) if operation.comment else None
+        if not typed or request.relation == "undo":
+            return ""
+        team = self.parts.directory.team
+        own = operation.vendor in await self.parts.vault.linked(team, request.requester)
+        if own or not self.parts.attribution:
+            return str(typed)
+        name = plain_name((await self.parts.directory.caller(request.requester)).name)
+        signed = f"{typed} [{name} via Amend]"
+        most = operation.params()[operation.comment].most
+        return str(typed) if most is not None and len(signed) > most else signed
+
+    # --- the records of each kind of request ------------------------------------------------------
+
+    async def _records(
+        self, request: Request, operation: Operation, parameters: Parameters, decision: Decision
+    ) -> AsyncIterator[Planned]:
+        if decision.account is None or decision.reach is None:
+            raise Denied(decision.reasons)
+        if request.relation == "undo":
+            async for planned in self._backwards(request, operation, parameters, decision):
+                yield planned
+            return
+        selections = [parameters]
+        if request.relation == "retry":
+            missed = await self.parts.ledger.missed(request.source)
+            cuts = range(0, len(missed), PAGE)
+            selections = [operation.narrowed(parameters, missed[at : at + PAGE]) for at in cuts]
+        for selection in selections:
+            async for record in operation.plan(selection, decision.account, decision.reach):
+                yield record, None
+
+    async def _backwards(
+        self, request: Request, operation: Operation, parameters: Parameters, decision: Decision
+    ) -> AsyncIterator[Planned]:
+        """The records that the source changed, each with what brings it back."""
+        changed = self.parts.ledger.all(request.source, (Result.CHANGED,))
+        async for rows in _pages(changed):
+            before = [as_record(row) for row in rows]
+            now = await operation.read([each.id for each in before])
+            barred: Mapping[str, str] = {}
+            if decision.account is not None and decision.reach is not None:
+                barred = await operation.barred(
+                    parameters, before, decision.account, decision.reach
+                )
+            for record in before:
+                present = now.get(record.id)
+                yield _reversed(operation, record, present, barred.get(record.id, ""))
+
+
+def _reversed(
+    operation: Operation, record: Record, now: Mapping[str, str] | None, barred: str
+) -> Planned:
+    """One step back: refused where the record moved since, or where the vendor cannot."""
+    back = operation.revert(record)
+    why = barred or _moved(record, now) or ("" if back.changes else back.lost or "cannot go back")
+    label = f"{record.label} · {back.lost}" if back.lost and not why else record.label
+    state = dict(now or record.state)
+    return Record(record.id, label, state, {} if why else back.after, left_out=why), back.changes
+
+
+def _moved(record: Record, now: Mapping[str, str] | None) -> str:
+    """Why a record is not as the source left it."""
+    left = {name: value for name, value in record.after.items() if name in (now or {})}
+    return drift(Record(record.id, "", left, {}), now)
+
+
+async def _pages(items: AsyncIterator[Any]) -> AsyncIterator[list[Any]]:
+    page: list[Any] = []
+    async for item in items:
+        page.append(item)
+        if len(page) == PAGE:
+            yield page
+            page = []
+    if page:
+        yield page
+
+
+def demand_json(demand: Demand) -> dict[str, Any]:
+    return {
+        "approvers": demand.approvers,
+        "groups": list(demand.groups),
+        "people": list(demand.people),
+        "roles": list(demand.roles),
+        "why": demand.why,
+    }
+
+
+@dataclass
+class Preparer:
+    """Plans a request that was received, and sends it on its way or tells why not."""
+
+    parts: Parts
+    planner: Planner
+
+    async def prepare(self, request_id: str) -> float | None:
+        """Seconds to wait where the vendor asks for a pause; None where the plan is done with.
+
+        A direct request goes on to its run; the others are shown for review by the caller of this.
+        """
+        request = await self.parts.store.request(request_id)
+        if request is None or request.state not in (State.RECEIVED, State.SCHEDULED):
+            return None
+        if request.digest:
+            return None
+        try:
+            await self.planner.plan(request)
+        except Temporary as error:
+            return await self._vendor_waits(request, error)
+        except (AmendError, VendorError) as error:
+            await self.turn_down(request, error)
+        return None
+
+    async def _vendor_waits(self, request: Request, error: Temporary) -> float | None:
+        if error.wait is None or not request.direct or error.wait <= LONG_WAIT:
+            await self.turn_down(request, error)
+            return None
+        await self.parts.store.move(
+            request.id,
+            (State.RECEIVED, State.SCHEDULED),
+            State.SCHEDULED,
+            actor="amend",
+            action="request:scheduled",
+            facts={"reason": str(error), "seconds": error.wait},
+            words=str(error),
+            run_at=self.parts.clock() + error.wait,
+        )
+        await self.parts.voice.show(request.id)
+        return error.wait
+
+    async def turn_down(self, request: Request, error: Exception) -> None:
+        """The request ends before anything was sent, and the caller is told why."""
+        denied = isinstance(error, AmendError)
+        await self.parts.store.move(
+            request.id,
+            (State.RECEIVED, State.SCHEDULED, State.PLANNED),
+            State.DENIED if denied else State.FAILED,
+            actor="amend",
+            action="request:denied" if denied else "request:failed",
+            facts={"reasons": str(error)},
+            words=str(error),
+            ended_at=self.parts.clock(),
+        )
+        shown = error if isinstance(error, AmendError) else AmendError(explain(error))
+        await self.parts.voice.refused(request, shown)

@@ -1,0 +1,1 @@
+"""What follows `/amend`: one module for each concern, one method for each word."""
