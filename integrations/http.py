@@ -69,7 +69,8 @@ class Timeouts:
 class Http:
     """HTTP for one vendor. No redirect is followed and no cookie kept: credentials go one way only.
 
-    `verify` is True, False, the path of a PEM bundle or an SSL context. Proxy settings of the
+    `keep_write_connections` is for vendors whose writes may be repeated; others get a new connection
+    each. `verify` is True, False, the path of a PEM bundle or an SSL context. Proxy settings of the
     environment hold, except on loopback. Raises `Temporary` where nothing was sent or a read
     failed, `UnknownOutcome` where a write was sent and its answer is missing, and `Unreadable`
     where the answer is larger than `largest` bytes.
@@ -83,12 +84,14 @@ class Http:
         verify: bool | str | ssl.SSLContext = True,
         transport: Transport | None = None,
         largest: int = LARGEST_REPLY,
+        keep_write_connections: int = 0,
     ) -> None:
         self.vendor = vendor
         self.timeouts = timeouts or Timeouts()
         self._verify = verify
         self._transport = transport
         self._largest = largest
+        self._keep_writes = keep_write_connections
         self._clients: dict[tuple[bool, bool], httpx.AsyncClient] = {}
 
     async def send(self, request: Request, *, writes: bool) -> Reply:
@@ -169,7 +172,7 @@ class Http:
                 follow_redirects=False,
                 cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
                 headers={"User-Agent": "Amend"},
-                limits=_limits(writes),
+                limits=_limits(self._keep_writes if writes else 10),
             )
         return self._clients[key]
 
@@ -182,12 +185,10 @@ class Http:
         return self._verify
 
 
-def _limits(writes: bool) -> httpx.Limits:
+def _limits(kept: int) -> httpx.Limits:
     # A kept connection may be closed by the vendor just as a request goes out, and then nobody
-    # knows whether it ran. Writes are rare, so each has a new connection.
-    return httpx.Limits(
-        max_connections=20, max_keepalive_connections=0 if writes else 10, keepalive_expiry=5.0
-    )
+    # knows whether it ran. So each write has a new one, unless repeating it is harmless.
+    return httpx.Limits(max_connections=20, max_keepalive_connections=kept, keepalive_expiry=5.0)
 
 
 def not_reached(request: Request, error: Exception) -> str:

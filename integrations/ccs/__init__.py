@@ -1,0 +1,1 @@
+"""Symantec Control Compliance Suite: settings, wire form and client."""

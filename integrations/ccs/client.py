@@ -1,0 +1,143 @@
+"""The CCS client: one token for all calls, renewed once where CCS no longer takes it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+
+from integrations.ccs import protocol
+from integrations.ccs.config import CcsSettings
+from integrations.ccs.protocol import VENDOR, Ticket, Token
+from integrations.errors import BadCredentials, Rejected, UnknownOutcome, Unreadable
+from integrations.http import Http, Reply, Request, Timeouts, Transport
+
+# CCS REST API Guide 1.0 (facts A.2): access 60 minutes, refresh 90; renewed a little before.
+ACCESS_FOR = 55 * 60.0
+REFRESH_FOR = 85 * 60.0
+AT_ONCE = 16  # one Windows service answers: be modest (facts A.6)
+PAGE = 100
+
+
+class CcsClient:
+    """Reads and updates remediation tickets. `clock` is monotonic, in seconds."""
+
+    def __init__(
+        self,
+        settings: CcsSettings,
+        *,
+        transport: Transport | None = None,
+        timeouts: Timeouts | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        verify = settings.ca_bundle or settings.verify_tls if settings.verify_tls else False
+        # An update sets values, so repeating one is harmless and connections may be kept.
+        self._http = Http(
+            VENDOR,
+            verify=verify,
+            transport=transport,
+            timeouts=timeouts or Timeouts(),
+            keep_write_connections=AT_ONCE,
+        )
+        self._settings = settings
+        self._clock = clock
+        self._token: Token | None = None
+        self._since = 0.0
+        self._renewing = asyncio.Lock()
+        self._gate = asyncio.Semaphore(AT_ONCE)
+
+    async def check(self) -> None:
+        """Raises a `VendorError` where CCS is not reachable or does not take the account."""
+        await self._signed_in(None)
+
+    async def aclose(self) -> None:
+        await self._http.aclose()
+
+    async def ticket(self, number: str) -> Ticket | None:
+        """One ticket; None where CCS lists none with this number."""
+        found = protocol.read_tickets(
+            await self._read(lambda token: protocol.ticket_request(self._settings, token, number))
+        )
+        return next((each for each in found if each.number == number), None)
+
+    async def tickets(self, numbers: Sequence[str]) -> dict[str, Ticket]:
+        """Tickets by number, several calls at a time; those that CCS does not list are absent."""
+        found = await asyncio.gather(*(self.ticket(each) for each in numbers))
+        return {each.number: each for each in found if each is not None}
+
+    async def search(self, fields: Mapping[str, str]) -> AsyncIterator[list[Ticket]]:
+        """Pages of the tickets that match every field."""
+        page = 0
+        while True:
+            reply = await self._read(
+                lambda token, page=page: protocol.search_request(
+                    self._settings, token, fields, page, PAGE
+                )
+            )
+            found = protocol.read_tickets(reply)
+            if found:
+                yield found
+            if len(found) < PAGE:
+                return
+            page += 1
+
+    async def update(self, number: str, changes: Mapping[str, str]) -> None:
+        """Change one ticket. Returns only where CCS said 204."""
+        if self._settings.send_priority == "always" and "Priority" not in changes:
+            present = await self.ticket(number)
+            if present is not None and present.priority:
+                changes = {**changes, "Priority": present.priority}
+        sent = dict(changes)
+
+        def make(token: Token) -> Request:
+            return protocol.update_request(self._settings, token, number, sent)
+
+        reply = await self._send(make, writes=True)
+        try:
+            protocol.read_updated(reply)
+        except Unreadable as error:
+            # It went out, so an answer that cannot be read says nothing about what it did.
+            raise UnknownOutcome(VENDOR, error.words) from error
+
+    # --- token ---------------------------------------------------------------------------------------
+
+    async def _read(self, make: Callable[[Token], Request]) -> Reply:
+        return await self._send(make, writes=False)
+
+    async def _send(self, make: Callable[[Token], Request], *, writes: bool) -> Reply:
+        """Send with a token; where CCS takes it no more (401), once again with a new one."""
+        async with self._gate:
+            token = await self._signed_in(None)
+            reply = await self._http.send(make(token), writes=writes)
+            if reply.status != 401:
+                return reply
+            token = await self._signed_in(token)
+            reply = await self._http.send(make(token), writes=writes)
+        if reply.status == 401:
+            words = protocol.words_of(reply) or "HTTP 401 with a fresh token"
+            raise BadCredentials(VENDOR, words)
+        return reply
+
+    async def _signed_in(self, refused: Token | None) -> Token:
+        """A token that is not `refused`; concurrent callers share one renewal."""
+        async with self._renewing:
+            age = self._clock() - self._since
+            known = self._token
+            if known is not None and known is not refused and age < ACCESS_FOR:
+                return known
+            self._token = None
+            if known is not None and known.refresh and age < REFRESH_FOR:
+                self._token = await self._refreshed(known)
+            if self._token is None:
+                request = protocol.password_grant(self._settings)
+                self._token = protocol.read_token(await self._http.send(request, writes=False))
+            self._since = self._clock()
+            return self._token
+
+    async def _refreshed(self, known: Token) -> Token | None:
+        """A renewed token; None where the refresh token is not taken either."""
+        request = protocol.refresh_grant(self._settings, known)
+        try:
+            return protocol.read_token(await self._http.send(request, writes=False))
+        except (BadCredentials, Rejected, Unreadable):
+            return None

@@ -1,0 +1,221 @@
+"""The wire form of CCS: values to requests, and replies to tickets or errors. Pure."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from integrations.ccs.config import CcsSettings
+from integrations.errors import BadCredentials, Rejected, Temporary, Unreadable, VendorError
+from integrations.http import Reply, Request
+from integrations.json import encoded, folded, parsed, said, tolerant
+
+VENDOR = "CCS"
+API = "/ccs/api/v1"
+
+# document, "Control Compliance Suite ticket statuses"
+STATES = {
+    "1": "Open",
+    "2": "Remediation Performed",
+    "3": "Verified",
+    "4": "Failed",
+    "5": "Not Applicable",
+}
+
+# document, "HTTPS response codes": the four 400 texts differ by their words alone.
+REFUSALS = {
+    "Ticket number is invalid or empty": "ticket-number",
+    "Provide valid ticket state": "ticket-state",
+    "Provide ticket details to update": "no-details",
+    "Provide valid ticket details": "ticket-details",
+}
+
+
+@dataclass(frozen=True)
+class Token:
+    """An access token and the one that renews it."""
+
+    access: str
+    refresh: str
+
+    def __repr__(self) -> str:
+        return "Token(…)"
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """A remediation ticket as CCS shows it; `state` is the name of 1 to 5."""
+
+    number: str
+    state: str
+    description: str = ""
+    priority: str = ""
+    assignee: str = ""
+    asset: str = ""
+    standard: str = ""
+
+
+# --- signing in ----------------------------------------------------------------------------------
+
+
+def password_grant(settings: CcsSettings) -> Request:
+    """Sign in (facts A.2): a form body under a JSON content type, as the document's script does."""
+    secret = settings.password.get_secret_value()
+    if settings.password_encoding == "base64":
+        secret = base64.b64encode(secret.encode()).decode()
+    values = {"grant_type": "password", "username": settings.username, "password": secret}
+    return _grant(settings, values)
+
+
+def refresh_grant(settings: CcsSettings, token: Token) -> Request:
+    """Renew within the refresh token's 90 minutes (facts A.2)."""
+    values = {"grant_type": "refresh_token", "refresh_token": token.refresh}
+    return _grant(settings, values)
+
+
+def _grant(settings: CcsSettings, values: Mapping[str, str]) -> Request:
+    return Request(
+        "POST",
+        f"{settings.url}{API}/oauth/tokens",
+        headers={"Content-Type": "application/json", "Accept": "application/json"},
+        # Percent-encoded, because a password with & or + would break the form.
+        body=urlencode(values, quote_via=quote).encode(),
+    )
+
+
+def read_token(reply: Reply) -> Token:
+    """Raises `BadCredentials` where CCS signs nobody in, else what `failure` says."""
+    if reply.status in (400, 401, 403):
+        words = words_of(reply) or f"HTTP {reply.status}"
+        raise BadCredentials(VENDOR, words)
+    if reply.status != 200:
+        raise failure(reply)
+    found = parsed(VENDOR, reply)
+    token = folded(found) if isinstance(found, Mapping) else {}
+    if not said(token.get("access_token")):
+        words = "the answer to the sign-in holds no access token"
+        raise Unreadable(VENDOR, words)
+    return Token(said(token["access_token"]), said(token.get("refresh_token")))
+
+
+# --- tickets ---------------------------------------------------------------------------------------
+
+
+def _headers(token: Token) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token.access}", "Accept": "application/json"}
+
+
+def ticket_request(settings: CcsSettings, token: Token, number: str) -> Request:
+    """One ticket by its number (facts A.4)."""
+    query = urlencode({"TicketNumber": number}, quote_via=quote)
+    return Request("GET", f"{settings.url}{API}/RemediationTickets?{query}", _headers(token))
+
+
+def search_request(
+    settings: CcsSettings, token: Token, fields: Mapping[str, str], page: int, size: int
+) -> Request:
+    """A page of tickets, counted from 0; `Fields` is mandatory, and a comma means "and" (A.4)."""
+    chosen = ",".join(f"{name}={quote(value, safe='')}" for name, value in fields.items())
+    where = f"Fields=({chosen})&Page={page}&PageSize={size}"
+    return Request("GET", f"{settings.url}{API}/RemediationTickets?{where}", _headers(token))
+
+
+def update_request(
+    settings: CcsSettings, token: Token, number: str, changes: Mapping[str, str]
+) -> Request:
+    """The edit: one ticket, the fields that change and no others, as the document's samples."""
+    body: dict[str, Any] = {"TicketNumber": number}
+    for name, value in changes.items():
+        if name == "TicketState":
+            body[name] = int(value) if settings.state_type == "number" else value
+        elif name == "TicketDescription":
+            body[settings.description_key] = value
+        else:
+            body[name] = value
+    return Request(
+        "PATCH",
+        f"{settings.url}{API}/RemediationTickets/",
+        {**_headers(token), "Content-Type": "application/json"},
+        encoded(body),
+    )
+
+
+def read_updated(reply: Reply) -> None:
+    """204 with nothing is the only yes (document, "Response body")."""
+    if reply.status != 204:
+        raise failure(reply)
+
+
+def read_tickets(reply: Reply) -> list[Ticket]:
+    """Tickets of a search or of one number; a 404 is an empty list.
+
+    The shape of these answers is in no source (facts A.4): a list, an object with a list, or one
+    object are taken, with keys in any case.
+    """
+    if reply.status == 404:
+        return []
+    if reply.status != 200:
+        raise failure(reply)
+    return [_ticket(folded(each)) for each in _records(parsed(VENDOR, reply))]
+
+
+def _records(found: Any) -> list[Mapping[str, Any]]:
+    if isinstance(found, Mapping):
+        record = folded(found)
+        if "ticketnumber" in record:
+            return [found]
+        lists = [value for value in found.values() if isinstance(value, list)]
+        found = lists[0] if lists else []
+    if not isinstance(found, list):
+        raise Unreadable(VENDOR, "the answer holds no list of tickets")
+    return [each for each in found if isinstance(each, Mapping)]
+
+
+def _ticket(record: Mapping[str, Any]) -> Ticket:
+    state = said(record.get("ticketstate"))
+    return Ticket(
+        number=said(record.get("ticketnumber")),
+        state=STATES.get(state, state),
+        description=said(record.get("ticketdescription")),
+        priority=said(record.get("priority")),
+        assignee=said(record.get("assignedto")),
+        asset=said(record.get("assetname")),
+        standard=said(record.get("standardname")),
+    )
+
+
+# --- errors ------------------------------------------------------------------------------------------
+
+
+def failure(reply: Reply) -> VendorError:
+    """The error that an answer stands for (document, "HTTPS response codes")."""
+    words = words_of(reply)
+    if reply.status == 401:
+        return BadCredentials(VENDOR, words or "HTTP 401")
+    if reply.status in (400, 403, 404):
+        code = next((code for text, code in REFUSALS.items() if text in words), None)
+        return Rejected(VENDOR, words or f"HTTP {reply.status}", code=code or str(reply.status))
+    if reply.status in (408, 429, 502, 503, 504):
+        return Temporary(VENDOR, words or f"HTTP {reply.status}", wait=_wait(reply))
+    return Unreadable(VENDOR, words or f"HTTP {reply.status}")
+
+
+def _wait(reply: Reply) -> float | None:
+    told = reply.headers.get("retry-after", "")
+    return float(told) if told.isdecimal() else None
+
+
+def words_of(reply: Reply) -> str:
+    """CCS' own words: plain text, a JSON string, or an object with a message (facts A.1)."""
+    found = tolerant(reply)
+    if isinstance(found, Mapping):
+        record = folded(found)
+        for name in ("message", "error_description", "error", "title"):
+            if said(record.get(name)):
+                return said(record[name])
+        return ""
+    text = said(found)
+    return f"HTTP {reply.status} with a web page" if text.lstrip().startswith("<") else text
