@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from functools import partial
 
 from integrations.ccs import protocol
 from integrations.ccs.config import CcsSettings
@@ -69,17 +70,16 @@ class CcsClient:
         """Pages of the tickets that match every field."""
         page = 0
         while True:
-            reply = await self._read(
-                lambda token, page=page: protocol.search_request(
-                    self._settings, token, fields, page, PAGE
-                )
-            )
+            reply = await self._read(partial(self._page, fields, page))
             found = protocol.read_tickets(reply)
             if found:
                 yield found
             if len(found) < PAGE:
                 return
             page += 1
+
+    def _page(self, fields: Mapping[str, str], page: int, token: Token) -> Request:
+        return protocol.search_request(self._settings, token, fields, page, PAGE)
 
     async def update(self, number: str, changes: Mapping[str, str]) -> None:
         """Change one ticket. Returns only where CCS said 204."""

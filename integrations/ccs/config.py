@@ -32,7 +32,7 @@ class CcsSettings(BaseSettings):
     url: str
     username: str
     password: SecretStr
-    password_encoding: Literal["plain", "base64"] = "plain"
+    password_encoding: Literal["plain", "base64"] = "plain"  # noqa: S105 - no secret
     ca_bundle: str = ""
     verify_tls: bool = True
     send_priority: Literal["when-set", "always"] = "when-set"

@@ -1,0 +1,327 @@
+"""`ccs.update_ticket`: state, description, priority and assignee of CCS remediation tickets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Annotated, Any, ClassVar
+
+from pydantic import model_validator
+
+from bot.domain.operations import (
+    Batch,
+    Cursor,
+    Operation,
+    Outcome,
+    Reach,
+    Record,
+    Result,
+    Reversal,
+    Sighting,
+    Watcher,
+)
+from bot.domain.parameters import (
+    Kind,
+    Param,
+    Parameters,
+    Widget,
+    broken,
+    choice,
+    given,
+    items,
+    text,
+)
+from bot.domain.people import Account
+from integrations.ccs.client import CcsClient
+from integrations.ccs.protocol import STATES, Ticket
+from integrations.errors import VendorError
+
+MOST_TICKETS = 20_000  # ours: what one request may name
+FIELDS = {
+    "TicketState": "state",
+    "TicketDescription": "description",
+    "Priority": "priority",
+    "AssignedTo": "assignee",
+}
+VERIFYING = "2"  # document: only this state starts the verification job
+VERIFIED = {"Verified": "verification passed: Verified", "Failed": "verification failed: Failed"}
+NOT_LISTED = "CCS does not list this ticket"
+SO_ALREADY = "is so already"
+
+_NUMBER = re.compile(r"(?<![\w-])[A-Z]{2,8}[0-9]{5,10}(?![\w-])")
+
+NUMBERS = Param(
+    Kind.SELECTION,
+    "Ticket numbers",
+    help="One or several, as the Remediation workspace shows them.",
+    example="INCA0000009",
+    aliases=("tickets", "numbers"),
+)
+STATE = Param(
+    Kind.CHANGE,
+    "State",
+    help="2 starts the verification job.",
+    widget=Widget.SELECT,
+    choices=STATES,
+    aliases=("state", "status"),
+)
+DESCRIPTION = Param(
+    Kind.CHANGE,
+    "Description",
+    help="Replaces the present one.",
+    widget=Widget.LINES,
+    most=3000,
+    aliases=("description",),
+)
+PRIORITY = Param(
+    Kind.CHANGE,
+    "Priority",
+    help="A name that your site knows, such as Low or Medium.",
+    example="Medium",
+    most=100,
+)
+ASSIGNEE = Param(
+    Kind.CHANGE,
+    "Assigned to",
+    help="User id, e-mail address or name; domain\\user as CCS writes it.",
+    example="corp\\jdoe",
+    most=256,
+    aliases=("assignee",),
+)
+
+
+class TicketUpdate(Parameters):
+    """The document's fields under their own names, and its rules."""
+
+    TicketNumber: Annotated[
+        tuple[str, ...] | None, *items("TicketNumber", NUMBERS).__metadata__
+    ] = None
+    TicketState: Annotated[str | None, *choice("TicketState", STATE).__metadata__] = None
+    TicketDescription: Annotated[
+        str | None, *text("TicketDescription", DESCRIPTION).__metadata__
+    ] = None
+    Priority: Annotated[str | None, *text("Priority", PRIORITY).__metadata__] = None
+    AssignedTo: Annotated[str | None, *text("AssignedTo", ASSIGNEE).__metadata__] = None
+
+    @model_validator(mode="after")
+    def _rules(self) -> TicketUpdate:
+        if not self.TicketNumber:
+            # document, 400: "Ticket number is invalid or empty."
+            raise broken("`TicketNumber` is required, such as `INCA0000009`.", "TicketNumber")
+        if len(self.TicketNumber) > MOST_TICKETS:
+            message = f"`TicketNumber` takes at most {MOST_TICKETS:,} tickets in one request."
+            raise broken(message, "TicketNumber")
+        if not any(getattr(self, name) for name in FIELDS):
+            # document, 400: "Provide ticket details to update."
+            names = ", ".join(f"`{name}`" for name in FIELDS)
+            raise broken(f"Say what to change: one of {names}.", "TicketState")
+        return self
+
+
+class UpdateTicket(Operation):
+    """One `PATCH RemediationTickets` for each ticket, read back because CCS answers with nothing."""
+
+    name: ClassVar[str] = "ccs.update_ticket"
+    vendor: ClassVar[str] = "ccs"
+    vendor_title: ClassVar[str] = "Symantec CCS"
+    command: ClassVar[str] = "ccs"
+    title: ClassVar[str] = "Update tickets"
+    summary: ClassVar[str] = "Change state, description, priority or assignee of tickets"
+    noun: ClassVar[tuple[str, str]] = ("ticket", "tickets")
+    # document, "Authorization requirements".
+    roles: ClassVar[Mapping[str, Reach]] = {"Remediation Administrator": Reach.ALL}
+    parameters: ClassVar[type[Parameters]] = TicketUpdate
+    records_in: ClassVar[str] = "TicketNumber"
+    call_size: ClassVar[int] = 1
+    parallel: ClassVar[int] = 16
+    follows: ClassVar[float] = 600.0
+    examples: ClassVar[tuple[str, ...]] = (
+        'INCA0000009 TicketState="Remediation Performed" Priority=Medium',
+        'INCA0000001 TicketState=4 TicketDescription="Description updated" Priority=Low AssignedTo=AzadRai',
+    )
+
+    def __init__(self, client: CcsClient) -> None:
+        self._client = client
+
+    @classmethod
+    def find(cls, text: str) -> tuple[str, ...]:
+        """Ticket numbers in a message: letters and then at least five digits."""
+        return tuple(dict.fromkeys(_NUMBER.findall(text)))
+
+    def single(self, parameters: Parameters) -> bool:
+        return len(getattr(parameters, self.records_in) or ()) == 1
+
+    def repeatable(self, parameters: Parameters) -> bool:
+        # facts A.6: an update sets values.
+        return True
+
+    async def plan(
+        self, parameters: Parameters, account: Account, reach: Reach
+    ) -> AsyncIterator[Record]:
+        numbers = list(getattr(parameters, self.records_in))
+        changes = {name: str(value) for name, value in self.changes(parameters).items()}
+        for at in range(0, len(numbers), 200):
+            page = numbers[at : at + 200]
+            found = await self._client.tickets(page)
+            for number in page:
+                yield _planned(number, found.get(number), changes)
+
+    async def read(self, ids: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
+        found = await self._client.tickets(ids)
+        return {number: _state(ticket) for number, ticket in found.items()}
+
+    async def apply(self, batch: Batch) -> Sequence[Outcome]:
+        (record,) = batch.records
+        await self._client.update(record.id, batch.changes)
+        try:
+            now = await self._client.ticket(record.id)
+        except VendorError as error:
+            # CCS said 204, which is its word that the details were updated.
+            words = f"CCS took it; reading it back failed: {error}"
+            return [Outcome(record.id, Result.CHANGED, words)]
+        return [_seen(record.id, now, batch.changes)]
+
+    async def reconcile(self, batch: Batch, since: str) -> Sequence[Outcome]:
+        (record,) = batch.records
+        seen = _seen(record.id, await self._client.ticket(record.id), batch.changes)
+        if seen.result is Result.CHANGED:
+            return [seen]
+        return [Outcome(record.id, Result.TODO)]
+
+    async def follow_up(
+        self, parameters: Parameters, ids: Sequence[str]
+    ) -> Mapping[str, tuple[str, bool]]:
+        """The verification job's verdict, which CCS runs after state 2 (document)."""
+        if given(parameters).get("TicketState") != VERIFYING:
+            return dict.fromkeys(ids, ("", True))
+        found = await self._client.tickets(ids)
+        return {
+            number: (VERIFIED[ticket.state], True)
+            for number, ticket in found.items()
+            if ticket.state in VERIFIED
+        }
+
+    def revert(self, record: Record) -> Reversal:
+        changes: dict[str, str] = {}
+        after: dict[str, str] = {}
+        lost = []
+        for name, field in FIELDS.items():
+            if field not in record.after:
+                continue
+            before = record.state.get(field, "")
+            number = next((key for key, title in STATES.items() if title == before), before)
+            if not before:
+                # facts A.1: there is no documented way to clear a field.
+                lost.append(f"{field} was empty, and CCS cannot clear it")
+                continue
+            changes[name] = number if name == "TicketState" else before
+            after[field] = before
+        return Reversal(changes, after, "; ".join(lost))
+
+
+def _state(ticket: Ticket) -> dict[str, str]:
+    return {field: getattr(ticket, field) for field in FIELDS.values()}
+
+
+def _label(ticket: Ticket) -> str:
+    known = [each for each in (ticket.asset, ticket.standard, ticket.description) if each]
+    return " · ".join(known)[:300]
+
+
+def _wanted(changes: Mapping[str, str]) -> dict[str, str]:
+    """The changes as the ticket will show them: states by name."""
+    return {
+        FIELDS[name]: STATES.get(value, value) if name == "TicketState" else value
+        for name, value in changes.items()
+        if name in FIELDS
+    }
+
+
+def _planned(number: str, ticket: Ticket | None, changes: Mapping[str, str]) -> Record:
+    if ticket is None:
+        return Record(number, "not listed", {}, {}, left_out=NOT_LISTED)
+    state = _state(ticket)
+    after = {field: value for field, value in _wanted(changes).items() if state[field] != value}
+    # facts A.6: sending state 2 again may start the verification job again, so it is not sent.
+    already = not after
+    left_out = SO_ALREADY if already else ""
+    return Record(number, _label(ticket), state, after, left_out, already)
+
+
+def _seen(number: str, ticket: Ticket | None, changes: Mapping[str, str]) -> Outcome:
+    """What reading back says of an update that CCS answered with 204."""
+    if ticket is None:
+        return Outcome(number, Result.UNKNOWN, "CCS no longer lists it")
+    shown = _state(ticket)
+    other = [
+        f"{field} is {shown[field] or 'empty'}"
+        for field, value in _wanted(changes).items()
+        if not _same(field, shown[field], value)
+    ]
+    if not other:
+        return Outcome(number, Result.CHANGED)
+    words = f"CCS took it, but shows another value: {'; '.join(other)}"
+    return Outcome(number, Result.UNKNOWN, words)
+
+
+def _same(field: str, shown: str, sent: str) -> bool:
+    # After state 2 the verification job may have moved the ticket on before it is read (document).
+    if field == "state" and sent == STATES[VERIFYING]:
+        return shown in (sent, *VERIFIED)
+    return shown.casefold() == sent.casefold()
+
+
+# --- watching --------------------------------------------------------------------------------------
+
+WATCHED_STATE = Param(
+    Kind.SELECTION,
+    "State",
+    help="Told when tickets come into or leave it; empty for every state.",
+    widget=Widget.SELECT,
+    choices=STATES,
+    aliases=("state",),
+)
+WATCHED_ASSIGNEE = Param(Kind.SELECTION, "Assigned to", most=256, example="corp\\jdoe")
+WATCHED_PRIORITY = Param(Kind.SELECTION, "Priority", most=100, example="Medium")
+
+
+class WatchedTickets(Parameters):
+    """The fields of the search that CCS documents (`Fields`, only with `=`)."""
+
+    TicketState: Annotated[str | None, *choice("TicketState", WATCHED_STATE).__metadata__] = None
+    AssignedTo: Annotated[str | None, *text("AssignedTo", WATCHED_ASSIGNEE).__metadata__] = None
+    Priority: Annotated[str | None, *text("Priority", WATCHED_PRIORITY).__metadata__] = None
+
+
+class TicketWatcher(Watcher):
+    """Polls the search. It knows no time of change (facts A.4), so each poll reads the selection.
+
+    `Fields` is mandatory, so that a watch without a filter asks for each state in turn.
+    """
+
+    name: ClassVar[str] = "ccs.tickets"
+    vendor: ClassVar[str] = "ccs"
+    vendor_title: ClassVar[str] = "Symantec CCS"
+    command: ClassVar[str] = "ccs"
+    noun: ClassVar[tuple[str, str]] = ("ticket", "tickets")
+    parameters: ClassVar[type[Parameters]] = WatchedTickets
+
+    def __init__(self, client: CcsClient, now: Any) -> None:
+        self._client = client
+        self._now = now
+
+    async def poll(self, selection: Parameters, cursor: str) -> AsyncIterator[Sighting | Cursor]:
+        at = self._now().isoformat(timespec="seconds")
+        chosen = {name: str(value) for name, value in given(selection).items()}
+        state = chosen.pop("TicketState", "")
+        # The first look needs the chosen state alone; later ones must see where tickets went.
+        states = [state] if state and not cursor else list(STATES)
+        for each in states:
+            async for page in self._client.search({**chosen, "TicketState": each}):
+                for ticket in page:
+                    yield Sighting(ticket.number, _label(ticket), ticket.state, at)
+        yield Cursor(at)
+
+    def states(self, selection: Parameters) -> frozenset[str]:
+        state = given(selection).get("TicketState")
+        return frozenset({STATES[str(state)]}) if state else frozenset()
