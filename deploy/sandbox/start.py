@@ -17,6 +17,7 @@ from bot.bootstrap import entries
 from bot.slack.manifest import manifest
 from deploy.sandbox import company
 from deploy.sandbox.slack.server import SlackSandbox
+from deploy.sandbox.vendors.ccs import CcsStandIn
 from deploy.sandbox.vendors.people import PEOPLE_CSV
 from deploy.sandbox.vendors.qualys import QualysStandIn
 from deploy.sandbox.vendors.standin import StandIn
@@ -33,10 +34,11 @@ class Sandbox:
     port: int = 0
     slack: SlackSandbox = field(init=False)
     qualys: QualysStandIn = field(default_factory=QualysStandIn)
+    ccs: CcsStandIn = field(default_factory=CcsStandIn)
 
     @property
     def stand_ins(self) -> tuple[StandIn, ...]:
-        return (self.qualys,)
+        return (self.qualys, self.ccs)
 
     async def start(self) -> None:
         self.slack = SlackSandbox(port=self.port, commands=_commands(), shortcuts=_shortcuts())

@@ -25,6 +25,9 @@ PEOPLE = [
     (UMAR, Account("qualys", "uhaddad", "Unit Manager", ("10.10.10.0/24",))),
     (SAMI, Account("qualys", "sito", "Scanner")),
     (ONCA, Account("qualys", "oreyes", "Manager")),
+    (MARA, Account("ccs", "northwind\\mlindqvist", "Remediation Administrator")),
+    (ONCA, Account("ccs", "northwind\\oreyes", "Remediation Administrator")),
+    (UMAR, Account("ccs", "northwind\\uhaddad", "Standard User")),
 ]
 
 

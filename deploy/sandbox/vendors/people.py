@@ -5,4 +5,7 @@ U0MARA,qualys,mlindqvist,Manager,
 U0UMAR,qualys,uhaddad,Unit Manager,London;10.10.20.0/24
 U0SAMI,qualys,sito,Scanner,
 U0ONCA,qualys,oreyes,Manager,
+U0MARA,ccs,northwind\\mlindqvist,Remediation Administrator,
+U0ONCA,ccs,northwind\\oreyes,Remediation Administrator,
+U0UMAR,ccs,northwind\\uhaddad,Standard User,
 """

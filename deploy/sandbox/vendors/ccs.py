@@ -1,0 +1,228 @@
+"""A stand-in for Symantec CCS on loopback: tokens, tickets, and a verification job that takes time."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs, unquote
+
+from deploy.sandbox.vendors.base import Answer, Call, JsonStandIn
+
+STATES = range(1, 6)
+PRIORITIES = ("Low", "Medium", "High")
+ASSETS = ("lon-web-01", "lon-db-02", "nyc-app-03", "nyc-pay-04", "sto-ad-05", "sto-file-06")
+STANDARDS = ("CIS Windows Server 2022", "CIS RHEL 9", "PCI DSS 4.0")
+FINDINGS = (
+    "Ensure 'Minimum password length' is set to 14 or more",
+    "Ensure SMB v1 client driver is disabled",
+    "Ensure SSH root login is disabled",
+    "Ensure audit log storage size is configured",
+)
+PEOPLE = (r"northwind\mlindqvist", r"northwind\uhaddad", r"northwind\oreyes", "AzadRai")
+ACCESS_FOR, REFRESH_FOR = 3600.0, 5400.0
+
+
+@dataclass
+class StandInTicket:
+    """A remediation ticket; `due` is when the verification job decides (monotonic), 0 for never."""
+
+    number: str
+    state: int
+    description: str
+    priority: str
+    assignee: str
+    asset: str
+    standard: str
+    due: float = 0.0
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+    def shown(self) -> dict[str, Any]:
+        return {
+            "TicketNumber": self.number,
+            "TicketState": self.state,
+            "TicketDescription": self.description,
+            "Priority": self.priority,
+            "AssignedTo": self.assignee,
+            "AssetName": self.asset,
+            "StandardName": self.standard,
+            "TicketProviderType": 2,
+        }
+
+
+def seed(many: int = 500) -> dict[str, StandInTicket]:
+    found = {}
+    for number in range(1, many + 1):
+        name = f"INCA{number:07}"
+        found[name] = StandInTicket(
+            name,
+            1 if number % 3 or number < 20 else 4,
+            FINDINGS[number % len(FINDINGS)],
+            PRIORITIES[number % len(PRIORITIES)],
+            PEOPLE[number % len(PEOPLE)],
+            ASSETS[number % len(ASSETS)],
+            STANDARDS[number % len(STANDARDS)],
+        )
+    return found
+
+
+class CcsStandIn(JsonStandIn):
+    """Beside the service account, everybody may sign in with the password `sandbox-LOGIN`.
+
+    `verifies_in` is how long the verification job takes, in seconds; tickets whose number ends with
+    an even digit pass it.
+    """
+
+    name = "ccs"
+    username = r"northwind\amend"
+    password = "sandbox-not-a-secret"  # noqa: S105 - a sandbox has nothing to hide
+    more_faults = {
+        "expired": "does not take tokens that it gave",
+        "forbidden": "HTTP 403: the role or a permission is missing",
+    }
+
+    def __init__(
+        self, *, tickets: int = 500, verifies_in: float = 5.0, port: int = 0, delay: float = 0.0
+    ) -> None:
+        super().__init__(port=port, delay=delay)
+        self.tickets = seed(tickets)
+        self.verifies_in = verifies_in
+        self.grants: list[str] = []
+        self._tokens: dict[str, float] = {}
+        self._refresh: dict[str, float] = {}
+        self._numbers = itertools.count(1)
+
+    def settings(self) -> dict[str, str]:
+        return {
+            "CCS_URL": self.url,
+            "CCS_USERNAME": self.username,
+            "CCS_PASSWORD": self.password,
+        }
+
+    def forget_tokens(self) -> None:
+        """The Application Server restarted: access tokens are dead, refresh tokens live on."""
+        self._tokens.clear()
+
+    def answer(self, call: Call) -> Answer:
+        path = call.path.lower().rstrip("/")
+        if path == "/ccs/api/v1/oauth/tokens" and call.method == "POST":
+            return self._grant(call)
+        if path != "/ccs/api/v1/remediationtickets":
+            return Answer(404, "No such resource.")
+        token = call.headers.get("authorization", "").removeprefix("Bearer ")
+        if self._tokens.get(token, 0.0) < time.monotonic():
+            return Answer(401, "Authorization has been denied for this request.")
+        if call.method == "PATCH":
+            return self._update(call)
+        return self._list(call) if call.method == "GET" else Answer(405, "Method not allowed.")
+
+    def broken(self, fault: str, call: Call) -> Answer | None:
+        if fault == "forbidden" and "tokens" not in call.path:
+            return Answer(403, "You are not authorized to perform this task. Access is denied.")
+        if fault == "expired" and "tokens" not in call.path:
+            return Answer(401, "Authorization has been denied for this request.")
+        return None
+
+    def refused(self) -> Answer:
+        return Answer(401, {"error": "invalid_grant", "error_description": "Wrong user name."})
+
+    def masked(self, call: Call) -> Any:
+        return "(signing in)" if "tokens" in call.path else super().masked(call)
+
+    # --- signing in --------------------------------------------------------------------------------
+
+    def _grant(self, call: Call) -> Answer:
+        form = {name: values[0] for name, values in parse_qs(call.body).items()}
+        self.grants.append(form.get("grant_type", ""))
+        now = time.monotonic()
+        if form.get("grant_type") == "refresh_token":
+            if self._refresh.pop(form.get("refresh_token", ""), 0.0) < now:
+                return self.refused()
+        elif not self._known(form):
+            return self.refused()
+        number = next(self._numbers)
+        access, refresh = f"sandbox-access-{number}", f"sandbox-refresh-{number}"
+        self._tokens[access], self._refresh[refresh] = now + ACCESS_FOR, now + REFRESH_FOR
+        told = {"access_token": access, "token_type": "bearer", "expires_in": int(ACCESS_FOR)}
+        return Answer(200, {**told, "refresh_token": refresh})
+
+    def _known(self, form: Mapping[str, str]) -> bool:
+        user, password = form.get("username", ""), form.get("password", "")
+        own = f"sandbox-{user.rpartition(chr(92))[2]}"
+        return (user, password) == (self.username, self.password) or password == own
+
+    # --- tickets -----------------------------------------------------------------------------------
+
+    def _list(self, call: Call) -> Answer:
+        self._verify()
+        number = call.params.get("TicketNumber")
+        if number is not None:
+            ticket = self.tickets.get(number)
+            if ticket is None:
+                return Answer(404, "Ticket not found. Provide valid ticket number.")
+            return Answer(200, ticket.shown())
+        fields = re.fullmatch(r"\((.*)\)", call.params.get("Fields", ""))
+        if fields is None:
+            return Answer(400, "Provide valid ticket details.")
+        wanted = dict(each.partition("=")[::2] for each in fields[1].split(",") if each)
+        found = [
+            shown
+            for ticket in self.tickets.values()
+            if all(
+                str((shown := ticket.shown()).get(name)) == unquote(value)
+                for name, value in wanted.items()
+            )
+        ]
+        page, size = int(call.params.get("Page", 0)), int(call.params.get("PageSize", 20))
+        pages = -(-len(found) // size)
+        return Answer(
+            200, {"TotalPages": pages, "TicketDataList": found[page * size : (page + 1) * size]}
+        )
+
+    def _verify(self) -> None:
+        """The verification job's verdicts that are due."""
+        now = time.monotonic()
+        for ticket in self.tickets.values():
+            if ticket.due and ticket.due <= now:
+                ticket.due = 0.0
+                ticket.state = 3 if int(ticket.number[-1]) % 2 == 0 else 4
+
+    def _update(self, call: Call) -> Answer:
+        body = call.json if isinstance(call.json, Mapping) else {}
+        values = {str(name).lower(): value for name, value in body.items()}
+        number = str(values.pop("ticketnumber", "") or "")
+        if not number:
+            return Answer(400, "Ticket number is invalid or empty.")
+        ticket = self.tickets.get(number)
+        if ticket is None:
+            return Answer(404, "Ticket not found. Provide valid ticket number.")
+        problem = self._problem(values)
+        if problem:
+            return Answer(400, problem)
+        self._change(ticket, values)
+        return Answer(204)
+
+    def _problem(self, values: Mapping[str, Any]) -> str:
+        known = {"ticketstate", "ticketdescription", "priority", "assignedto"}
+        if not values:
+            return "Provide ticket details to update."
+        state = values.get("ticketstate")
+        if state is not None and str(state) not in map(str, STATES):
+            return "Provide valid ticket state."
+        if set(values) - known or any(value in (None, "") for value in values.values()):
+            return "Provide valid ticket details."
+        if values.get("priority", "Low") not in PRIORITIES:
+            return "Provide valid ticket details."
+        return ""
+
+    def _change(self, ticket: StandInTicket, values: Mapping[str, Any]) -> None:
+        ticket.history.append(dict(values))
+        if "ticketstate" in values:
+            ticket.state = int(values["ticketstate"])
+            ticket.due = time.monotonic() + self.verifies_in if ticket.state == 2 else 0.0
+        ticket.description = values.get("ticketdescription", ticket.description)
+        ticket.priority = values.get("priority", ticket.priority)
+        ticket.assignee = values.get("assignedto", ticket.assignee)
