@@ -137,8 +137,10 @@ class UpdateTicket(Operation):
     follows: ClassVar[float] = 600.0
     examples: ClassVar[tuple[str, ...]] = (
         'INCA0000009 TicketState="Remediation Performed" Priority=Medium',
-        'INCA0000001 TicketState=4 TicketDescription="Description updated"'
-        " Priority=Low AssignedTo=AzadRai",
+        (
+            'INCA0000001 TicketState=4 TicketDescription="Description updated"'
+            " Priority=Low AssignedTo=AzadRai"
+        ),
     )
 
     def __init__(self, client: CcsClient) -> None:

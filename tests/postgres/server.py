@@ -56,11 +56,11 @@ def server(folder: Path) -> Iterator[str]:
     user = {"user": NOBODY, "group": NOBODY} if as_root else {}
     if as_root:
         os.chown(data, NOBODY, NOBODY)
-    run = {"check": True, "capture_output": True, "cwd": data, "timeout": 60, **user}
+    run = {"capture_output": True, "cwd": data, "timeout": 60, **user}
     environment = {"PATH": os.environ["PATH"], "LC_ALL": "C"}
     flags = ["-U", "amend", "--auth=trust", "-E", "UTF8", "--no-sync", "--locale=C"]
     initdb = [str(install / "bin" / "initdb"), "-D", str(data), *flags]
-    subprocess.run(initdb, env=environment, **run)
+    subprocess.run(initdb, check=True, env=environment, **run)
     port = free_port()
     settings = ["-p", str(port), "-h", "127.0.0.1", "-k", str(data), "-c", "max_connections=200"]
     postgres = subprocess.Popen(

@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from aiohttp import web
 
@@ -63,7 +63,7 @@ class JsonStandIn:
     """`async with Vendor() as vendor`, or `start` and `stop`; subclasses answer in `answer`."""
 
     name = ""
-    more_faults: Mapping[str, str] = {}
+    more_faults: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, *, port: int = 0, delay: float = 0.0) -> None:
         self.requests: list[Call] = []

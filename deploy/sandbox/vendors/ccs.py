@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import parse_qs, unquote
 
 from deploy.sandbox.vendors.base import Answer, Call, JsonStandIn
@@ -79,7 +79,7 @@ class CcsStandIn(JsonStandIn):
     name = "ccs"
     username = r"northwind\amend"
     password = "sandbox-not-a-secret"  # noqa: S105 - a sandbox has nothing to hide
-    more_faults = {
+    more_faults: ClassVar[Mapping[str, str]] = {
         "expired": "does not take tokens that it gave",
         "forbidden": "HTTP 403: the role or a permission is missing",
     }
