@@ -1,0 +1,1 @@
+"""Cortex Xpanse: settings, wire form and client."""

@@ -1,0 +1,218 @@
+"""The wire form of Cortex Xpanse: values to requests, and replies to incidents or errors. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from integrations.errors import (
+    BadCredentials,
+    Rejected,
+    Temporary,
+    UnknownOutcome,
+    Unreadable,
+    VendorError,
+)
+from integrations.http import Reply, Request
+from integrations.json import encoded, parsed, said, tolerant
+from integrations.xpanse.config import XpanseSettings
+
+VENDOR = "Cortex Xpanse"
+API = "/public_api/v1"
+PAGE = 100  # facts B.4: most incidents in one answer
+
+# document, "Allowed values"
+STATUSES = {"new": "New", "under_investigation": "Under investigation", "resolved": "Resolved"}
+SEVERITIES = {"low": "Low", "medium": "Medium", "high": "High", "critical": "Critical"}
+
+
+@dataclass(frozen=True)
+class Incident:
+    """An incident; empty strings are what Xpanse shows as null. `modified` is in epoch ms."""
+
+    id: str
+    status: str
+    name: str = ""
+    severity: str = ""
+    assignee: str = ""
+    modified: int = 0
+    url: str = ""
+
+
+@dataclass(frozen=True)
+class User:
+    """A user of the tenant."""
+
+    email: str
+    name: str
+    role: str
+
+
+def headers(settings: XpanseSettings, nonce: str, now_ms: int) -> dict[str, str]:
+    """Standard: the key itself. Advanced: SHA-256 over key, nonce and time stamp (facts B.2)."""
+    key = settings.api_key.get_secret_value()
+    common = {
+        "Accept": "application/json",
+        "Content-Type": "application/json",
+        "x-xdr-auth-id": settings.api_key_id,
+    }
+    if settings.auth == "standard":
+        return {**common, "authorization": key}
+    signed = hashlib.sha256(f"{key}{nonce}{now_ms}".encode()).hexdigest()
+    stamp = {"x-xdr-nonce": nonce, "x-xdr-timestamp": str(now_ms)}
+    return {**common, "authorization": signed, **stamp}
+
+
+def request(settings: XpanseSettings, path: str, body: Any, signed: Mapping[str, str]) -> Request:
+    """A POST below the public API; every call of it is one."""
+    return Request("POST", f"{settings.url}{path}", signed, encoded(body))
+
+
+def update_body(settings: XpanseSettings, incident: str, changes: Mapping[str, str]) -> Any:
+    """The edit: only the fields that change (document: "Missing fields are ignored")."""
+    update: dict[str, Any] = {}
+    for name, value in changes.items():
+        if name == "comment":
+            update[name] = {"comment_action": "add", "value": value}
+        else:
+            # An empty string is a command: unassign, clear the severity (document).
+            update[name] = value or ("none" if settings.unassign == "none" else "")
+    return {"request_data": {"incident_id": incident, "update_data": update}}
+
+
+def search_body(filters: Sequence[Mapping[str, Any]], start: int, *, oldest_first: bool) -> Any:
+    """A page of `PAGE` incidents from `start` on (facts B.4)."""
+    keyword = "asc" if oldest_first else "desc"
+    return {
+        "request_data": {
+            "filters": list(filters),
+            "search_from": start,
+            "search_to": start + PAGE,
+            "sort": {"field": "modification_time", "keyword": keyword},
+        }
+    }
+
+
+def read_update(reply: Reply) -> tuple[bool, list[str]]:
+    """(`reply`, `warnings`) of an edit; anything but true is not done (facts B.1)."""
+    found = _ok(reply, writes=True)
+    warnings = found.get("warnings") or []
+    words = [said(each) for each in warnings if said(each)] if isinstance(warnings, list) else []
+    return found.get("reply") is True, words
+
+
+def read_incidents(reply: Reply) -> list[Incident]:
+    found = _ok(reply, writes=False).get("reply")
+    records = found.get("incidents") if isinstance(found, Mapping) else None
+    if not isinstance(records, list):
+        raise Unreadable(VENDOR, "the answer holds no list of incidents")
+    return [_incident(each) for each in records if isinstance(each, Mapping)]
+
+
+def _incident(record: Mapping[str, Any]) -> Incident:
+    modified = said(record.get("modification_time"))
+    return Incident(
+        id=said(record.get("incident_id")),
+        status=said(record.get("status")),
+        name=said(record.get("incident_name")) or said(record.get("description")),
+        severity=said(record.get("manual_severity")),
+        assignee=said(record.get("assigned_user_mail")),
+        modified=int(float(modified)) if modified.replace(".", "", 1).isdecimal() else 0,
+        url=said(record.get("xdr_url")),
+    )
+
+
+def read_users(reply: Reply) -> list[User]:
+    found = _ok(reply, writes=False).get("reply")
+    if not isinstance(found, list):
+        raise Unreadable(VENDOR, "the answer holds no list of users")
+    return [_user(each) for each in found if isinstance(each, Mapping)]
+
+
+def _user(record: Mapping[str, Any]) -> User:
+    names = (said(record.get("user_first_name")), said(record.get("user_last_name")))
+    name = " ".join(each for each in names if each)
+    return User(said(record.get("user_email")), name, said(record.get("role_name")))
+
+
+def read_validated(reply: Reply) -> None:
+    """The key check answers with a bare `true` (facts B.2)."""
+    if reply.status != 200:
+        raise failure(reply, writes=False)
+    if parsed(VENDOR, reply) is not True:
+        raise BadCredentials(VENDOR, "the API key is not valid")
+
+
+def _ok(reply: Reply, *, writes: bool) -> Mapping[str, Any]:
+    if reply.status != 200:
+        raise failure(reply, writes=writes)
+    found = parsed(VENDOR, reply)
+    if not isinstance(found, Mapping):
+        raise Unreadable(VENDOR, "the answer is no JSON object")
+    inner = found.get("reply")
+    if isinstance(inner, Mapping) and "err_code" in inner:
+        # An error inside a 200.
+        raise Rejected(VENDOR, words_of(found), code=said(inner.get("err_code")) or None)
+    return found
+
+
+# --- errors --------------------------------------------------------------------------------------
+
+PLAIN = {
+    400: "Xpanse could not read the request",
+    401: "the API key, its id or the way it is presented is not right",
+    402: "the tenant's licence does not cover this API",
+    403: "the API key's role may not do this",
+    404: "Xpanse knows no such incident",
+    422: "Xpanse could not process the request",
+}
+
+
+def failure(reply: Reply, *, writes: bool) -> VendorError:
+    """The error that an answer stands for (document, "Responses"; facts B.1, B.3)."""
+    words = words_of(tolerant(reply))
+    plain = PLAIN.get(reply.status, f"HTTP {reply.status}")
+    shown = f"{plain}: {words}" if words and words.lower() not in plain.lower() else plain
+    if reply.status == 429 or "rate limit exceeded" in words.lower():
+        return Temporary(VENDOR, words or "too many calls", wait=_wait(reply))
+    if reply.status == 401:
+        return BadCredentials(VENDOR, shown)
+    if reply.status in PLAIN:
+        return Rejected(VENDOR, shown, code=str(reply.status))
+    if writes:
+        # "API communication type errors": nobody says whether the edit was done.
+        return UnknownOutcome(VENDOR, shown)
+    return Temporary(VENDOR, shown, wait=_wait(reply))
+
+
+def _wait(reply: Reply) -> float | None:
+    told = reply.headers.get("retry-after", "")
+    return float(told) if told.isdecimal() else None
+
+
+def words_of(found: Any) -> str:
+    """The vendor's own words, out of any of the shapes that are met (facts B.1)."""
+    if isinstance(found, str):
+        return "" if found.lstrip().startswith("<") else found
+    if not isinstance(found, Mapping):
+        return ""
+    for inner in (found.get("reply"), found.get("data")):
+        if isinstance(inner, Mapping):
+            return words_of(inner)
+    first = next((said(found[name]) for name in _WORDS if said(found.get(name))), "")
+    extra = _extra(found.get("err_extra") or found.get("errors") or found.get("details"))
+    return f"{first} ({extra})" if first and extra else first or extra
+
+
+_WORDS = ("err_msg", "message", "status")
+
+
+def _extra(value: Any) -> str:
+    if isinstance(value, list):
+        shown = [said(each.get("msg")) for each in value if isinstance(each, Mapping)]
+        return "; ".join(each for each in shown if each)
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name}: {said(each)}" for name, each in value.items() if said(each))
+    return said(value)
