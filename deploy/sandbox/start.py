@@ -21,6 +21,7 @@ from deploy.sandbox.vendors.ccs import CcsStandIn
 from deploy.sandbox.vendors.people import PEOPLE_CSV
 from deploy.sandbox.vendors.qualys import QualysStandIn
 from deploy.sandbox.vendors.standin import StandIn
+from deploy.sandbox.vendors.xpanse import XpanseStandIn
 
 HOME = Path(".sandbox")
 WEB = Path(__file__).with_name("web")
@@ -35,10 +36,11 @@ class Sandbox:
     slack: SlackSandbox = field(init=False)
     qualys: QualysStandIn = field(default_factory=QualysStandIn)
     ccs: CcsStandIn = field(default_factory=CcsStandIn)
+    xpanse: XpanseStandIn = field(default_factory=XpanseStandIn)
 
     @property
     def stand_ins(self) -> tuple[StandIn, ...]:
-        return (self.qualys, self.ccs)
+        return (self.qualys, self.ccs, self.xpanse)
 
     async def start(self) -> None:
         self.slack = SlackSandbox(port=self.port, commands=_commands(), shortcuts=_shortcuts())

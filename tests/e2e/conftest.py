@@ -28,6 +28,9 @@ PEOPLE = [
     (MARA, Account("ccs", "northwind\\mlindqvist", "Remediation Administrator")),
     (ONCA, Account("ccs", "northwind\\oreyes", "Remediation Administrator")),
     (UMAR, Account("ccs", "northwind\\uhaddad", "Standard User")),
+    (MARA, Account("xpanse", "mara.lindqvist@northwind.example", "Instance Administrator")),
+    (UMAR, Account("xpanse", "umar.haddad@northwind.example", "Responder")),
+    (SAMI, Account("xpanse", "sami.ito@northwind.example", "Viewer")),
 ]
 
 

@@ -8,4 +8,8 @@ U0ONCA,qualys,oreyes,Manager,
 U0MARA,ccs,northwind\\mlindqvist,Remediation Administrator,
 U0ONCA,ccs,northwind\\oreyes,Remediation Administrator,
 U0UMAR,ccs,northwind\\uhaddad,Standard User,
+U0MARA,xpanse,mara.lindqvist@northwind.example,Instance Administrator,
+U0ONCA,xpanse,onca.reyes@northwind.example,Investigator,
+U0UMAR,xpanse,umar.haddad@northwind.example,Responder,
+U0SAMI,xpanse,sami.ito@northwind.example,Viewer,
 """

@@ -1,0 +1,269 @@
+"""A stand-in for Cortex Xpanse on loopback: keys of both kinds, incidents, users, every error shape."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from deploy.sandbox.vendors.base import Answer, Call, JsonStandIn
+
+STATUSES = ("new", "under_investigation", "resolved")
+SEVERITIES = ("low", "medium", "high", "critical")
+FINDINGS = (
+    "RDP Server at {ip}:3389",
+    "Expired certificate at www{n}.northwind.example",
+    "Insecure OpenSSH at {ip}:22",
+    "Unencrypted FTP Server at {ip}:21",
+    "Exposed Kubernetes API at {ip}:6443",
+)
+USERS = (
+    ("mara.lindqvist@northwind.example", "Mara", "Lindqvist", "Instance Administrator"),
+    ("umar.haddad@northwind.example", "Umar", "Haddad", "Responder"),
+    ("onca.reyes@northwind.example", "Onca", "Reyes", "Investigator"),
+    ("sami.ito@northwind.example", "Sami", "Ito", "Viewer"),
+)
+FIELDS = frozenset(
+    {
+        "status",
+        "assigned_user_mail",
+        "assigned_user_pretty_name",
+        "manual_severity",
+        "resolve_comment",
+        "comment",
+    }
+)
+
+
+@dataclass
+class StandInIncident:
+    """An incident; `comments` are what the API cannot list and a test can count."""
+
+    id: str
+    name: str
+    status: str
+    severity: str
+    assignee: str
+    modified: int
+    resolve_comment: str = ""
+    comments: list[str] = field(default_factory=list)
+
+    def shown(self) -> dict[str, Any]:
+        return {
+            "incident_id": self.id,
+            "incident_name": self.name,
+            "description": f"{self.name} detected",
+            "creation_time": 1_700_000_000_000,
+            "modification_time": self.modified,
+            "status": self.status,
+            "severity": "medium",
+            "manual_severity": self.severity or None,
+            "assigned_user_mail": self.assignee or None,
+            "assigned_user_pretty_name": None,
+            "resolve_comment": self.resolve_comment or None,
+            "incident_sources": ["ASM"],
+            "xdr_url": f"https://northwind.xpanse.example/incident-view?caseId={self.id}",
+        }
+
+
+def seed(many: int = 500) -> dict[str, StandInIncident]:
+    begun = 1_760_000_000_000
+    found = {}
+    for number in range(1, many + 1):
+        name = FINDINGS[number % len(FINDINGS)].format(ip=f"203.0.113.{number % 250 + 1}", n=number)
+        status = STATUSES[0] if number % 4 else STATUSES[number % 3]
+        assignee = USERS[number % 3][0] if number % 5 == 0 else ""
+        severity = SEVERITIES[number % 4] if number % 7 == 0 else ""
+        found[str(number)] = StandInIncident(
+            str(number), name, status, severity, assignee, begun + number * 60_000
+        )
+    return found
+
+
+class XpanseStandIn(JsonStandIn):
+    """`kind` is how keys are presented; a person's own key is `sandbox-key-N` with the id N."""
+
+    name = "xpanse"
+    api_key = "sandbox-key-not-a-secret"
+    api_key_id = "7"
+    more_faults: ClassVar[Mapping[str, str]] = {
+        "reply_false": "HTTP 200 with reply false and a warning",
+        "warnings": "does it, and warns",
+        "empty_401": "HTTP 401 with an empty body",
+        "licence_402": "HTTP 402: licence missing",
+        "forbidden_403": "HTTP 403: the key's role may not",
+        "missing_404": "HTTP 404",
+        "invalid_400": "HTTP 400: invalid JSON",
+        "unprocessable_422": "HTTP 422 with code, status and message",
+        "rate_429": "HTTP 429: rate limit exceeded",
+        "error_500": "HTTP 500 with err_code and err_msg",
+    }
+
+    def __init__(
+        self,
+        *,
+        kind: str = "standard",
+        port: int = 0,
+        delay: float = 0.0,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        super().__init__(port=port, delay=delay)
+        self.kind = kind
+        self.incidents = seed()
+        self._now = now
+
+    def settings(self) -> dict[str, str]:
+        return {
+            "XPANSE_URL": self.url,
+            "XPANSE_API_KEY": self.api_key,
+            "XPANSE_API_KEY_ID": self.api_key_id,
+            "XPANSE_AUTH": self.kind,
+        }
+
+    def change(self, incident: str, **values: str) -> None:
+        """Change an incident by hand, as in the vendor's console."""
+        for name, value in values.items():
+            setattr(self.incidents[incident], name, value)
+        self.incidents[incident].modified = int(self._now() * 1000)
+
+    def answer(self, call: Call) -> Answer:
+        if not self._signed(call):
+            return self.refused()
+        paths = {
+            "/api_keys/validate/": lambda _: Answer(200, True),
+            "/public_api/v1/incidents/update_incident/": self._update,
+            "/public_api/v1/incidents/get_incidents/": self._list,
+            "/public_api/v1/rbac/get_users/": lambda _: Answer(200, {"reply": _users()}),
+        }
+        found = paths.get(call.path)
+        if found is None or call.method != "POST":
+            return error(404, "Requested resource not found while processing XDR public API")
+        if call.json is None and call.body:
+            return error(400, "Bad Request. Got an invalid JSON.")
+        return found(call)
+
+    def refused(self) -> Answer:
+        if self.kind == "standard":
+            return Answer(401, text="")
+        return error(401, "Public API request unauthorized")
+
+    def broken(self, fault: str, call: Call) -> Answer | None:
+        if fault == "reply_false":
+            return Answer(200, {"reply": False, "warnings": ["The incident is locked"]})
+        if fault == "warnings":
+            done = self.answer(call)
+            return Answer(done.status, {**done.value, "warnings": ["The name was ignored"]})
+        if fault == "unprocessable_422":
+            told = {"code": 422, "status": "Unprocessable", "message": "Bad field", "errors": {}}
+            return Answer(422, told)
+        shapes = {
+            "empty_401": Answer(401, text=""),
+            "licence_402": error(402, "License required: Cortex Xpanse Expander"),
+            "forbidden_403": error(403, "The key lacks the required RBAC permission"),
+            "missing_404": error(404, "Requested resource not found"),
+            "invalid_400": error(400, "Bad Request. Got an invalid JSON."),
+            "rate_429": error(429, "Rate limit exceeded"),
+            "error_500": error(500, "An error occurred while processing XDR public API"),
+        }
+        return shapes.get(fault)
+
+    def _signed(self, call: Call) -> bool:
+        key_id, given = call.headers.get("x-xdr-auth-id", ""), call.headers.get("authorization", "")
+        known = {self.api_key_id: self.api_key}
+        key = known.get(key_id, f"sandbox-key-{key_id}")
+        if self.kind == "standard":
+            return given == key
+        nonce = call.headers.get("x-xdr-nonce", "")
+        stamp = call.headers.get("x-xdr-timestamp", "0")
+        expected = hashlib.sha256(f"{key}{nonce}{stamp}".encode()).hexdigest()
+        fresh = abs(int(stamp) / 1000 - self._now()) < 300
+        return given == expected and len(nonce) == 64 and fresh
+
+    def _list(self, call: Call) -> Answer:
+        asked = call.json.get("request_data", {})
+        start, end = int(asked.get("search_from", 0)), int(asked.get("search_to", 100))
+        if end - start > 100:
+            return error(400, "search_to: more than 100 incidents")
+        found = [each for each in self.incidents.values() if _matches(each, asked)]
+        found.sort(key=lambda each: (each.modified, int(each.id)))
+        page = [each.shown() for each in found[start:end]]
+        told = {"total_count": min(len(found), 9999), "result_count": len(page), "incidents": page}
+        return Answer(200, {"reply": told})
+
+    def _update(self, call: Call) -> Answer:
+        asked = (call.json or {}).get("request_data", {})
+        update = asked.get("update_data") or {}
+        incident = self.incidents.get(str(asked.get("incident_id", "")))
+        if incident is None:
+            return error(500, "An error occurred while processing XDR public API")
+        problem = self._problem(update)
+        if problem:
+            return error(400, problem)
+        self._change(incident, update)
+        return Answer(200, {"reply": True})
+
+    def _problem(self, update: Mapping[str, Any]) -> str:
+        mail = update.get("assigned_user_mail")
+        severity = update.get("manual_severity", "")
+        comment = update.get("comment", {"value": "x"})
+        checks = (
+            (not update or set(update) - FIELDS, "update_data is empty or has unknown fields"),
+            (update.get("status", "new") not in STATUSES, "status is not valid"),
+            (severity not in ("", "none", *SEVERITIES), "manual_severity is not valid"),
+            (mail not in (None, "", "none", *_mails()), "assigned_user_mail is no user here"),
+            ("assigned_user_pretty_name" in update and not mail, "pretty name without mail"),
+            (not isinstance(comment, Mapping) or not comment.get("value"), "comment is not valid"),
+        )
+        return next((words for wrong, words in checks if wrong), "")
+
+    def _change(self, incident: StandInIncident, update: Mapping[str, Any]) -> None:
+        incident.status = update.get("status", incident.status)
+        incident.severity = _cleared(update.get("manual_severity", incident.severity))
+        incident.assignee = _cleared(update.get("assigned_user_mail", incident.assignee))
+        incident.resolve_comment = update.get("resolve_comment", incident.resolve_comment)
+        if "comment" in update:
+            incident.comments.append(update["comment"]["value"])
+        incident.modified = int(self._now() * 1000)
+
+
+def error(status: int, words: str) -> Answer:
+    """The document's error object; real servers send the code as a number."""
+    told = {"err_code": status, "err_msg": words, "err_extra": None}
+    return Answer(status, {"reply": told})
+
+
+def _cleared(value: str) -> str:
+    return "" if value == "none" else value
+
+
+def _mails() -> list[str]:
+    return [mail for mail, *_ in USERS]
+
+
+def _users() -> list[dict[str, Any]]:
+    return [
+        {
+            "user_email": mail,
+            "user_first_name": first,
+            "user_last_name": last,
+            "role_name": role,
+            "user_type": "SSO",
+            "groups": [],
+            "scope": [],
+        }
+        for mail, first, last, role in USERS
+    ]
+
+
+def _matches(incident: StandInIncident, asked: Mapping[str, Any]) -> bool:
+    for each in asked.get("filters", []):
+        name, value = each["field"], each["value"]
+        if name == "incident_id_list" and incident.id not in value:
+            return False
+        if name == "modification_time" and incident.modified < int(value):
+            return False
+        if name == "status" and incident.status != value:
+            return False
+    return True

@@ -1,0 +1,389 @@
+"""`xpanse.update_incident`: status, assignee, severity and comments of Cortex Xpanse incidents."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BeforeValidator, model_validator
+
+from bot.domain.errors import InvalidInput, Problem
+from bot.domain.operations import (
+    Batch,
+    Context,
+    Cursor,
+    Lookup,
+    Offer,
+    Operation,
+    Outcome,
+    Reach,
+    Record,
+    Result,
+    Reversal,
+    Sighting,
+    Watcher,
+)
+from bot.domain.parameters import (
+    Kind,
+    Param,
+    Parameters,
+    Widget,
+    broken,
+    choice,
+    choices,
+    given,
+    items,
+    nearest,
+    pick,
+    text,
+)
+from bot.domain.people import Account
+from integrations.errors import VendorError
+from integrations.xpanse.client import XpanseClient
+from integrations.xpanse.protocol import SEVERITIES, STATUSES, Incident, User
+
+MOST_INCIDENTS = 10_000  # ours: what one request may name
+FIELDS = {"status": "status", "assigned_user_mail": "assignee", "manual_severity": "severity"}
+COMMENTS = frozenset({"comment", "resolve_comment"})
+NOT_LISTED = "Cortex Xpanse does not list this incident"
+SO_ALREADY = "is so already"
+KEPT = 60.0  # seconds for which the list of users is believed
+OVERLAP = 60_000  # ms; facts B.8: late changes appear up to a minute afterwards
+
+_ID = re.compile(r"(?:incident|case)[\s#:]*([0-9]{1,12})\b|caseId=([0-9]{1,12})", re.IGNORECASE)
+
+INCIDENTS = Param(
+    Kind.SELECTION,
+    "Incidents",
+    help="One or several incident ids.",
+    example="71",
+    aliases=("incidents", "incident", "id"),
+)
+STATUS = Param(Kind.CHANGE, "Status", widget=Widget.SELECT, choices=STATUSES)
+ASSIGNEE = Param(
+    Kind.CHANGE,
+    "Assignee",
+    help="The e-mail address of a user of the tenant.",
+    widget=Widget.LOOKUP,
+    lookup="users",
+    aliases=("assignee",),
+    empty_means="Unassign",
+)
+PRETTY = Param(
+    Kind.CHANGE, "Assignee's full name", help="Only together with the assignee.", advanced=True
+)
+SEVERITY = Param(
+    Kind.CHANGE,
+    "Severity",
+    help="Set by hand, over the computed one.",
+    widget=Widget.SELECT,
+    choices=SEVERITIES,
+    aliases=("severity",),
+    empty_means="Back to the computed one",
+)
+RESOLUTION = Param(
+    Kind.CHANGE,
+    "Why resolved",
+    help="Only together with status resolved.",
+    widget=Widget.LINES,
+    most=3000,
+)
+COMMENT = Param(
+    Kind.CHANGE, "Comment", help="Added to the incident; it stays.", widget=Widget.LINES, most=3000
+)
+
+
+def _mail(value: Any) -> str | None:
+    if value is None or value == "":
+        return None if value is None else ""
+    found = str(value).strip()
+    if not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", found):
+        message = f"`assigned_user_mail` must be an e-mail address, not `{found}`."
+        raise broken(f'{message} Typed as `assigned_user_mail=""` it unassigns.')
+    return found
+
+
+def _severity(value: Any) -> str | None:
+    if value is None or value == "":
+        return None if value is None else ""
+    return pick("manual_severity", str(value), SEVERITIES)
+
+
+def _incident_id(value: str) -> str:
+    if not re.fullmatch(r"[0-9]{1,12}", value):
+        digits = re.sub(r"[^0-9]", "", value)[:12] or "71"
+        raise broken(f"`incident_id` takes whole numbers, such as `{digits}`, not `{value}`.")
+    return value
+
+
+class IncidentUpdate(Parameters):
+    """The document's fields under their own names, and its rules."""
+
+    incident_id: Annotated[
+        tuple[str, ...] | None, *items("incident_id", INCIDENTS, _incident_id).__metadata__
+    ] = None
+    status: Annotated[str | None, *choice("status", STATUS).__metadata__] = None
+    assigned_user_mail: Annotated[str | None, ASSIGNEE, BeforeValidator(_mail)] = None
+    assigned_user_pretty_name: Annotated[
+        str | None, *text("assigned_user_pretty_name", PRETTY).__metadata__
+    ] = None
+    manual_severity: Annotated[str | None, SEVERITY, BeforeValidator(_severity)] = None
+    resolve_comment: Annotated[str | None, *text("resolve_comment", RESOLUTION).__metadata__] = None
+    comment: Annotated[str | None, *text("comment", COMMENT).__metadata__] = None
+
+    @model_validator(mode="after")
+    def _rules(self) -> IncidentUpdate:
+        if not self.incident_id:
+            raise broken("`incident_id` is required, such as `71`.", "incident_id")
+        if len(self.incident_id) > MOST_INCIDENTS:
+            message = f"`incident_id` takes at most {MOST_INCIDENTS:,} incidents in one request."
+            raise broken(message, "incident_id")
+        changes = (*FIELDS, "assigned_user_pretty_name", *sorted(COMMENTS))
+        if all(getattr(self, name) is None for name in changes):
+            names = ", ".join(f"`{name}`" for name in changes)
+            raise broken(f"Say what to change: one of {names}.", "status")
+        if self.assigned_user_pretty_name is not None and not self.assigned_user_mail:
+            # document: "you must also supply a value for assigned_user_mail in the same request".
+            message = "`assigned_user_pretty_name` needs `assigned_user_mail` in the same request."
+            raise broken(message, "assigned_user_pretty_name")
+        if self.resolve_comment is not None and not _resolves(self.status or ""):
+            # facts B.1: only with a status that resolves.
+            message = "`resolve_comment` needs `status=resolved` in the same request."
+            raise broken(message, "resolve_comment")
+        return self
+
+
+def _resolves(status: str) -> bool:
+    return status.lower().startswith("resolved")
+
+
+class UpdateIncident(Operation):
+    """One `update_incident` for each incident; a comment is never sent twice."""
+
+    name: ClassVar[str] = "xpanse.update_incident"
+    vendor: ClassVar[str] = "xpanse"
+    vendor_title: ClassVar[str] = "Cortex Xpanse"
+    command: ClassVar[str] = "xpanse"
+    title: ClassVar[str] = "Update incidents"
+    summary: ClassVar[str] = "Change status, assignee or severity of incidents, or comment on them"
+    noun: ClassVar[tuple[str, str]] = ("incident", "incidents")
+    roles: ClassVar[Mapping[str, Reach]] = {
+        "Instance Administrator": Reach.ALL,
+        "Account Admin": Reach.ALL,
+        "Investigator": Reach.ALL,
+        "Responder": Reach.ALL,
+    }
+    parameters: ClassVar[type[Parameters]] = IncidentUpdate
+    records_in: ClassVar[str] = "incident_id"
+    comment: ClassVar[str] = "comment"
+    call_size: ClassVar[int] = 1
+    parallel: ClassVar[int] = 4
+    examples: ClassVar[tuple[str, ...]] = (
+        '71 status=under_investigation comment="taken from Slack"',
+        '71,72 status=resolved resolve_comment="Port closed"',
+        '71 assigned_user_mail="" manual_severity=high',
+    )
+
+    def __init__(self, client: XpanseClient) -> None:
+        self._client = client
+        self._known: tuple[float, list[User]] | None = None
+
+    @classmethod
+    def find(cls, text: str) -> tuple[str, ...]:
+        """Incident ids in a message: "incident 71", "case #71", or the console's link."""
+        return tuple(dict.fromkeys(one or two for one, two in _ID.findall(text)))
+
+    def single(self, parameters: Parameters) -> bool:
+        return len(getattr(parameters, self.records_in) or ()) == 1
+
+    def repeatable(self, parameters: Parameters) -> bool:
+        # facts B.8: fields are set and may be set again; a comment is added each time.
+        return not COMMENTS & set(given(parameters))
+
+    async def plan(
+        self, parameters: Parameters, account: Account, reach: Reach
+    ) -> AsyncIterator[Record]:
+        ids = list(getattr(parameters, self.records_in))
+        changes = {name: str(value) for name, value in self.changes(parameters).items()}
+        found = await self._client.incidents(ids)
+        for each in ids:
+            yield _planned(each, found.get(each), changes)
+
+    async def read(self, ids: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
+        found = await self._client.incidents(list(ids))
+        return {each: _state(incident) for each, incident in found.items()}
+
+    async def apply(self, batch: Batch) -> Sequence[Outcome]:
+        (record,) = batch.records
+        done, warnings = await self._client.update(record.id, batch.changes)
+        words = "; ".join(warnings)
+        if done:
+            said = f"Xpanse warns: {words}" if words else ""
+            return [Outcome(record.id, Result.CHANGED, said)]
+        return [await self._not_done(record, batch, words)]
+
+    async def _not_done(self, record: Record, batch: Batch, words: str) -> Outcome:
+        """A 200 with `reply: false`: not done, unless reading shows that it was (facts B.1)."""
+        why = f"Xpanse replied false{f': {words}' if words else ''}"
+        try:
+            found = await self._client.incidents([record.id])
+        except VendorError as error:
+            return Outcome(record.id, Result.UNKNOWN, f"{why}; reading it back failed: {error}")
+        shown = _applied(record, found.get(record.id), batch.changes)
+        return Outcome(record.id, Result.CHANGED if shown else Result.REFUSED, why)
+
+    async def reconcile(self, batch: Batch, since: str) -> Sequence[Outcome]:
+        (record,) = batch.records
+        found = (await self._client.incidents([record.id])).get(record.id)
+        if found is None:
+            return [Outcome(record.id, Result.UNKNOWN, "Xpanse no longer lists it")]
+        if _applied(record, found, batch.changes):
+            return [Outcome(record.id, Result.CHANGED)]
+        if COMMENTS & set(batch.changes):
+            # facts B.4: no call lists comments, so nobody can tell, and it is not sent again.
+            words = "sent without an answer, and Xpanse lists no comments to look for it"
+            return [Outcome(record.id, Result.UNKNOWN, words)]
+        return [Outcome(record.id, Result.TODO)]
+
+    async def check(self, parameters: Parameters) -> None:
+        mail = given(parameters).get("assigned_user_mail")
+        if not isinstance(mail, str) or not mail:
+            return
+        try:
+            users = await self._users()
+        except VendorError:
+            return  # the vendor decides at the edit: it validates the address itself (document)
+        known = {user.email.casefold(): user.email for user in users}
+        if mail.casefold() in known:
+            return
+        near = nearest(mail, list(known.values()), 1)
+        hint = f" The nearest is `{near[0]}`." if near else ""
+        message = f"`assigned_user_mail` must be a user of the tenant, not `{mail}`.{hint}"
+        raise InvalidInput([Problem("assigned_user_mail", message)])
+
+    async def lookup(self, name: str, words: str, context: Context) -> Sequence[Lookup]:
+        typed = " ".join(words.split()).casefold()
+        users = await self._users() if name == "users" else []
+        found = [
+            Lookup(
+                each.email, f"{each.name} ({each.email})" if each.name else each.email, each.role
+            )
+            for each in users
+            if typed in f"{each.name} {each.email}".casefold()
+        ]
+        return sorted(found, key=lambda each: each.label.casefold())[:100]
+
+    async def _users(self) -> list[User]:
+        now = time.monotonic()
+        if self._known is None or now - self._known[0] > KEPT:
+            self._known = (now, await self._client.users())
+        return self._known[1]
+
+    def revert(self, record: Record) -> Reversal:
+        changes = {
+            name: record.state.get(field, "")
+            for name, field in FIELDS.items()
+            if field in record.after
+        }
+        after = {FIELDS[name]: value for name, value in changes.items()}
+        lost = "" if changes else "a comment stays"
+        return Reversal(changes, after, lost)
+
+
+def _state(incident: Incident) -> dict[str, str]:
+    return {field: getattr(incident, field) for field in FIELDS.values()}
+
+
+def _planned(incident_id: str, found: Incident | None, changes: Mapping[str, str]) -> Record:
+    if found is None:
+        return Record(incident_id, "not listed", {}, {}, left_out=NOT_LISTED)
+    state = _state(found)
+    after = {
+        FIELDS[name]: value
+        for name, value in changes.items()
+        if name in FIELDS and state[FIELDS[name]].casefold() != value.casefold()
+    }
+    already = not after and not COMMENTS & set(changes)
+    left_out = SO_ALREADY if already else ""
+    return Record(incident_id, found.name, state, after, left_out, already)
+
+
+def _applied(record: Record, found: Incident | None, changes: Mapping[str, str]) -> bool:
+    """True where reading shows the fields that the call was to change; False where it cannot."""
+    moved = {name: value for name, value in changes.items() if FIELDS.get(name) in record.after}
+    if found is None or not moved:
+        return False
+    state = _state(found)
+    return all(state[FIELDS[name]].casefold() == value.casefold() for name, value in moved.items())
+
+
+# --- watching --------------------------------------------------------------------------------------
+
+WATCHED_STATUS = Param(
+    Kind.SELECTION,
+    "Status",
+    help="Told when incidents come into or leave one of them; empty for all.",
+    widget=Widget.MULTI_SELECT,
+    choices=STATUSES,
+)
+WATCHED_SEVERITY = Param(Kind.SELECTION, "Severity", widget=Widget.MULTI_SELECT, choices=SEVERITIES)
+
+
+class WatchedIncidents(Parameters):
+    """Which incidents a channel is told of."""
+
+    status: Annotated[tuple[str, ...] | None, *choices("status", WATCHED_STATUS).__metadata__] = (
+        None
+    )
+    manual_severity: Annotated[
+        tuple[str, ...] | None, *choices("manual_severity", WATCHED_SEVERITY).__metadata__
+    ] = None
+
+
+class IncidentWatcher(Watcher):
+    """Polls `get_incidents` by `modification_time`, with an overlap for late changes."""
+
+    name: ClassVar[str] = "xpanse.incidents"
+    vendor: ClassVar[str] = "xpanse"
+    vendor_title: ClassVar[str] = "Cortex Xpanse"
+    command: ClassVar[str] = "xpanse"
+    noun: ClassVar[tuple[str, str]] = ("incident", "incidents")
+    parameters: ClassVar[type[Parameters]] = WatchedIncidents
+
+    def __init__(self, client: XpanseClient) -> None:
+        self._client = client
+
+    async def poll(self, selection: Parameters, cursor: str) -> AsyncIterator[Sighting | Cursor]:
+        chosen = given(selection)
+        severities = chosen.get("manual_severity") or ()
+        newest = int(cursor) if cursor else 0
+        since = max(0, newest - OVERLAP) if cursor else 0
+        async for page in self._client.changed(since):
+            for each in page:
+                newest = max(newest, each.modified)
+                if not severities or each.severity in severities:
+                    yield _sighting(each)
+        yield Cursor(str(newest or 1))
+
+    def states(self, selection: Parameters) -> frozenset[str]:
+        chosen = given(selection).get("status") or ()
+        return frozenset(chosen) if isinstance(chosen, tuple) else frozenset()
+
+    def offers(self, sighting: Sighting) -> Sequence[Offer]:
+        def offer(key: str, label: str, **values: str) -> Offer:
+            picked = {"incident_id": sighting.id, **values}
+            return Offer(key, label, "xpanse.update_incident", picked)
+
+        if _resolves(sighting.state):
+            return (offer("reopen", "Reopen", status="new"),)
+        start = offer("investigate", "Investigate", status="under_investigation")
+        resolve = offer("resolve", "Resolve", status="resolved")
+        return (start, resolve) if sighting.state == "new" else (resolve,)
+
+
+def _sighting(incident: Incident) -> Sighting:
+    at = datetime.fromtimestamp(incident.modified / 1000, UTC).isoformat(timespec="seconds")
+    return Sighting(incident.id, incident.name, incident.status, at, "", incident.url)
