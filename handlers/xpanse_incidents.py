@@ -358,7 +358,8 @@ class IncidentWatcher(Watcher):
 
     async def poll(self, selection: Parameters, cursor: str) -> AsyncIterator[Sighting | Cursor]:
         chosen = given(selection)
-        severities = chosen.get("manual_severity") or ()
+        wanted = chosen.get("manual_severity")
+        severities = wanted if isinstance(wanted, tuple) else ()
         newest = int(cursor) if cursor else 0
         since = max(0, newest - OVERLAP) if cursor else 0
         async for page in self._client.changed(since):

@@ -131,7 +131,7 @@ class XpanseStandIn(JsonStandIn):
     def answer(self, call: Call) -> Answer:
         if not self._signed(call):
             return self.refused()
-        paths = {
+        paths: dict[str, Callable[[Call], Answer]] = {
             "/api_keys/validate/": lambda _: Answer(200, True),
             "/public_api/v1/incidents/update_incident/": self._update,
             "/public_api/v1/incidents/get_incidents/": self._list,
