@@ -1,0 +1,1 @@
+"""ZStack Cloud: settings, wire form and client."""
