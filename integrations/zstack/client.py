@@ -120,13 +120,14 @@ class ZstackClient:
 
         Raises `UnknownOutcome` where the job does not end in time; `job_result` reads it later.
         """
-        try:
-            reply = await self._fire(ticket, changes, job)
-            found = protocol.read_change(reply)
-        except Unreadable as error:
-            raise UnknownOutcome(VENDOR, error.words) from error
-        if found is not None:
-            return found
+        reply = await self._fire(ticket, changes, job)
+        if not _is_known(reply):
+            try:
+                found = protocol.read_change(reply)
+            except Unreadable as error:
+                raise UnknownOutcome(VENDOR, error.words) from error
+            if found is not None:
+                return found
         ended = await self._followed(job)
         if ended is None:
             words = f"job {job} is still running"
@@ -201,3 +202,9 @@ class ZstackClient:
     def forget_session(self) -> None:
         """The next call signs in again."""
         self._session = ""
+
+
+def _is_known(reply: Reply) -> bool:
+    """True where the server has this job already: it refuses to run it twice (facts C.5)."""
+    text = reply.body.decode("utf-8", "replace")
+    return reply.status == 400 and protocol.DUPLICATE.lower() in text.lower()

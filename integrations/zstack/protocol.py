@@ -43,6 +43,7 @@ NOT_THE_ACCOUNT = frozenset(
 LOCKED = "LOGIN_CONTROL."
 BUSY = frozenset({"SYS.1012"})  # management node unavailable: nothing was taken
 NO_ACTION = "no action mapping"
+DUPLICATE = "Duplicate job uuid"
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ class Change:
     after: str
     comment: str = ""
     operator: str = ""
+    results: tuple[str, ...] = ()
 
 
 class SessionGone(BadCredentials):
@@ -213,9 +215,25 @@ def read_history(reply: Reply) -> list[Change]:
             after=said(each.get("toStatus")),
             comment=said(each.get("comment")),
             operator=said(each.get("operatorUuid")),
+            results=_results(each.get("operationContext")),
         )
         for each in _inventories(reply)
     ]
+
+
+def _results(context: Any) -> tuple[str, ...]:
+    """What the execution of the stored requests came to, in words (facts C.6)."""
+    found = context.get("requestResults") if isinstance(context, Mapping) else None
+    if not isinstance(found, list):
+        return ()
+    return tuple(_executed(each) for each in found if isinstance(each, Mapping))
+
+
+def _executed(record: Mapping[str, Any]) -> str:
+    done, failed = (
+        int(float(said(record.get(name)) or 0)) for name in ("successTimes", "failureTimes")
+    )
+    return f"{said(record.get('requestName'))}: {done} done, {failed} failed"
 
 
 def _inventories(reply: Reply) -> list[Mapping[str, Any]]:
