@@ -22,6 +22,7 @@ from deploy.sandbox.vendors.people import PEOPLE_CSV
 from deploy.sandbox.vendors.qualys import QualysStandIn
 from deploy.sandbox.vendors.standin import StandIn
 from deploy.sandbox.vendors.xpanse import XpanseStandIn
+from deploy.sandbox.vendors.zstack import ZstackStandIn
 
 HOME = Path(".sandbox")
 WEB = Path(__file__).with_name("web")
@@ -37,10 +38,11 @@ class Sandbox:
     qualys: QualysStandIn = field(default_factory=QualysStandIn)
     ccs: CcsStandIn = field(default_factory=CcsStandIn)
     xpanse: XpanseStandIn = field(default_factory=XpanseStandIn)
+    zstack: ZstackStandIn = field(default_factory=ZstackStandIn)
 
     @property
     def stand_ins(self) -> tuple[StandIn, ...]:
-        return (self.qualys, self.ccs, self.xpanse)
+        return (self.qualys, self.ccs, self.xpanse, self.zstack)
 
     async def start(self) -> None:
         self.slack = SlackSandbox(port=self.port, commands=_commands(), shortcuts=_shortcuts())

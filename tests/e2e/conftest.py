@@ -31,6 +31,9 @@ PEOPLE = [
     (MARA, Account("xpanse", "mara.lindqvist@northwind.example", "Instance Administrator")),
     (UMAR, Account("xpanse", "umar.haddad@northwind.example", "Responder")),
     (SAMI, Account("xpanse", "sami.ito@northwind.example", "Viewer")),
+    (MARA, Account("zstack", "mara", "admin")),
+    (ONCA, Account("zstack", "onca", "approver")),
+    (UMAR, Account("zstack", "umar", "owner")),
 ]
 
 

@@ -12,4 +12,7 @@ U0MARA,xpanse,mara.lindqvist@northwind.example,Instance Administrator,
 U0ONCA,xpanse,onca.reyes@northwind.example,Investigator,
 U0UMAR,xpanse,umar.haddad@northwind.example,Responder,
 U0SAMI,xpanse,sami.ito@northwind.example,Viewer,
+U0MARA,zstack,mara,admin,
+U0ONCA,zstack,onca,approver,
+U0UMAR,zstack,umar,owner,
 """
