@@ -12,7 +12,10 @@ import yaml
 from bot.bootstrap import entries
 from bot.settings import Settings
 from bot.slack.manifest import EVENTS, SCOPES, manifest
+from integrations.ccs.config import CcsSettings
 from integrations.qualys.config import QualysSettings
+from integrations.xpanse.config import XpanseSettings
+from integrations.zstack.config import ZstackSettings
 
 ROOT = Path(__file__).parents[2]
 
@@ -93,8 +96,12 @@ def test_compose_keeps_secrets_out_and_waits_for_a_healthy_database() -> None:
 def test_the_example_names_every_setting() -> None:
     text = (ROOT / ".env.example").read_text()
     named = set(re.findall(r"^([A-Z_]+)=", text, re.MULTILINE))
-    fields = {name.upper() for name in Settings.model_fields}
-    assert named == fields | {f"QUALYS_{name.upper()}" for name in QualysSettings.model_fields}
+    settings = (Settings, CcsSettings, QualysSettings, XpanseSettings, ZstackSettings)
+    assert named == {
+        f"{each.model_config.get('env_prefix', '')}{name}".upper()
+        for each in settings
+        for name in each.model_fields
+    }
 
 
 def test_only_one_room_imports_each_risky_library() -> None:
