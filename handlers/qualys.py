@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from bot.domain.operations import Vendor, VendorEntry
+from collections.abc import Mapping, Sequence
+
+from pydantic import SecretStr
+
+from bot.domain.operations import Vendor, VendorEntry, VendorUser
+from handlers.qualys_decisions import DecideException
+from handlers.qualys_exceptions import RequestException
+from handlers.qualys_lists import may_own
 from handlers.qualys_tickets import EditTickets
+from handlers.qualys_watches import ExceptionWatcher, TicketWatcher
 from integrations.qualys.client import QualysClient
-from integrations.qualys.config import load_settings
+from integrations.qualys.config import QualysSettings, load_settings
+from integrations.qualys.exceptions import ExceptionClient
 
 # vendors/qualys.md 10.1.
 ROLES = frozenset(
@@ -29,24 +38,50 @@ def connect() -> Vendor | None:
     Raises `pydantic.ValidationError` where the account is missing or a setting malformed.
     """
     settings = load_settings()
-    if settings is None:
-        return None
+    return None if settings is None else _vendor(settings)
+
+
+def _vendor(settings: QualysSettings) -> Vendor:
     client = QualysClient(settings)
+    exceptions = ExceptionClient(client, settings.url, settings.exception_api)
+
+    def personal(secret: Mapping[str, str]) -> Vendor:
+        password = SecretStr(secret["password"])
+        own = {"username": secret["username"].strip(), "password": password}
+        return _vendor(settings.model_copy(update=own))
+
+    async def users() -> Sequence[VendorUser]:
+        listed = [each for each in await client.users() if may_own(each)]
+        return [
+            VendorUser(each.login, each.name, each.email, each.role, each.asset_groups)
+            for each in listed
+        ]
+
     return Vendor(
         name="qualys",
         title="Qualys",
-        operations=(EditTickets(client),),
+        operations=(
+            EditTickets(client),
+            RequestException(client, exceptions),
+            DecideException(client, exceptions),
+        ),
         roles=ROLES,
         check=client.check,
         close=client.aclose,
         secrets=(settings.password.get_secret_value(),),
+        watchers=(TicketWatcher(client), ExceptionWatcher(exceptions)),
+        users=users,
+        credentials={"username": "Login", "password": "Password"},
+        personal=personal,
+        account_of=lambda secret: secret["username"].strip(),
     )
 
 
 ENTRY = VendorEntry(
     name="qualys",
     title="Qualys",
-    operations=(EditTickets,),
+    operations=(EditTickets, RequestException, DecideException),
+    watchers=(TicketWatcher, ExceptionWatcher),
     connect=connect,
     roles=ROLES,
 )

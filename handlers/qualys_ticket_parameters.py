@@ -195,49 +195,20 @@ SINCE_NUMBER = _select(
 UNTIL_NUMBER = _select("To ticket number", "This number or lower", advanced=True)
 
 
-class TicketParameters(Parameters):
-    """Filters narrow together; the values inside one are alternatives."""
+class TicketFilters(Parameters):
+    """The filters that a watch takes too; they narrow together, the values inside one do not."""
 
-    ticket_numbers: Annotated[Texts, *_list("ticket_numbers", TICKET_NUMBERS, rules.numbers)] = None
-    # document: OPEN, RESOLVED or IGNORED.
-    change_state: Annotated[Text, *_said(choice("change_state", CHANGE_STATE))] = None
-    # document: "a maximum of 2,000 characters (ascii)".
-    add_comment: Annotated[Text, *_said(ascii_text("add_comment", ADD_COMMENT))] = None
-    change_assignee: Annotated[Text, *_word("change_assignee", CHANGE_ASSIGNEE, rules.login)] = None
-    # document: "A valid value is an integer from 1 to 730".
-    reopen_ignored_days: Annotated[int | None, *_said(number("reopen_ignored_days", REOPEN))] = None
     states: Annotated[Texts, *_said(choices("states", FILTER_STATES))] = None
     asset_groups: Annotated[Texts, *_list("asset_groups", ASSET_GROUPS, rules.title)] = None
     ips: Annotated[Texts, *_list("ips", IPS, rules.addresses)] = None
     # vendors/qualys.md 1.2: severities 1 to 5.
     vuln_severities: Annotated[Texts, *_said(choices("vuln_severities", SEVERITY))] = None
     ticket_assignee: Annotated[Text, *_word("ticket_assignee", TICKET_ASSIGNEE, rules.login)] = None
-    # vendors/qualys.md 1.2: 1 only overdue, 0 only not overdue, absent both; `invalid` likewise.
-    overdue: Annotated[Text, *_said(choice("overdue", OVERDUE))] = None
-    invalid: Annotated[Text, *_said(choice("invalid", INVALID))] = None
     potential_vuln_severities: Annotated[
         Texts, *_said(choices("potential_vuln_severities", POTENTIAL))
     ] = None
     # vendors/qualys.md 1.2: at most 10 QIDs.
     qids: Annotated[Texts, *_list("qids", QIDS, rules.qid)] = None
-    modified_since_datetime: Annotated[
-        Text, *_since("modified_since_datetime", "Modified since", _MODIFIED)
-    ] = None
-    unmodified_since_datetime: Annotated[
-        Text, *_since("unmodified_since_datetime", "Not modified since", _UNMODIFIED)
-    ] = None
-    modified_since: Annotated[
-        Text, *_since("modified_since", "Modified since", _MODIFIED, hidden=True)
-    ] = None
-    unmodified_since: Annotated[
-        Text, *_since("unmodified_since", "Not modified since", _UNMODIFIED, hidden=True)
-    ] = None
-    since_ticket_number: Annotated[
-        Text, *_word("since_ticket_number", SINCE_NUMBER, rules.digits)
-    ] = None
-    until_ticket_number: Annotated[
-        Text, *_word("until_ticket_number", UNTIL_NUMBER, rules.digits)
-    ] = None
     dns_contains: Annotated[
         Text, *_contains("dns_contains", "DNS name contains", "Part of the host's DNS name")
     ] = None
@@ -258,6 +229,40 @@ class TicketParameters(Parameters):
     vendor_ref_contains: Annotated[
         Text,
         *_contains("vendor_ref_contains", "Vendor reference contains", "Part of the reference"),
+    ] = None
+
+
+class TicketParameters(TicketFilters):
+    """Filters narrow together; the values inside one are alternatives."""
+
+    ticket_numbers: Annotated[Texts, *_list("ticket_numbers", TICKET_NUMBERS, rules.numbers)] = None
+    # document: OPEN, RESOLVED or IGNORED.
+    change_state: Annotated[Text, *_said(choice("change_state", CHANGE_STATE))] = None
+    # document: "a maximum of 2,000 characters (ascii)".
+    add_comment: Annotated[Text, *_said(ascii_text("add_comment", ADD_COMMENT))] = None
+    change_assignee: Annotated[Text, *_word("change_assignee", CHANGE_ASSIGNEE, rules.login)] = None
+    # document: "A valid value is an integer from 1 to 730".
+    reopen_ignored_days: Annotated[int | None, *_said(number("reopen_ignored_days", REOPEN))] = None
+    # vendors/qualys.md 1.2: 1 only overdue, 0 only not overdue, absent both; `invalid` likewise.
+    overdue: Annotated[Text, *_said(choice("overdue", OVERDUE))] = None
+    invalid: Annotated[Text, *_said(choice("invalid", INVALID))] = None
+    modified_since_datetime: Annotated[
+        Text, *_since("modified_since_datetime", "Modified since", _MODIFIED)
+    ] = None
+    unmodified_since_datetime: Annotated[
+        Text, *_since("unmodified_since_datetime", "Not modified since", _UNMODIFIED)
+    ] = None
+    modified_since: Annotated[
+        Text, *_since("modified_since", "Modified since", _MODIFIED, hidden=True)
+    ] = None
+    unmodified_since: Annotated[
+        Text, *_since("unmodified_since", "Not modified since", _UNMODIFIED, hidden=True)
+    ] = None
+    since_ticket_number: Annotated[
+        Text, *_word("since_ticket_number", SINCE_NUMBER, rules.digits)
+    ] = None
+    until_ticket_number: Annotated[
+        Text, *_word("until_ticket_number", UNTIL_NUMBER, rules.digits)
     ] = None
 
     @model_validator(mode="after")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from bot.domain.operations import Outcome, Record, Result
+from bot.domain.operations import Outcome, Record, Result, Reversal
 from handlers.qualys_ticket_parameters import TARGETS
 from integrations.qualys.models import Ticket
 
@@ -63,6 +63,35 @@ def after(state: Mapping[str, str], changes: Mapping[str, str]) -> dict[str, str
         # document: "N is a number of days from today", which is the day on which the edit is sent.
         found["due"] = f"{days} {'day' if days == '1' else 'days'} after the edit"
     return found
+
+
+# How a changed ticket gets its earlier state back; only a scan closes one as fixed.
+RETURNS = {
+    "Open": "OPEN",
+    "Open/Reopened": "OPEN",
+    "Resolved": "RESOLVED",
+    "Closed/Ignored": "IGNORED",
+}
+
+
+def back(record: Record) -> Reversal:
+    """How an edited ticket goes back to what it was, and what cannot: comments always stay."""
+    changes: dict[str, str] = {}
+    fields: dict[str, str] = {}
+    lost = ["a due date stays"] if "due" in record.after else []
+    if "assignee" in record.after:
+        changes["change_assignee"] = fields["assignee"] = record.state["assignee"]
+    if "state" in record.after:
+        before, now = record.state["state"], record.after["state"]
+        target = RETURNS.get(before, "")
+        stuck = not target or (target == "RESOLVED" and now.startswith("Closed"))
+        if stuck:
+            lost.append(f"a {now} ticket cannot become {before} again")
+        else:
+            changes["change_state"], fields["state"] = target, TARGETS[target]
+    if not record.after:
+        lost.append("a comment stays")
+    return Reversal(changes, fields, "; ".join(lost))
 
 
 @dataclass(frozen=True)

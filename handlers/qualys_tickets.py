@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import ClassVar, Generic, TypeVar
+from typing import ClassVar
 
 from bot.domain.errors import InvalidInput, Problem
-from bot.domain.operations import Batch, Context, Lookup, Operation, Outcome, Reach, Record, Result
+from bot.domain.operations import (
+    Batch,
+    Context,
+    Lookup,
+    Operation,
+    Outcome,
+    Reach,
+    Record,
+    Result,
+    Reversal,
+)
 from bot.domain.parameters import Kind, Parameters, given, nearest, wire
 from bot.domain.people import Account
+from handlers.qualys_lists import Remembered, best, may_own
 from handlers.qualys_scope import ALL_STATES, Scope, inside, pages
 from handlers.qualys_ticket_parameters import TicketParameters
-from handlers.qualys_ticket_results import SO_ALREADY, Sent, after, forbidden, state_of
+from handlers.qualys_ticket_results import SO_ALREADY, Sent, after, back, forbidden, state_of
 from handlers.qualys_ticket_rules import span
 from integrations.errors import UnknownOutcome, Unreadable, VendorError
 from integrations.qualys.client import QualysClient
@@ -116,6 +128,20 @@ class EditTickets(Operation):
             why = NOT_LISTED if by_number_only else NOT_MATCHED
             yield Record(str(number), "not listed", {}, {}, left_out=why)
 
+    async def barred(
+        self, parameters: Parameters, records: Sequence[Record], account: Account, reach: Reach
+    ) -> Mapping[str, str]:
+        if reach is not Reach.SCOPE:
+            return {}
+        scope = Scope(account.scope)
+        located = [_Place(int(each.id), each.places[0] if each.places else "") for each in records]
+        reached = await inside(scope, located, self._client.tickets)
+        why = f"outside your scope ({scope})"
+        return {str(each.number): why for each in located if each.number not in reached}
+
+    def revert(self, record: Record) -> Reversal:
+        return back(record)
+
     async def read(self, ids: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
         found = await self._client.tickets_by_number([int(each) for each in ids])
         return {str(number): state_of(ticket, with_due=True) for number, ticket in found.items()}
@@ -177,15 +203,22 @@ class EditTickets(Operation):
             raise InvalidInput([Problem("change_assignee", problem)])
 
     async def lookup(self, name: str, words: str, context: Context) -> Sequence[Lookup]:
-        typed = " ".join(words.split()).casefold()
         if name == "people":
-            people = [_person(user) for user in await self._users.get() if _may_own(user)]
-            return _best(typed, people)
+            people = [_person(user) for user in await self._users.get() if may_own(user)]
+            return best(words, people)
         if name == "asset_groups":
             titles = await self._groups.get()
             # A title with a comma cannot be said (vendors/qualys.md 1.2).
-            return _best(typed, [Lookup(each, each) for each in titles if "," not in each])
+            return best(words, [Lookup(each, each) for each in titles if "," not in each])
         return ()
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A planned ticket, as far as scope is concerned."""
+
+    number: int
+    ip: str
 
 
 def _moment(iso: str) -> datetime:
@@ -234,15 +267,10 @@ def _undecided(outcome: Outcome, listed: bool, repeatable: bool) -> Outcome:
     return Outcome(outcome.id, Result.UNKNOWN, words)
 
 
-def _may_own(user: User) -> bool:
-    # document, `change_assignee`: "a user role other than Contact"; vendors/qualys.md 10.3: Active.
-    return user.role.casefold() != "contact" and user.status.casefold() == "active"
-
-
 def _no_assignee(login: str, users: Sequence[User]) -> str:
     """Why tickets cannot go to `login`, and the nearest that can have them; "" if they can."""
     found = next((user for user in users if user.login == login), None)
-    if found is not None and _may_own(found):
+    if found is not None and may_own(found):
         return ""
     if found is None:
         why = "must be the login of a Qualys user"
@@ -250,41 +278,10 @@ def _no_assignee(login: str, users: Sequence[User]) -> str:
         why = "must be a user whose role is not Contact"
     else:
         why = f"must be an active user ({login} is {found.status or 'not active'})"
-    near = nearest(login, [user.login for user in users if _may_own(user)], 1)
+    near = nearest(login, [user.login for user in users if may_own(user)], 1)
     hint = f"; the nearest is `{near[0]}`" if near else ""
     return f"`change_assignee` {why}, not `{login}`{hint}."
 
 
 def _person(user: User) -> Lookup:
     return Lookup(user.login, f"{user.name} ({user.login})" if user.name else user.login, user.role)
-
-
-def _best(typed: str, entries: Sequence[Lookup]) -> list[Lookup]:
-    """The entries that hold what was typed, those that begin with it first."""
-    matching = [each for each in entries if typed in f"{each.value} {each.label}".casefold()]
-    matching.sort(key=lambda each: (not _begins(each, typed), each.label.casefold()))
-    return matching[:100]
-
-
-def _begins(entry: Lookup, typed: str) -> bool:
-    return any(words.casefold().startswith(typed) for words in (entry.value, entry.label))
-
-
-T = TypeVar("T")
-
-
-class Remembered(Generic[T]):
-    """A list of the vendor, kept for a minute: people type faster than its hourly limit allows."""
-
-    SECONDS = 60.0
-
-    def __init__(self, fetch: Callable[[], Awaitable[T]], clock: Callable[[], float]) -> None:
-        self._fetch = fetch
-        self._clock = clock
-        self._kept: tuple[float, T] | None = None
-
-    async def get(self) -> T:
-        if self._kept is None or self._clock() >= self._kept[0]:
-            found = await self._fetch()
-            self._kept = (self._clock() + self.SECONDS, found)
-        return self._kept[1]

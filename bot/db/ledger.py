@@ -46,6 +46,7 @@ class Ledger:
                 "label": record.label,
                 "state": dict(record.state),
                 "after": dict(record.after),
+                "places": list(record.places),
                 "left_out": record.left_out,
                 "result": _first_result(record),
                 "words": record.left_out,
@@ -149,6 +150,18 @@ class Ledger:
             )
             return Counts.of(dict((await session.exec(query)).all()))
 
+    async def maker(self, operations: Sequence[str], made: str) -> Request | None:
+        """The newest request of one of these operations whose call made `made` at the vendor."""
+        async with self._store.transaction() as session:
+            query = (
+                select(Request)
+                .join(PlannedRecord, col(PlannedRecord.request_id) == col(Request.id))
+                .where(PlannedRecord.made == made, col(Request.operation).in_(operations))
+                .order_by(col(Request.created_at).desc())
+            )
+            found: Request | None = (await session.exec(query)).first()
+            return found
+
     async def missed(self, request_id: str, limit: int = 100_000) -> list[str]:
         """The ids of records that were to be sent, and were refused or held back."""
         async with self._store.transaction() as session:
@@ -197,5 +210,10 @@ def _first_result(record: Record) -> Result:
 def as_record(row: PlannedRecord) -> Record:
     """The planned record that a row holds."""
     return Record(
-        id=row.record_id, label=row.label, state=row.state, after=row.after, left_out=row.left_out
+        id=row.record_id,
+        label=row.label,
+        state=row.state,
+        after=row.after,
+        left_out=row.left_out,
+        places=tuple(row.places),
     )

@@ -111,6 +111,7 @@ class PlannedRecord(SQLModel, table=True):
     label: str
     state: dict[str, str] = Field(sa_column=Column(JSON, nullable=False))
     after: dict[str, str] = Field(sa_column=Column(JSON, nullable=False))
+    places: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
     left_out: str = ""
     result: str
     words: str = Field(default="", sa_column=Column(Text, nullable=False))

@@ -11,6 +11,9 @@ from typing import Any, ClassVar
 from bot.domain.parameters import Kind, Param, Parameters, given, specs
 from bot.domain.people import Account
 
+# A value in an `Offer` that stands for the vendor account of whoever presses it.
+ME = "@me"
+
 
 class Reach(StrEnum):
     """How far a vendor role's right goes."""
@@ -95,7 +98,8 @@ class Refinement:
 class Offer:
     """A button for a next step: it opens `operation`'s form (or review) filled with `values`.
 
-    `key` is the button's `action_id` (`approve`, `reject`, `resolve` …); `style` is Slack's
+    A value `ME` becomes the account of whoever presses it. `key` is the button's `action_id`
+    (`approve`, `reject`, `resolve` …); `style` is Slack's
     ("primary", "danger" or "").
     """
 
@@ -141,8 +145,10 @@ class Operation(ABC):
     takes, `parallel` how many calls may be under way at once; `comment` the parameter that carries
     a person's words to the vendor ("" if none), whose end takes the attribution. An operation
     without a `command` is only reached through buttons. `refines` are the parameters whose change
-    in an open form calls `refine`. `follows` is for how many seconds after its run the vendor goes
-    on with changed records by itself (0: not at all), so that `follow_up` is asked.
+    in an open form calls `refine`; `leads` the selections that a form asks for first, where
+    records are not chosen by `records_in` alone. `follows` is for how many seconds after its run
+    the vendor goes on with changed records by itself (0: not at all), so that `follow_up` is
+    asked.
     """
 
     name: ClassVar[str]
@@ -155,6 +161,7 @@ class Operation(ABC):
     roles: ClassVar[Mapping[str, Reach]]
     parameters: ClassVar[type[Parameters]]
     records_in: ClassVar[str]
+    leads: ClassVar[tuple[str, ...]] = ()
     comment: ClassVar[str] = ""
     call_size: ClassVar[int] = 1
     parallel: ClassVar[int] = 4

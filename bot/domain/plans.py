@@ -133,7 +133,8 @@ class RequestFacts:
     """What cards, reviews and receipts show of a request; times are epoch seconds, UTC.
 
     `missed` records were to be sent and were refused or held back; `decided_upon` is the state of
-    the request that decided on what this one made, "" while none did.
+    the request that decided on what this one made, "" while none did; `asked_by` is who asked for
+    what this one decides on.
     """
 
     id: str
@@ -162,6 +163,7 @@ class RequestFacts:
     wished: float | None = None
     notes: Sequence[str] = ()
     source: str = ""
+    asked_by: str = ""
     relation: str = ""
     reason: str = ""
     cancelling: bool = False

@@ -224,6 +224,7 @@ class Pipeline:
             wished=request.wished_at,
             notes=request.notes,
             source=request.source,
+            asked_by=await self._asked_by(request),
             relation=request.relation,
             reason=request.reason,
             cancelling=request.cancelling,
@@ -231,6 +232,13 @@ class Pipeline:
             decided_upon=await store.decided_upon(request.id) if operation.approved_as else "",
             quiet_from=self._quiet(operation.vendor),
         )
+
+    async def _asked_by(self, request: Request) -> str:
+        """Who asked for what a decision is about; "" for other requests."""
+        if request.relation != "decision":
+            return ""
+        source = await self.parts.store.request(request.source)
+        return source.requester if source else ""
 
     def _quiet(self, vendor: str) -> float | None:
         """When the vendor's next quiet window begins (or began, if it is open)."""

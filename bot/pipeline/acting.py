@@ -43,6 +43,29 @@ class Acting:
             raise Denied(decision.reasons)
         return decision
 
+    async def account(self, vendor: str, user: str) -> str:
+        """The person's account at a vendor; "" for none."""
+        accounts = await self.parts.store.accounts(self.parts.directory.team, user)
+        found = accounts.get(vendor)
+        return found.account if found else ""
+
+    async def own_wish(self, operation: Operation, user: str, made: str) -> str:
+        """Why somebody may not decide on `made`, which a request through here brought about.
+
+        "" where it is not their own wish, nor one made through the same vendor account.
+        """
+        asked = [each.name for each in self.parts.registry.operations]
+        asked = [name for name in asked if self.operation(name).approved_as == operation.name]
+        source = await self.parts.ledger.maker(asked, made) if asked else None
+        if source is None:
+            return ""
+        own = await self.account(operation.vendor, user)
+        theirs = await self.account(operation.vendor, source.requester)
+        same = own.casefold() == theirs.casefold()
+        if source.requester == user or same:
+            return f"nobody decides on their own request ({source.id})"
+        return ""
+
     async def allowed(self, user: str, channel: str) -> list[Operation]:
         """Every operation that this person may do here."""
         operations = self.parts.registry.operations

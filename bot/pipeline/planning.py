@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bot.db.ledger import as_record
@@ -156,7 +156,8 @@ class Planner:
             selections = [operation.narrowed(parameters, missed[at : at + PAGE]) for at in cuts]
         for selection in selections:
             async for record in operation.plan(selection, decision.account, decision.reach):
-                yield record, None
+                why = await self.acting.own_wish(operation, request.requester, record.id)
+                yield replace(record, after={}, left_out=why) if why else record, None
 
     async def _backwards(
         self, request: Request, operation: Operation, parameters: Parameters, decision: Decision

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bot.domain.errors import AmendError
+from bot.domain.operations import ME
 from bot.domain.text import unescape
 from bot.pipeline import Pipeline
 from bot.slack import decisions, forms
@@ -138,10 +139,14 @@ class Buttons:
             await self.modals.say(body, "This has been decided already.")
             return
         channel, thread = await self.deeds.place_of(source, channel_of(body), _thread_of(body))
+        values = {name: str(each) for name, each in dict(offer.get("values") or {}).items()}
+        if ME in values.values():
+            own = await self.pipeline.acting.account(operation.vendor, user_of(body))
+            values = {name: own if each == ME else each for name, each in values.items()}
         await self.modals.open_form(
             body,
             operation,
-            {name: str(each) for name, each in dict(offer.get("values") or {}).items()},
+            values,
             channel=channel,
             thread_ts=thread,
             source=source,

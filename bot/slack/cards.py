@@ -184,7 +184,7 @@ def thread_reply(
 ) -> Message:
     """The receipt under the card: one summary line, the vendor's words, then the records."""
     summary = f"{operation.vendor_title}: {counted(facts.counts)}"
-    told = f" <@{facts.requester}>" if facts.relation == "decision" else ""
+    told = f" <@{facts.asked_by}>" if facts.asked_by else ""
     blocks = [section(f"*{escape(summary)}*{told}")]
     if facts.reply:
         blocks.append(section(quote(facts.reply)))

@@ -39,7 +39,7 @@ def form_view(
         for name, spec in operation.params().items()
     }
     drawn = {name: spec for name, spec in params.items() if not spec.hidden or values.get(name)}
-    first = [operation.records_in]
+    first = [name for name in operation.leads or (operation.records_in,) if name in drawn]
     changes = [name for name, spec in drawn.items() if spec.kind is Kind.CHANGE]
     rest = [name for name in drawn if name not in (*first, *changes)]
     rest.sort(key=lambda name: drawn[name].advanced)

@@ -23,7 +23,7 @@ OPS, APPROVALS = "C0OPS", "C0APPROVALS"
 PEOPLE = [
     (MARA, Account("qualys", "mlindqvist", "Manager")),
     (UMAR, Account("qualys", "uhaddad", "Unit Manager", ("10.10.10.0/24",))),
-    (SAMI, Account("qualys", "sito", "Scanner")),
+    (SAMI, Account("qualys", "sito", "Scanner", ("10.10.10.0/24",))),
     (ONCA, Account("qualys", "oreyes", "Manager")),
     (MARA, Account("ccs", "northwind\\mlindqvist", "Remediation Administrator")),
     (ONCA, Account("ccs", "northwind\\oreyes", "Remediation Administrator")),
@@ -115,6 +115,26 @@ def text_of(message: dict[str, Any]) -> str:
         return []
 
     return "\n".join([str(message.get("text", "")), *walk(message.get("blocks") or [])])
+
+
+def filled(view: dict[str, Any], **values: str) -> dict[str, Any]:
+    """What Slack sends as `state.values` for these inputs of a view, by their blocks."""
+    found: dict[str, Any] = {}
+    for block in view["blocks"]:
+        name = block.get("block_id", "")
+        if block["type"] != "input" or name not in values:
+            continue
+        element, value = block["element"], values[name]
+        state: dict[str, Any] = {"type": element["type"]}
+        if "select" in element["type"]:
+            text = {"type": "plain_text", "text": value}
+            state["selected_option"] = {"text": text, "value": value}
+        elif element["type"] == "datepicker":
+            state["selected_date"] = value
+        else:
+            state["value"] = value
+        found[name] = {element["action_id"]: state}
+    return found
 
 
 async def until(condition: Callable[[], bool], what: str = "", within: float = 10.0) -> None:

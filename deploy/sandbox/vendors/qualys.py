@@ -16,6 +16,7 @@ from aiohttp import web
 
 from deploy.sandbox.vendors import qualys_answers as answers
 from deploy.sandbox.vendors.faults import Fault, FaultSwitch
+from deploy.sandbox.vendors.qualys_compliance import Compliance
 from deploy.sandbox.vendors.qualys_edit import CHANGES, check_changes, edit, may_see, member
 from deploy.sandbox.vendors.qualys_selection import SELECTION, Refused, selection
 from deploy.sandbox.vendors.seed import Member, StandInTicket, seed_tickets
@@ -99,6 +100,7 @@ class QualysStandIn:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.tickets: dict[int, StandInTicket] = seed_tickets()
+        self.compliance = Compliance()
         self.requests: list[Call] = []
         self.edits: list[Edit] = []
         self.on_traffic: Callable[[dict[str, Any]], None] | None = None
@@ -205,6 +207,9 @@ class QualysStandIn:
         try:
             return self._asked(call, caller)
         except Refused as refused:
+            if call.path.startswith("/api/"):
+                body = answers.simple(refused.code, refused.words, {}, self._now())
+                return Answer(body, 409 if refused.code == "1920" else 400)
             root, dtd = ROOTS.get(call.path, ("GENERIC_RETURN", "generic_return"))
             # The calls below /msp/ answer errors with HTTP 200.
             return Answer(answers.error(root, dtd, refused.code, refused.words))
@@ -221,6 +226,9 @@ class QualysStandIn:
                 return Answer(answers.user_list())
             case "/api/2.0/fo/asset/group/" if call.params.get("action") == "list":
                 return Answer(answers.asset_group_list())
+        found = self.compliance.answer(call.path, call.params, call.method, caller, self._now())
+        if found is not None:
+            return Answer(found[1].replace("@BASE@", self.url), found[0])
         return Answer("<html><body>Not Found<br></body></html>", 404, kind="text/html")
 
     def _edit(self, params: Mapping[str, str], caller: Member) -> Answer:

@@ -101,6 +101,9 @@ MEMBERS = (
     Member("qualys_ac", 500106, "Amir", "Castellan", "Scanner", groups=("All",)),
     Member("acme_ac", 500107, "Alma", "Cordero", "Reader", groups=("All",)),
     Member("acme_contact", 500108, "Nils", "Okafor", "Contact", groups=("London",)),
+    Member("tb_owner", 2449482824, "Tove", "Berg", "Scanner", groups=("All",)),
+    Member("ms_owner", 996765, "Mika", "Salo", "Scanner", groups=("All",)),
+    Member("kaudit", 500110, "Kai", "Audit", "Auditor"),
     Member("acme_gone", 500109, "Petra", "Vance", "Scanner", "Inactive", groups=("All",)),
 )
 OWNERS = ("mlindqvist", "uhaddad", "sito", "oreyes", "qualys_tb", "qualys_ac", "acme_ac")
@@ -156,7 +159,7 @@ def seed_tickets() -> dict[int, StandInTicket]:
     """About 2,000 tickets by number, the same each time; the lowest are the oldest."""
     # A seeded generator is wanted here: equal contents each time, and nothing secret.
     chance = random.Random(20260105)  # noqa: S311
-    hosts = _hosts()
+    hosts = seed_hosts()
     tickets = {
         number: _ticket(chance, number, index, hosts) for index, number in enumerate(NUMBERS)
     }
@@ -177,7 +180,8 @@ def details(found: Vulnerability) -> str:
     return f"{found.title}. {threat} Update or reconfigure the host."
 
 
-def _hosts() -> list[Host]:
+def seed_hosts() -> list[Host]:
+    """The company's scanned hosts, the same each time."""
     hosts: list[Host] = []
     for site, network in NETWORKS.items():
         for offset in range(36):

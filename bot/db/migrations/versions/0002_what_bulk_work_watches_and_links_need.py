@@ -78,6 +78,7 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("made", sa.String(), nullable=False, server_default=""))
         batch_op.add_column(sa.Column("changes", sa.JSON(), nullable=True))
         batch_op.add_column(sa.Column("key", sa.String(), nullable=False, server_default=""))
+        batch_op.add_column(sa.Column("places", sa.JSON(), nullable=False, server_default="[]"))
 
     with op.batch_alter_table("record", schema=None) as batch_op:
         batch_op.create_index("ix_record_record_id", ["record_id"], unique=False)
@@ -113,6 +114,7 @@ def downgrade() -> None:
 
     with op.batch_alter_table("record", schema=None) as batch_op:
         batch_op.drop_index("ix_record_record_id")
+        batch_op.drop_column("places")
         batch_op.drop_column("key")
         batch_op.drop_column("changes")
         batch_op.drop_column("made")
