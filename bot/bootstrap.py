@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
@@ -299,7 +298,7 @@ class Bot:
 
     async def _sweep(self) -> None:
         """Start what was accepted and is carried on by nobody; expire what nobody decided."""
-        now = time.time()
+        now = self.store.clock()
         for request in await self.store.requests_in((State.RECEIVED, State.RUNNING)):
             kind = "prepare" if request.state == State.RECEIVED else "carry_out"
             if now - request.created_at > SWEEP / 2:

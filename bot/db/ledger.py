@@ -177,6 +177,16 @@ class Ledger:
             )
             return list((await session.exec(query)).all())
 
+    async def never_meant(self, request_id: str) -> int:
+        """How many records were not sent because the plan left them out."""
+        async with self._store.transaction() as session:
+            query = select(func.count()).where(
+                PlannedRecord.request_id == request_id,
+                PlannedRecord.left_out != "",
+                PlannedRecord.result == Result.NOT_SENT,
+            )
+            return (await session.exec(query)).one()
+
     async def left_out(self, request_id: str) -> list[tuple[str, int, list[str]]]:
         """The reasons records were left out for: (reason, how many, a few ids)."""
         async with self._store.transaction() as session:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import func, update
+from sqlalchemy import func, or_, update
 from sqlmodel import col, select
 
 from bot.db.store import Store
@@ -27,11 +27,15 @@ class Outbox:
             else:
                 known.version += 1
 
-    async def due(self, now: float, limit: int = 50) -> Sequence[Delivery]:
+    async def due(
+        self, now: float, paused: Sequence[str] = (), limit: int = 50
+    ) -> Sequence[Delivery]:
+        """What Slack is to hold by now, but for new messages to channels that are `paused`."""
         async with self._store.transaction() as session:
             query = (
                 select(Delivery)
                 .where(col(Delivery.sent_version) < col(Delivery.version), Delivery.due_at <= now)
+                .where(or_(col(Delivery.ts) != "", col(Delivery.channel).not_in(paused)))
                 .order_by(col(Delivery.due_at))
                 .limit(limit)
             )

@@ -73,7 +73,7 @@ class Counts:
 
 
 def outcome(counts: Counts, left_out: int, cancelled: bool) -> State:
-    """The state that a finished run ends in. `left_out` of the `not_sent` were so by the plan."""
+    """The state that a finished run ends in. `left_out`: how many of the `not_sent` the plan left."""
     if cancelled:
         return State.CANCELLED
     missed = counts.refused + counts.not_sent - left_out

@@ -102,8 +102,9 @@ class Runner:
             return
         operation = self.pipeline.acting.operation(request.operation)
         counts = await self.ledger.counts(request_id)
-        cancelled = request.cancelling and counts.not_sent > request.left_out
-        state = outcome(counts, request.left_out, cancelled)
+        left_out = await self.ledger.never_meant(request_id)
+        cancelled = request.cancelling and counts.not_sent > left_out
+        state = outcome(counts, left_out, cancelled)
         now = self.store.clock()
         follows = now + operation.follows if operation.follows and counts.changed else None
         await self.store.move(

@@ -20,6 +20,7 @@ from bot.pipeline.planning import Planner, Preparer
 
 SAMPLE = 5
 _ALPHABET = "23456789ABCDEFGHJKLMNPQRSTVWXYZ"
+SOON = 60.0  # seconds; what is due later is started when its time has nearly come
 MOST_AHEAD = 90 * 24 * 3600.0  # seconds; a run further ahead is a mistake in the date
 
 
@@ -173,6 +174,8 @@ class Pipeline:
         if request.state == State.RUNNING:
             await self.parts.start("carry_out", request_id)
             return
+        if request.run_at is not None and request.run_at < self.parts.clock() + SOON:
+            await self.parts.start("carry_out", request_id)
         await self.parts.voice.show(request_id)
         if request.state == State.PENDING_APPROVAL:
             await self.parts.voice.ask(request_id)

@@ -74,10 +74,20 @@ class Planner:
         if not tally.records:
             message = f"{operation.vendor_title} lists no {operation.noun[0]} for this selection."
             raise invalid(message)
-        notes = [*await operation.notes(parameters, tally.first)] if tally.first else []
+        notes = await self._notes(request, operation, parameters, tally)
         for note in notes:
             tally.digest.note(note)
         await self._freeze(request, operation, parameters, comment, tally, notes)
+
+    async def _notes(
+        self, request: Request, operation: Operation, parameters: Parameters, tally: _Tally
+    ) -> list[str]:
+        """What the vendor will do, or will not take back, that the records alone do not show."""
+        if request.relation == "undo":
+            source = await self.parts.store.request(request.source)
+            stays = f"The comment of request {request.source} stays at {operation.vendor_title}."
+            return [stays] if source is not None and source.comment else []
+        return [*await operation.notes(parameters, tally.first)] if tally.first else []
 
     async def _freeze(
         self,

@@ -75,6 +75,7 @@ def _edit(request: Request, row: PlannedRecord) -> str:
         for name, value in (row.after or {}).items()
     )
     words = f": {row.words}" if row.words else ""
+    words += f"\n“{request.comment}”" if request.comment else ""
     result = RESULT_WORDS[Result(row.result)]
     what = escape(f"{moves or row.label} · {result}{words}")
     return f"{when(request.created_at)} <@{request.requester}> ({request.id})\n{what}"

@@ -90,9 +90,19 @@ class Messenger:
 
     async def drain(self) -> float:
         """Send everything that is due now; seconds until it is worth looking again."""
-        for delivery in await self.outbox.due(self.clock()):
-            await self._one(delivery)
+        now = self.clock()
+        self._last_post = {c: at for c, at in self._last_post.items() if at + PACE > now}
+        channels: dict[str, list[Delivery]] = {}
+        for delivery in await self.outbox.due(now, list(self._last_post)):
+            channels.setdefault(delivery.channel, []).append(delivery)
+        await asyncio.gather(*(self._in_turn(each) for each in channels.values()))
         return 0.25 if await self.outbox.waiting() else 1.0
+
+    async def _in_turn(self, deliveries: Sequence[Delivery]) -> None:
+        """What goes to one channel: at most one new message a second, and every edit that is due."""
+        for delivery in deliveries:
+            if delivery.ts or delivery.channel not in self._last_post:
+                await self._one(delivery)
 
     async def _one(self, delivery: Delivery) -> None:
         now = self.clock()
@@ -133,7 +143,6 @@ class Messenger:
             found = await self._posted_before(delivery, rendered.mark)
             if found:
                 return delivery.channel, found
-            await self._channel_pace(delivery.channel)
             place = await self._post_to(delivery.channel, rendered.thread_ts, rendered.message)
         except SlackApiError as error:
             if error.response.get("error") not in _NO_ENTRY or rendered.no_entry is None:
@@ -174,7 +183,6 @@ class Messenger:
         found = await self._posted_before(delivery)
         if found:
             return delivery.channel, found
-        await self._channel_pace(delivery.channel)
         try:
             return await self._post_to(delivery.channel, delivery.thread_ts, message)
         except SlackApiError as error:
@@ -187,16 +195,11 @@ class Messenger:
     async def _post_to(
         self, channel: str, thread_ts: str, message: Mapping[str, Any]
     ) -> tuple[str, str]:
+        self._last_post[channel] = self.clock()
         answer = await self.client.chat_postMessage(
             channel=channel, thread_ts=thread_ts or None, unfurl_links=False, **message
         )
         return str(answer["channel"]), str(answer["ts"])
-
-    async def _channel_pace(self, channel: str) -> None:
-        wait = self._last_post.get(channel, 0.0) + PACE - self.clock()
-        self._last_post[channel] = self.clock() + max(wait, 0.0)
-        if wait > 0:
-            await asyncio.sleep(wait)
 
     async def _posted_before(self, delivery: Delivery, mark: Mark | None = None) -> str:
         """The ts of a message that an earlier process posted without living to note it."""

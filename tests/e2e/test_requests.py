@@ -1,0 +1,326 @@
+"""A request's life beyond the plain run: bulk, cancel, retry, undo, schedule, and looking back at it."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import time
+from typing import Any
+
+from tests.e2e.conftest import APPROVALS, MARA, ONCA, OPS, SAMI, World, text_of, until
+
+BULK = "/qualys states=OPEN change_state=RESOLVED add_comment=patched"
+
+
+def button(message: dict[str, Any], action_id: str) -> dict[str, str]:
+    for block in message["blocks"]:
+        elements = [*(block.get("elements") or []), block.get("accessory") or {}]
+        for element in elements:
+            if str(element.get("action_id", "")).partition(":")[0] == action_id:
+                return {"block_id": block.get("block_id", ""), "action_id": element["action_id"]}
+    raise AssertionError(f"no button {action_id}")
+
+
+def has(message: dict[str, Any], action_id: str) -> bool:
+    try:
+        button(message, action_id)
+    except AssertionError:
+        return False
+    return True
+
+
+async def press(world: World, user: str, action_id: str, channel: str = OPS) -> dict[str, Any]:
+    card = world.cards(channel)[-1]
+    return await world.act(user, "press", channel=channel, ts=card["ts"], **button(card, action_id))
+
+
+async def confirmed(world: World, user: str, typed: str, **inputs: Any) -> dict[str, Any]:
+    """Type it and submit its review; the review as it was shown."""
+    await world.type(user, typed)
+    view = await world.view_is(user, "review")
+    await world.act(user, "submit", view_id=view["id"], values=inputs)
+    return view
+
+
+async def state_is(world: World, state: str) -> None:
+    await until(lambda: bool(world.cards()) and world.payload()["state"] == state, state)
+
+
+def file_of(world: World) -> list[dict[str, str]]:
+    (held,) = [each for each in world.slack.core.files.values() if each.name.endswith(".csv")]
+    return list(csv.DictReader(io.StringIO(held.content.decode())))
+
+
+# --- bulk -----------------------------------------------------------------------------------------
+
+
+async def test_a_bulk_edit_is_reviewed_then_run_and_every_record_stands_in_the_file(
+    make: Any,
+) -> None:
+    world = await make(AMEND_ATTRIBUTION="off", AMEND_POLICY="")
+    view = await confirmed(world, MARA, f"{BULK} vuln_severities=5")
+    shown = text_of({"blocks": view["blocks"]})
+    payload = await world.settled()
+    assert payload["state"] in ("succeeded", "partial"), payload
+    assert f"{payload['records']:,}" in shown
+    numbers = [each for edit in world.edits() for each in edit["ticket_numbers"].split(",")]
+    assert len(numbers) == len(set(numbers)) == payload["changed"] > 20
+    await until(lambda: bool(world.slack.core.files), "the file")
+    rows = file_of(world)
+    assert len(rows) == payload["records"]
+    assert {row["result"] for row in rows} >= {"changed"}
+
+
+async def test_cells_of_the_file_are_no_formulas(world: World) -> None:
+    for number in list(world.qualys.tickets)[:40]:
+        world.qualys.tickets[number].title = '=HYPERLINK("http://evil.example")'
+    numbers = ",".join(str(each) for each in list(world.qualys.tickets)[:40])
+    await confirmed(world, MARA, f"/qualys {numbers} add_comment=checked")
+    await world.settled()
+    await until(lambda: bool(world.slack.core.files), "the file")
+    (held,) = world.slack.core.files.values()
+    assert '"=HYPERLINK' not in held.content.decode()
+    assert ",=HYPERLINK" not in held.content.decode()
+
+
+async def test_more_than_500_records_need_somebody_else(world: World) -> None:
+    view = await confirmed(world, MARA, "/qualys states=OPEN add_comment=checked")
+    assert "one approval" in text_of({"blocks": view["blocks"]})
+    await until(lambda: bool(world.cards(APPROVALS)), "the question")
+    assert world.edits() == []
+    await press(world, ONCA, "approve", APPROVALS)
+    payload = await world.settled()
+    assert payload["records"] > 500
+    assert payload["changed"] == sum(len(e["ticket_numbers"].split(",")) for e in world.edits())
+
+
+# --- cancel ---------------------------------------------------------------------------------------
+
+
+async def test_cancel_stops_after_the_calls_under_way_and_tells_what_was_done(world: World) -> None:
+    numbers = sorted(world.sandbox.ccs.tickets)[:200]
+    world.sandbox.ccs.set_fault(
+        "slow", {"seconds": 0.4, "times": 5000, "only": "RemediationTickets"}
+    )
+    await confirmed(world, MARA, f"/ccs {','.join(map(str, numbers))} Priority=High")
+    await state_is(world, "running")
+    await until(lambda: world.payload()["changed"] > 0, "some progress")
+    await press(world, MARA, "cancel")
+    payload = await world.settled()
+    assert payload["state"] == "cancelled"
+    assert 0 < payload["changed"] < 200 - payload["unchanged"]
+    assert payload["changed"] == len(patched(world))
+    await until(lambda: any("not sent" in text_of(each) for each in world.thread()))
+    assert has(world.cards()[-1], "retry")
+    await press(world, MARA, "retry")
+    view = await world.view_is(MARA, "review")
+    world.sandbox.ccs.set_fault(None)
+    await world.act(MARA, "submit", view_id=view["id"], values={})
+    await until(lambda: len(world.cards()) == 2, "the second card")
+    second = await world.settled()
+    assert second["state"] == "succeeded"
+    assert payload["changed"] + second["changed"] + payload["unchanged"] == 200
+    assert len(patched(world)) == len(set(patched(world))) == 200 - payload["unchanged"]
+
+
+def patched(world: World) -> list[str]:
+    return [
+        str(each.json["TicketNumber"])
+        for each in world.sandbox.ccs.requests
+        if each.method == "PATCH"
+    ]
+
+
+async def test_somebody_else_cannot_cancel(world: World) -> None:
+    await confirmed(world, MARA, "/qualys 23456 change_state=IGNORED")
+    await state_is(world, "pending_approval")
+    await press(world, ONCA, "cancel")
+    await world.told(ONCA, "Only the person who asked")
+    assert world.payload()["state"] == "pending_approval"
+    await world.type(MARA, f"/amend cancel {world.payload()['request_id']}")
+    await state_is(world, "cancelled")
+    await until(lambda: not has(world.cards(APPROVALS)[-1], "approve"), "the buttons are gone")
+
+
+# --- undo -----------------------------------------------------------------------------------------
+
+
+async def test_undo_brings_back_what_can_go_back_and_says_what_cannot(world: World) -> None:
+    ticket = world.qualys.tickets[23456]
+    before = ticket.assignee
+    await world.type(MARA, "/qualys 23456 change_assignee=oreyes add_comment=yours")
+    await world.settled()
+    assert ticket.assignee == "oreyes"
+    await press(world, MARA, "undo")
+    view = await world.view_is(MARA, "review")
+    assert "comment" in text_of({"blocks": view["blocks"]})
+    await world.act(MARA, "submit", view_id=view["id"], values={})
+    await until(lambda: ticket.assignee == before, "the assignee of before")
+    await until(lambda: len(world.cards()) == 2)
+    assert (await world.settled())["state"] == "succeeded"
+    assert "undoes" in text_of(world.cards()[-1])
+    await world.type(MARA, f"/amend undo {world.payload()['request_id']}")
+    await until(lambda: "cannot" in str(world.view(MARA)) or "nothing" in str(world.view(MARA)))
+
+
+# --- schedule -------------------------------------------------------------------------------------
+
+
+def at(seconds: float) -> dict[str, Any]:
+    when = int(time.time() + seconds)
+    return {"run_at": {"run_at": {"type": "datetimepicker", "selected_date_time": when}}}
+
+
+async def test_a_run_can_wait_for_its_time_and_be_cancelled(world: World) -> None:
+    await confirmed(world, MARA, "/qualys 23456,23457 add_comment=later", **at(3600))
+    await state_is(world, "scheduled")
+    assert world.edits() == []
+    answer = await world.type(MARA, "/amend requests running")
+    assert answer["ok"]
+    await world.told(MARA, world.payload()["request_id"])
+    await press(world, MARA, "cancel")
+    await state_is(world, "cancelled")
+    assert world.edits() == []
+
+
+async def test_when_its_time_comes_it_is_checked_again_and_runs_once(world: World) -> None:
+    await confirmed(world, MARA, "/qualys 23456,23458 add_comment=later", **at(2))
+    await state_is(world, "scheduled")
+    world.qualys.tickets[23458].condition = "IGNORED"
+    payload = await world.settled()
+    assert payload["changed"] == 1
+    assert [each["ticket_numbers"] for each in world.edits()] == ["23456"]
+
+
+async def test_rights_that_are_lost_meanwhile_stop_a_scheduled_run(world: World) -> None:
+    await confirmed(world, MARA, "/qualys 23456,23458 add_comment=later", **at(2))
+    await state_is(world, "scheduled")
+    await world.bot.store.unmap_person(world.bot.team, MARA, "qualys", "test")
+    payload = await world.settled()
+    assert payload["state"] == "failed"
+    assert world.edits() == []
+
+
+async def test_a_time_that_has_passed_is_said_on_its_input(world: World) -> None:
+    await confirmed(world, MARA, "/qualys 23456,23458 add_comment=later", **at(-7200))
+    assert "run_at" in world.view(MARA)["errors"]
+    assert world.cards() == []
+
+
+QUIET = """
+[[quiet]]
+vendor = "qualys"
+days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+from = "{begins}"
+to = "{ends}"
+timezone = "UTC"
+"""
+
+
+async def test_the_quiet_window_of_policy_can_be_chosen(make: Any, tmp_path: Any) -> None:
+    begins = time.strftime("%H:%M", time.gmtime(time.time() + 7200))
+    ends = time.strftime("%H:%M", time.gmtime(time.time() + 10800))
+    (tmp_path / "policy.toml").write_text(QUIET.format(begins=begins, ends=ends))
+    world = await make(AMEND_POLICY=str(tmp_path / "policy.toml"))
+    option = {"text": {"type": "plain_text", "text": "x"}, "value": "quiet"}
+    chosen = {"when": {"when": {"type": "static_select", "selected_option": option}}}
+    await confirmed(world, MARA, "/qualys 23456,23458 add_comment=later", **chosen)
+    await state_is(world, "scheduled")
+    request = await world.bot.store.request(world.payload()["request_id"])
+    assert request is not None
+    assert request.run_at is not None
+    assert 7000 < request.run_at - time.time() < 7300
+
+
+# --- looking back ---------------------------------------------------------------------------------
+
+
+async def test_a_request_can_be_shown_again_and_a_record_has_its_story(world: World) -> None:
+    await world.type(MARA, '/qualys 23456 change_state=RESOLVED add_comment="Host patched"')
+    request_id = (await world.settled())["request_id"]
+    await world.type(MARA, f"/amend show {request_id.lower()}")
+    await world.told(MARA, "1 changed")
+    await world.type(MARA, "/amend history 23456")
+    story = await world.told(MARA, "Open → Resolved")
+    assert request_id in story
+    await world.type(MARA, "/amend history")
+    await world.told(MARA, "Requests in this channel")
+    await world.type(MARA, "/amend show R0NOSUCH")
+    await world.told(MARA, "There is no request")
+
+
+async def test_requests_are_paged(world: World) -> None:
+    found = [each.number for each in world.qualys.tickets.values() if each.condition == "OPEN"]
+    for number in found[:10]:
+        await world.type(MARA, f"/qualys {number} add_comment=checked")
+        await asyncio.sleep(0)
+    await until(lambda: len(world.cards()) == 10, "ten cards", within=40)
+    await world.type(MARA, "/amend requests")
+    await world.told(MARA, "Your requests")
+    (shown,) = [each for each in world.seen_by(MARA) if "Your requests" in text_of(each)]
+    older = button(shown, "older")
+    await world.act(MARA, "press", channel=OPS, ts=shown["ts"], **older)
+    await until(lambda: any("Older" not in t and "Your requests" in t for t in world.private(MARA)))
+
+
+async def test_who_may_not_do_it_is_not_shown_it(world: World) -> None:
+    await world.type(MARA, '/qualys 23456 add_comment="Host patched"')
+    request_id = (await world.settled())["request_id"]
+    await world.type(SAMI, f"/amend show {request_id}")
+    await world.told(SAMI, "Scanner")
+    await world.type(SAMI, "/amend history 23456")
+    await world.told(SAMI, "has not touched")
+
+
+async def test_details_open_in_a_modal(world: World) -> None:
+    await confirmed(world, MARA, "/qualys 23456,23458 add_comment=checked")
+    await world.settled()
+    await press(world, MARA, "details")
+    await until(lambda: "23458" in str(world.view(MARA)), "the records")
+
+
+# --- approvals ------------------------------------------------------------------------------------
+
+
+async def test_a_rejection_has_a_reason_that_the_card_shows(world: World) -> None:
+    reason = {"reason": {"reason": {"type": "plain_text_input", "value": "audit next week"}}}
+    await confirmed(world, MARA, "/qualys 23456 change_state=IGNORED", **reason)
+    await until(lambda: bool(world.cards(APPROVALS)))
+    assert "audit next week" in text_of(world.cards(APPROVALS)[-1])
+    await press(world, ONCA, "reject", APPROVALS)
+    view = await world.view_is(ONCA, "reject")
+    why = {"reason": {"reason": {"type": "plain_text_input", "value": "<!here> not yet"}}}
+    await world.act(ONCA, "submit", view_id=view["id"], values=why)
+    await state_is(world, "rejected")
+    await until(lambda: "not yet" in text_of(world.cards()[-1]))
+    assert "<!here>" not in text_of(world.cards()[-1])
+    await until(lambda: not has(world.cards(APPROVALS)[-1], "approve"))
+    assert ONCA in text_of(world.cards(APPROVALS)[-1])
+    assert world.edits() == []
+
+
+async def test_two_clicks_in_the_same_moment_have_one_winner(world: World) -> None:
+    await confirmed(world, MARA, "/qualys 23456 change_state=IGNORED")
+    await until(lambda: bool(world.cards(APPROVALS)))
+    await asyncio.gather(*(press(world, ONCA, "approve", APPROVALS) for _ in range(5)))
+    assert (await world.settled())["state"] == "succeeded"
+    await world.bot.listeners.drain(3)
+    assert len(world.edits()) == 1
+
+
+async def test_what_waits_is_reminded_of_and_expires(world: World) -> None:
+    await confirmed(world, MARA, "/qualys 23456 change_state=IGNORED")
+    await until(lambda: bool(world.cards(APPROVALS)))
+    said = len(world.messages(APPROVALS))
+    request_id, past = world.payload()["request_id"], time.time() - 1
+    await world.bot.store.set_fields(request_id, remind_at=past)
+    await world.bot._sweep()
+    await until(lambda: len(world.messages(APPROVALS)) > said, "a reminder")
+    request = await world.bot.store.request(request_id)
+    assert request is not None
+    assert (request.remind_at or 0) - past > 1700, "the gap has doubled"
+    await world.bot.store.set_fields(request_id, expires_at=past)
+    await world.bot._sweep()
+    await state_is(world, "expired")
+    await until(lambda: not has(world.cards(APPROVALS)[-1], "approve"))
