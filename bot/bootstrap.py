@@ -52,6 +52,7 @@ from bot.slack.voice import SlackVoice
 log = structlog.get_logger(__name__)
 
 SWEEP = 10.0  # seconds between two looks for work that nobody carries on
+PATIENCE = 3.0  # seconds for a workflow of the same request that is about to end
 STOP_WITHIN = 6.0  # seconds that running tasks get at the end
 
 
@@ -234,7 +235,7 @@ class Bot:
         self.messenger.wake()
 
     async def _begin(self, kind: str, request_id: str) -> None:
-        await self.engine.start(kind, request_id)
+        await self.engine.start(kind, request_id, patience=PATIENCE)
 
     def _bolt(self, who: Mapping[str, Any]) -> AsyncApp:
         result = AuthorizeResult(

@@ -248,7 +248,8 @@ async def _own_edits(
                 Request.channel == watch.channel,
                 Request.created_at > since,
                 col(Request.operation).startswith(watch.watcher.partition(".")[0]),
-                PlannedRecord.result == Result.CHANGED,
+                # The vendor may show what it did before its answer to us is written down.
+                col(PlannedRecord.result).in_((Result.CHANGED, Result.SENDING, Result.UNKNOWN)),
                 col(PlannedRecord.record_id).in_(ids[at : at + _IN]),
             )
         )

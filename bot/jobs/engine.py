@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import dbos._serialization as serialization
 import structlog
-from dbos import DBOS, DBOSConfig, SetWorkflowID
+from dbos import DBOS, DBOSConfig, SetWorkflowID, WorkflowStatus
 from dbos._serialization import DBOSPortableJSONSerializer
 
 log = structlog.get_logger(__name__)
@@ -133,8 +134,6 @@ class _Connection(sqlite3.Connection):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if sqlite3.sqlite_version_info < (3, 42):
-            import time  # noqa: PLC0415 - only old SQLite needs it
-
             self.create_function("unixepoch", 1, lambda _mode: time.time())
 
 
@@ -172,23 +171,32 @@ class Engine:
         """Park what runs: it goes on after the next start."""
         await asyncio.to_thread(DBOS.destroy, workflow_completion_timeout_sec=0)
 
-    async def start(self, kind: str, request_id: str) -> None:
+    async def start(self, kind: str, request_id: str, *, patience: float = 0.0) -> None:
         """Start a workflow once; starting one that is under way or done has no effect.
 
-        One that failed (its database was gone, say) is started again under the next number.
+        One that failed (its database was gone, say) is started again under the next number. The
+        workflow that made a plan may not have ended when its review is submitted: `patience` is
+        for how many seconds that is waited for.
         """
-        known = [
+        until = time.monotonic() + patience
+        while known := await self._known(request_id):
+            # Two workflows of one request at once would take each other's calls for interrupted ones.
+            if not any(workflow.status in _UNDER_WAY for workflow in known):
+                break
+            if time.monotonic() >= until:
+                return
+            await asyncio.sleep(0.05)
+        with SetWorkflowID(f"{kind}:{request_id}:{len(known) + 1}"):
+            await DBOS.start_workflow_async(_WORKFLOWS[kind], request_id)
+
+    async def _known(self, request_id: str) -> list[WorkflowStatus]:
+        return [
             workflow
             for each in _WORKFLOWS
             for workflow in await DBOS.list_workflows_async(
                 workflow_id_prefix=f"{each}:{request_id}:", load_input=False, load_output=False
             )
         ]
-        # Two workflows of one request at once would take each other's calls for interrupted ones.
-        if any(workflow.status in _UNDER_WAY for workflow in known):
-            return
-        with SetWorkflowID(f"{kind}:{request_id}:{len(known) + 1}"):
-            await DBOS.start_workflow_async(_WORKFLOWS[kind], request_id)
 
     async def alive(self) -> bool:
         """True where the engine answers."""
