@@ -168,9 +168,8 @@ def _history(entry: Entry) -> str:
 def _person(login: str) -> str:
     member = next((each for each in MEMBERS if each.login == login), None)
     name = f"{member.first} {member.last}" if member else login
-    return (
-        f"<NAME><![CDATA[{name}]]></NAME><EMAIL>{login}@acme.example</EMAIL><LOGIN>{login}</LOGIN>"
-    )
+    email = member.email if member else f"{login}@northwind.example"
+    return f"<NAME><![CDATA[{name}]]></NAME><EMAIL>{email}</EMAIL><LOGIN>{login}</LOGIN>"
 
 
 def _user(member: Member) -> str:
@@ -182,7 +181,7 @@ def _user(member: Member) -> str:
         f"    <USER><USER_LOGIN>{member.login}</USER_LOGIN><USER_ID>{member.id}</USER_ID>"
         f"<CONTACT_INFO><FIRSTNAME><![CDATA[{member.first}]]></FIRSTNAME>"
         f"<LASTNAME><![CDATA[{member.last}]]></LASTNAME>"
-        f"<EMAIL><![CDATA[{member.login}@acme.example]]></EMAIL></CONTACT_INFO>{groups}"
+        f"<EMAIL><![CDATA[{member.email}]]></EMAIL></CONTACT_INFO>{groups}"
         f"<USER_STATUS>{member.status}</USER_STATUS><USER_ROLE>{member.role}</USER_ROLE>"
         f"<BUSINESS_UNIT><![CDATA[{member.business_unit}]]></BUSINESS_UNIT></USER>\n"
     )

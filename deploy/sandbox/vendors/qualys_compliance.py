@@ -481,8 +481,10 @@ def _results() -> Iterable[Result]:
             instance = "MSSQL 2022:1:1433:MSSQLSERVER:master"
             yield Result(number, "1366063", "16832", host, "390", instance, "Failed")
     # The hosts of the document's two examples.
-    first = Host(28595192824, NETWORKS["New York"][200], "nyc-app-200.acme.example", "", "linux")
-    second = Host(3753479, NETWORKS["London"][201], "lon-db-201.acme.example", "", "windows")
+    first = Host(
+        28595192824, NETWORKS["New York"][200], "nyc-app-200.northwind.example", "", "linux"
+    )
+    second = Host(3753479, NETWORKS["London"][201], "lon-db-201.northwind.example", "", "windows")
     yield Result(number + 1, "801459496", "1113", first, "45", "", "Failed")
     instance = "MSSQL 2022:1:1433:MSSQLSERVER:master"
     yield Result(number + 2, "1366063", "16832", second, "390", instance, "Failed")

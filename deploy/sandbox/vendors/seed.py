@@ -47,6 +47,11 @@ class Member:
     business_unit: str = "Unassigned"
     groups: tuple[str, ...] = ()
 
+    @property
+    def email(self) -> str:
+        """The address under which Slack knows the same person."""
+        return f"{self.first}.{self.last}@northwind.example".lower().replace(" ", ".")
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -189,7 +194,9 @@ def seed_hosts() -> list[Host]:
             name = f"{SITES[site]}-{role}-{offset:02d}"
             netbios = name.upper() if system == "windows" else ""
             ip = network[110 + offset]
-            hosts.append(Host(700_000 + len(hosts), ip, f"{name}.acme.example", netbios, system))
+            hosts.append(
+                Host(700_000 + len(hosts), ip, f"{name}.northwind.example", netbios, system)
+            )
     return hosts
 
 
