@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lock clean
+.PHONY: help run test check chaos bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -27,6 +27,12 @@ check: $(STAMP) ## lint, format check, types, import rules
 
 test: check ## set up, then the whole test suite
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+
+chaos: $(STAMP) ## kill -9 fifty times during bulk runs, and count at the stand-ins
+	AMEND_CHAOS_KILLS=50 $(BIN)/python -m pytest -s tests/chaos
+
+bench: $(STAMP) ## speed and memory, as ratios within one run
+	$(BIN)/python -m bench
 
 lock: ## renew the hash-pinned locks from pyproject.toml (needs uv)
 	uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-annotate --no-header --extra dev pyproject.toml --output-file requirements.lock

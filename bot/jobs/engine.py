@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,6 +16,8 @@ import dbos._serialization as serialization
 import structlog
 from dbos import DBOS, DBOSConfig, SetWorkflowID, WorkflowStatus
 from dbos._serialization import DBOSPortableJSONSerializer
+
+from bot.jobs.replicas import TAKEN_EVERY, Replicas
 
 log = structlog.get_logger(__name__)
 
@@ -143,6 +145,8 @@ class Engine:
 
     database_url: str
     executor: str = "solo"
+    _replicas: Replicas | None = field(default=None)
+    _watch: asyncio.Task[None] | None = field(default=None)
 
     async def launch(self, work: Work) -> None:
         """Open the engine inside the running loop; whatever was under way goes on."""
@@ -164,12 +168,34 @@ class Engine:
         if url.startswith("sqlite"):
             _set_wal(url)
             config["db_engine_kwargs"] = {"connect_args": {"factory": _Connection}}
+        if not url.startswith("sqlite"):
+            self._replicas = Replicas(url, self.executor)
+            await self._replicas.hold()
         DBOS(config=config)
         DBOS.launch()
+        if self._replicas is not None:
+            self._watch = asyncio.create_task(self._watch_replicas(self._replicas))
+
+    async def _watch_replicas(self, replicas: Replicas) -> None:
+        """What a replica that is gone left under way goes on here."""
+        while True:
+            await asyncio.sleep(TAKEN_EVERY)
+            try:
+                await replicas.hold()
+                running = await DBOS.list_workflows_async(
+                    status="PENDING", load_input=False, load_output=False
+                )
+                await replicas.take_over((each.executor_id or "" for each in running), _resume_all)
+            except Exception as error:  # a database that is gone for a while ends nothing
+                log.warning("takeover_failed", error=type(error).__name__)
 
     async def close(self) -> None:
-        """Park what runs: it goes on after the next start."""
+        """Park what runs: it goes on after the next start, or in another replica."""
+        if self._watch is not None:
+            self._watch.cancel()
         await asyncio.to_thread(DBOS.destroy, workflow_completion_timeout_sec=0)
+        if self._replicas is not None:
+            await self._replicas.close()
 
     async def start(self, kind: str, request_id: str, *, patience: float = 0.0) -> None:
         """Start a workflow once; starting one that is under way or done has no effect.
@@ -206,6 +232,13 @@ class Engine:
         except Exception:  # any failure means the same to the caller
             return False
         return True
+
+
+async def _resume_all(executor: str) -> None:
+    left = await DBOS.list_workflows_async(
+        status="PENDING", executor_id=executor, load_input=False, load_output=False
+    )
+    await DBOS.resume_workflows_async([each.workflow_id for each in left])
 
 
 def _set_wal(url: str) -> None:

@@ -1,0 +1,153 @@
+"""`kill -9` at random moments during bulk runs at every vendor: nothing is lost, nothing repeated.
+
+`AMEND_CHAOS_KILLS` says how many kills (default 4; `make chaos` takes 50), `AMEND_CHAOS_SEED` when.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import sqlite3
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.sandbox.start import Sandbox
+from deploy.sandbox.vendors.people import PEOPLE_CSV
+from tests.e2e.conftest import MARA, OPS, until
+from tests.e2e.test_crash import Process, free_port
+
+KILLS = int(os.environ.get("AMEND_CHAOS_KILLS", "4"))
+SEED = int(os.environ.get("AMEND_CHAOS_SEED", "7"))
+OVER = {"succeeded", "partial", "failed", "unknown"}
+EACH = 240 if KILLS > 10 else 40  # records of a bulk run
+
+
+class Storm:
+    """One sandbox, one bot that is killed and started again, and a bulk run at each vendor."""
+
+    def __init__(self, sandbox: Sandbox, folder: Path, chance: random.Random) -> None:
+        self.sandbox, self.folder, self.chance = sandbox, folder, chance
+        self.port = free_port()
+        self.database = folder / "amend.db"
+        environment = sandbox.environment(self.database, port=self.port, socket_mode=False)
+        self.process = Process({**environment, "AMEND_ATTRIBUTION": "off"}, folder)
+        self.kills = 0
+
+    async def begin(self) -> None:
+        (self.folder / "people.csv").write_text(PEOPLE_CSV)
+        imported = await self.process.run("people", "import", "people.csv")
+        assert await imported.wait() == 0
+        self.sandbox.slack.request_url = f"http://127.0.0.1:{self.port}/slack/events"
+        for vendor in (self.sandbox.ccs, self.sandbox.xpanse, self.sandbox.zstack):
+            vendor.set_fault("slow", {"seconds": 0.05})
+        await self.process.start(self.port)
+
+    async def ask(self, typed: str) -> None:
+        """Type a bulk request and submit its review."""
+        slack = self.sandbox.slack
+        known = len(self.requests())
+        await slack.act(user=MARA, do="type", channel=OPS, text=typed)
+
+        def review() -> dict[str, Any]:
+            views = slack.state(MARA)["views"]
+            return dict(views[-1]) if views else {}
+
+        await until(lambda: review().get("callback_id") == "review", typed[:40], within=30)
+        await slack.act(user=MARA, do="submit", view_id=review()["id"], values={})
+        await until(lambda: len(self.requests()) > known, "accepted")
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        with sqlite3.connect(self.database, timeout=10) as connection:
+            return connection.execute(query).fetchall()
+
+    def requests(self) -> dict[str, str]:
+        return dict(self.rows("SELECT id, state FROM request WHERE started_at IS NOT NULL"))
+
+    def over(self) -> bool:
+        return all(state in OVER for state in self.requests().values())
+
+    async def rage(self, most: int) -> None:
+        """Kill and start again until everything has ended, at most `most` times."""
+        while not self.over() and self.kills < most:
+            await asyncio.sleep(self.chance.uniform(0.0, 1.2))
+            await self.process.end(signal.SIGKILL)
+            self.kills += 1
+            await self.process.start(self.port)
+        await until(self.over, f"the end of {self.requests()}", within=90)
+
+
+def bulk(sandbox: Sandbox) -> list[str]:
+    """A request of several hundred records at each vendor; all but CCS are not safe to repeat."""
+    pending = [each.uuid for each in sandbox.zstack.tickets.values() if each.status == "Pending"]
+    numbers = [n for n, each in sandbox.qualys.tickets.items() if each.condition == "OPEN"]
+    return [
+        f"/ccs {','.join(sorted(sandbox.ccs.tickets)[:EACH])} TicketState=2",
+        f"/xpanse {','.join(str(each) for each in range(1, EACH + 1))} comment=checked",
+        f"/zstack {','.join(pending[:EACH])} statusEvent=reject",
+        f"/qualys {','.join(map(str, numbers[:EACH]))} add_comment=checked-by-chaos",
+    ]
+
+
+def judge(storm: Storm) -> None:
+    """Nothing twice at a vendor, nothing lost, and the ledger tells the truth about each record."""
+    sandbox = storm.sandbox
+    xpanse = {key: len(each.comments) for key, each in sandbox.xpanse.incidents.items()}
+    zstack = {key: len(each.events) for key, each in sandbox.zstack.tickets.items()}
+    qualys = Counter(
+        str(number)
+        for number, each in sandbox.qualys.tickets.items()
+        for entry in each.history
+        if "checked-by-chaos" in entry.comment
+    )
+    assert max(xpanse.values()) == max(zstack.values()) == max(qualys.values()) == 1
+    done = {
+        "xpanse.update_incident": xpanse,
+        "zstack.change_ticket_status": zstack,
+        "qualys.edit_tickets": qualys,
+        "ccs.update_ticket": {
+            key: int(each.state in (2, 3, 4)) for key, each in sandbox.ccs.tickets.items()
+        },
+    }
+    query = (
+        "SELECT r.operation, p.record_id, p.result, p.left_out FROM record p"
+        " JOIN request r ON r.id = p.request_id WHERE r.started_at IS NOT NULL"
+    )
+    for operation, record, stood, left_out in storm.rows(query):
+        result = stood.lower()
+        happened = bool(done[operation].get(record))
+        assert result not in ("todo", "sending"), (operation, record)
+        if result == "changed":
+            assert happened, f"{operation} {record} is called changed and was lost"
+        if result in ("refused", "not_sent") and not left_out:
+            assert not happened, f"{operation} {record} happened and is called {result}"
+
+
+@pytest.mark.slow
+async def test_kills_at_random_moments_lose_nothing_and_repeat_nothing(tmp_path: Path) -> None:
+    chance = random.Random(SEED)  # noqa: S311 - which moment, not a secret
+    kills = 0
+    while kills < KILLS:
+        sandbox = Sandbox()
+        await sandbox.start()
+        folder = tmp_path / str(kills)
+        folder.mkdir()
+        storm = Storm(sandbox, folder, chance)
+        try:
+            await storm.begin()
+            for typed in bulk(sandbox):
+                await storm.ask(typed)
+            await storm.rage(KILLS - kills)
+            judge(storm)
+            kills += storm.kills
+            ends = Counter(storm.requests().values())
+            sys.stdout.write(f"{kills} kills so far, seed {SEED}: {dict(ends)}\n")
+            assert storm.kills, "nothing ran long enough to be killed"
+        finally:
+            await storm.process.end(signal.SIGKILL)
+            await sandbox.stop()

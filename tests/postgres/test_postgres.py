@@ -1,0 +1,112 @@
+"""The same promises on PostgreSQL: one winner, one run, and a survivor that takes over."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+from typing import Any
+
+from deploy.sandbox.start import Sandbox
+from deploy.sandbox.vendors.people import PEOPLE_CSV
+from tests.e2e.conftest import APPROVALS, MARA, ONCA, OPS, Make, until
+from tests.e2e.test_crash import Process, free_port
+from tests.e2e.test_requests import confirmed, press, state_is
+
+STORY = '/qualys 23456 change_state=RESOLVED add_comment="Host patched"'
+
+
+async def test_the_story_and_an_approval(make: Make, database: str) -> None:
+    world = await make(DATABASE_URL=database, AMEND_ATTRIBUTION="off")
+    await world.type(MARA, STORY)
+    assert (await world.settled())["state"] == "succeeded"
+    await confirmed(world, MARA, "/qualys 23457,23458 change_state=IGNORED")
+    await until(lambda: bool(world.cards(APPROVALS)))
+    await asyncio.gather(*(press(world, ONCA, "approve", APPROVALS) for _ in range(5)))
+    await until(lambda: len(world.edits()) == 2, "the second edit")
+    await world.settled()
+    assert await audit_holds(world)
+
+
+async def audit_holds(world: Any) -> bool:
+    from bot.db import audit
+
+    return await audit.first_broken(world.bot.store.engine) is None
+
+
+async def test_cancel_and_undo(make: Make, database: str) -> None:
+    world = await make(DATABASE_URL=database, AMEND_ATTRIBUTION="off")
+    numbers = ",".join(sorted(world.sandbox.ccs.tickets)[:150])
+    world.sandbox.ccs.set_fault("slow", {"seconds": 0.4, "only": "RemediationTickets"})
+    await confirmed(world, MARA, f"/ccs {numbers} Priority=High")
+    await state_is(world, "running")
+    await until(lambda: world.payload()["changed"] > 0, "some progress", within=20)
+    await press(world, MARA, "cancel")
+    assert (await world.settled())["state"] == "cancelled"
+    world.sandbox.ccs.set_fault(None)
+    await press(world, MARA, "undo")
+    view = await world.view_is(MARA, "review")
+    await world.act(MARA, "submit", view_id=view["id"], values={})
+    await until(lambda: len(world.cards()) == 2, "the undo's card")
+    assert (await world.settled())["state"] == "succeeded"
+
+
+async def test_a_survivor_takes_over_and_no_slice_runs_twice(database: str, tmp_path: Path) -> None:
+    sandbox = Sandbox()
+    await sandbox.start()
+    replicas = []
+    for name in ("a", "b"):
+        folder = tmp_path / name
+        folder.mkdir()
+        port = free_port()
+        environment = sandbox.environment(folder / "unused.db", port=port, socket_mode=False)
+        replicas.append((Process({**environment, "DATABASE_URL": database}, folder), port))
+    (tmp_path / "a" / "people.csv").write_text(PEOPLE_CSV)
+    try:
+        imported = await replicas[0][0].run("people", "import", "people.csv")
+        assert await imported.wait() == 0
+        for process, port in replicas:
+            await process.start(port)
+        sandbox.slack.request_url = f"http://127.0.0.1:{replicas[0][1]}/slack/events"
+        sandbox.xpanse.set_fault("slow", {"seconds": 0.3, "only": "update_incident"})
+        ids = ",".join(str(each) for each in range(1, 61))
+        await sandbox.slack.act(
+            user=MARA, do="type", channel=OPS, text=f"/xpanse {ids} comment=checked"
+        )
+        await until(lambda: bool(sandbox.slack.state(MARA)["views"]), "the review")
+        await until(lambda: sandbox.slack.state(MARA)["views"][-1]["callback_id"] == "review")
+        view = sandbox.slack.state(MARA)["views"][-1]["id"]
+        await sandbox.slack.act(user=MARA, do="submit", view_id=view, values={})
+        await until(lambda: sent(sandbox) >= 10, "some calls")
+        await replicas[0][0].end(signal.SIGKILL)
+        sandbox.slack.request_url = f"http://127.0.0.1:{replicas[1][1]}/slack/events"
+        await until(lambda: ended(sandbox), "the survivor's end", within=60)
+        told = [len(each.comments) for each in sandbox.xpanse.incidents.values()]
+        assert max(told) == 1, "no comment twice"
+        payload = cards(sandbox)[-1]
+        assert payload["changed"] <= sum(told[:60]) <= payload["changed"] + payload["unknown"]
+        assert payload["changed"] + payload["unknown"] == 60
+    finally:
+        for process, _ in replicas:
+            await process.end(signal.SIGKILL)
+        await sandbox.stop()
+
+
+def sent(sandbox: Sandbox) -> int:
+    return sum("update_incident" in each.path for each in sandbox.xpanse.requests)
+
+
+def cards(sandbox: Sandbox) -> list[dict[str, Any]]:
+    return [
+        each["metadata"]["event_payload"]
+        for each in sandbox.slack.messages(OPS)
+        if (each.get("metadata") or {}).get("event_type") == "amend_request"
+    ]
+
+
+def ended(sandbox: Sandbox) -> bool:
+    return bool(cards(sandbox)) and cards(sandbox)[-1]["state"] in (
+        "succeeded",
+        "partial",
+        "unknown",
+    )
