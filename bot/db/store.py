@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any
 
 from sqlalchemy import delete, func, update
@@ -15,6 +15,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bot.db import audit
 from bot.db.tables import Delivered, Draft, Mapping, News, Request, Vote
+from bot.db.turns import Turns
 from bot.domain.people import Account
 from bot.domain.plans import State
 
@@ -34,14 +35,20 @@ class Store:
         # What must be recorded before an acknowledgement goes through an engine that gives up soon.
         self.quick = quick or engine
         self.clock = clock
+        self._turns = Turns() if engine.dialect.name == "sqlite" else None
 
     @asynccontextmanager
     async def transaction(self, engine: AsyncEngine | None = None) -> AsyncIterator[AsyncSession]:
+        """One transaction, committed where the block ends well; `engine` is `quick` or nothing."""
         async with (
+            self._turn(hurried=engine is not None),
             AsyncSession(engine or self.engine, expire_on_commit=False) as session,
             session.begin(),
         ):
             yield session
+
+    def _turn(self, *, hurried: bool) -> AbstractAsyncContextManager[None]:
+        return self._turns.take(hurried=hurried) if self._turns else nullcontext()
 
     async def ping(self) -> None:
         """Raises where the database does not answer."""

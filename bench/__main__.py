@@ -1,0 +1,291 @@
+"""`make bench`: every figure beside its yardstick and the goal it is held against.
+
+`python -m bench NAME …` runs some: ack, submit, ccs, edit, plan, poll. `AMEND_BENCH_SCALE` (1.0)
+shrinks the numbers of records, for a quick look.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from bench.bare_bolt import SECRET
+from bench.pages import page_client, parsed, rendered
+from bench.sandbox import CALL
+from bench.stage import OPS, Stage, acks, bare_bolt, stage
+from bot.db.engine import open_engine
+from bot.db.ledger import Ledger
+from bot.db.migrate import migrate
+from bot.db.store import Store
+from bot.db.tables import Watch
+from bot.db.watching import WatchStore
+from bot.domain.operations import Cursor, Reach, Sighting
+from bot.domain.parameters import read
+from bot.domain.people import Account
+from bot.domain.plans import Digest
+from handlers.qualys_tickets import EditTickets
+from handlers.qualys_watches import TicketWatcher
+
+SCALE = float(os.environ.get("AMEND_BENCH_SCALE", "1"))
+AT_ONCE = 16
+
+
+def scaled(many: int) -> int:
+    return max(1000, int(many * SCALE)) // 1000 * 1000
+
+
+def say(what: str, measured: str, goal: str) -> None:
+    print(f"{what:<62} {measured:>34}   {goal}", flush=True)
+
+
+def peak() -> float:
+    """The peak of this process's memory, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+# --- acknowledgement, start, memory ---------------------------------------------------------------
+
+
+async def ack() -> None:
+    many = 300
+    async with bare_bolt() as port:
+        bare = await acks(port, SECRET, lambda _: "/amend", many)
+    async with stage() as held:
+        say("start to ready", f"{held.ready_in:.1f} s", "under 3 s")
+        await asyncio.sleep(5)
+        say("resident memory, idle", f"{held.memory('VmRSS'):.0f} MB", "under 150 MB")
+        port, secret = int(held.environment["AMEND_PORT"]), held.environment["SLACK_SIGNING_SECRET"]
+        plain = await acks(port, secret, lambda _: "/amend whoami", many)
+        kept = await acks(
+            port, secret, lambda n: f"/qualys {23_000 + n} change_state=RESOLVED", many
+        )
+    say("bare Bolt: acknowledgement, median / 99th", spread(bare), "")
+    say("Amend: the same for a question", spread(plain, bare), "median within 1.2 times")
+    say("Amend: for a request, recorded durably first", spread(kept, bare), "99th under 300 ms")
+
+
+def spread(took: list[float], against: list[float] | None = None) -> str:
+    middle = statistics.median(took)
+    ratio = f" ({middle / statistics.median(against):.2f} times)" if against else ""
+    return f"{middle * 1000:.1f} / {took[int(len(took) * 0.99) - 1] * 1000:.1f} ms{ratio}"
+
+
+async def submit() -> None:
+    """From the submitted review to the vendor's socket; the vendor's own time is none of it."""
+    async with stage() as held:
+        took = []
+        for number in range(23_000, 23_010):
+            await held.act(
+                "type", channel=OPS, text=f"/qualys {number},23456 add_comment=x{number}"
+            )
+            while (view := await held.view()).get("callback_id") != "review":
+                await asyncio.sleep(0.05)
+            since = await _last_entry(held)
+            began = time.time()
+            await held.act("submit", view_id=view["id"], values={})
+            took.append(await _first_call(held, since) - began)
+            await asyncio.sleep(1.0)
+        say(
+            "submitted review to the vendor's socket, median of 10",
+            f"{statistics.median(took) * 1000:.0f} ms",
+            "under 50 ms",
+        )
+
+
+async def _entries(held: Stage, since: int) -> list[dict[str, Any]]:
+    async with httpx.AsyncClient() as client:
+        answer = await client.get(f"{held.slack}/sandbox/traffic", params={"since": since})
+    entries: list[dict[str, Any]] = answer.json()["entries"]
+    return entries
+
+
+async def _last_entry(held: Stage) -> int:
+    return max((each["n"] for each in await _entries(held, 0)), default=0)
+
+
+async def _first_call(held: Stage, since: int) -> float:
+    """When the first call after `since` reached the vendor (it is noted when it is answered)."""
+    while True:
+        for each in await _entries(held, since):
+            if each["link"] == "vendor":
+                return float(each["at"]) - float(each["ms"]) / 1000
+        await asyncio.sleep(0.02)
+
+
+# --- bulk -----------------------------------------------------------------------------------------
+
+
+async def ccs() -> None:
+    """Each ticket is changed and read back, 16 at a time; each call takes 20 ms at the vendor."""
+    many = scaled(20_000)
+    async with stage(ccs=2 * many) as held:
+        numbers = [f"INCA{each:07}" for each in range(1, 2 * many + 1)]
+        bare = await _bare_ccs(held.environment, numbers[many:])
+        await held.confirm(f"/ccs {','.join(numbers[:many])} TicketDescription=bench")
+        state, started, ended = await held.ended()
+        own = many / (ended - started)
+        memory = held.memory("VmHWM")
+    floor = AT_ONCE / (2 * CALL)
+    say(f"{many:,} CCS tickets: bare httpx loop", f"{bare:.0f}/s", f"at most {floor:.0f}/s")
+    say(
+        f"{many:,} CCS tickets: Amend ({state})",
+        f"{own:.0f}/s, {own / bare:.2f} of it",
+        "0.9 of it",
+    )
+    say("peak memory of that", f"{memory:.0f} MB", "")
+
+
+async def _bare_ccs(environment: dict[str, str], numbers: list[str]) -> float:
+    """The yardstick: the same calls, nothing recorded; tickets a second."""
+    base = f"{environment['CCS_URL']}/ccs/api/v1"
+    grant = {
+        "grant_type": "password",
+        "username": environment["CCS_USERNAME"],
+        "password": environment["CCS_PASSWORD"],
+    }
+    limits = httpx.Limits(max_connections=AT_ONCE)
+    async with httpx.AsyncClient(timeout=60, limits=limits) as client:
+        token = (await client.post(f"{base}/oauth/tokens", data=grant)).json()["access_token"]
+        headers, url = {"Authorization": f"Bearer {token}"}, f"{base}/RemediationTickets/"
+        queue = asyncio.Semaphore(AT_ONCE)
+
+        async def one(number: str) -> None:
+            async with queue:
+                body = {"TicketNumber": number, "TicketDescription": "bench"}
+                changed = await client.patch(url, json=body, headers=headers)
+                assert changed.status_code == 204, changed.text
+                await client.get(url, params={"TicketNumber": number}, headers=headers)
+
+        began = time.perf_counter()
+        await asyncio.gather(*(one(each) for each in numbers))
+        return len(numbers) / (time.perf_counter() - began)
+
+
+async def edit() -> None:
+    many = scaled(20_000)
+    async with stage(qualys=many) as held:
+        planned = await held.confirm("/qualys states=OPEN change_state=RESOLVED")
+        state, started, ended = await held.ended()
+        say(
+            f"{many:,} Qualys tickets in one edit ({state}): plan, run",
+            f"{planned:.1f} s, {ended - started:.1f} s",
+            "",
+        )
+        say("peak memory of that", f"{held.memory('VmHWM'):.0f} MB", "under 200 MB")
+
+
+# --- reading --------------------------------------------------------------------------------------
+
+
+async def plan() -> None:
+    """A plan of 100,000 tickets: read, decided, digested and kept; beside lxml.iterparse alone."""
+    many = scaled(100_000)
+    pages = await asyncio.to_thread(rendered, many)
+    began = time.perf_counter()
+    assert parsed(pages) >= many
+    bare = time.perf_counter() - began
+    async with page_client(pages) as (_, client), _store() as store:
+        operation = EditTickets(client)
+        parameters = read(EditTickets.parameters, {"states": "OPEN", "change_state": "RESOLVED"})
+        ledger, digest = Ledger(store), Digest(operation.name, {})
+        half, seen, page = 0.0, 0, []
+        began = time.perf_counter()
+        async for record in operation.plan(
+            parameters, Account("qualys", "x", "Manager"), Reach.ALL
+        ):
+            digest.add(record)
+            page.append((record, None))
+            if len(page) == 1000:
+                await ledger.add("RBENCH", seen, page)
+                seen, page = seen + len(page), []
+                half = half or (peak() if seen >= many / 2 else 0.0)
+        own = time.perf_counter() - began
+    say(f"{seen:,} tickets: lxml.iterparse alone", f"{bare:.1f} s", "")
+    say(f"{seen:,} tickets: planned and kept", f"{own:.1f} s, {own / bare:.1f} times", "2 times")
+    say("memory that the second half added", f"{peak() - half:.0f} MB", "none")
+
+
+async def poll() -> None:
+    """A watch over 100,000 tickets: the first poll learns them, the next finds nothing new."""
+    many = scaled(100_000)
+    pages = await asyncio.to_thread(rendered, many)
+    async with page_client(pages) as (server, client), _store() as store:
+        watches, watcher = WatchStore(store), TicketWatcher(client)
+        watch = Watch(
+            id="WBENCH",
+            team="T",
+            channel="C",
+            owner="U",
+            watcher=watcher.name,
+            selection={},
+            created_at=0.0,
+        )
+        await watches.add(watch)
+        before = peak()
+        for what in ("first poll", "next poll, everything listed again"):
+            calls, began = server.calls, time.perf_counter()
+            await _poll(watcher, watches, watch)
+            took = time.perf_counter() - began
+            say(
+                f"watch of {many:,} tickets: {what}",
+                f"{took:.1f} s, {server.calls - calls} calls",
+                "",
+            )
+            watch.based = True
+        say("memory that both added", f"{peak() - before:.0f} MB", "")
+
+
+async def _poll(watcher: TicketWatcher, watches: WatchStore, watch: Watch) -> None:
+    page: list[Sighting] = []
+    async for each in watcher.poll(read(watcher.parameters, {}), ""):
+        if isinstance(each, Cursor):
+            break
+        page.append(each)
+        if len(page) == 1000:
+            await watches.notice(watch, page, frozenset())
+            page = []
+    await watches.notice(watch, page, frozenset())
+
+
+class _store:  # noqa: N801 - reads as a verb where it is used
+    """A store in a file of its own."""
+
+    async def __aenter__(self) -> Store:
+        self._folder = tempfile.TemporaryDirectory()
+        self._engine = open_engine(f"sqlite:///{Path(self._folder.name) / 'amend.db'}")
+        await migrate(self._engine)
+        return Store(self._engine)
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._engine.dispose()
+        self._folder.cleanup()
+
+
+ALL: dict[str, Callable[[], Awaitable[None]]] = {
+    "ack": ack,
+    "submit": submit,
+    "ccs": ccs,
+    "edit": edit,
+    "plan": plan,
+    "poll": poll,
+}
+
+
+async def main(names: list[str]) -> None:
+    for name in names or list(ALL):
+        print(f"\n{name}")
+        await ALL[name]()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1:]))

@@ -1,0 +1,43 @@
+"""The sandbox as a process of its own, with as many records as a benchmark wants.
+
+Prints its Slack URL and the bot's settings as one line of JSON, and lives until its input closes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from deploy.sandbox.start import Sandbox
+from deploy.sandbox.vendors.ccs import CcsStandIn
+from deploy.sandbox.vendors.qualys import QualysStandIn
+
+CALL = 0.02  # seconds that a CCS call takes
+
+
+def many_tickets(stand_in: QualysStandIn, many: int) -> None:
+    """Open tickets numbered from one million on."""
+    models = list(stand_in.tickets.values())
+    stand_in.tickets = {
+        number: replace(models[number % len(models)], number=number, condition="OPEN", history=[])
+        for number in range(1_000_000, 1_000_000 + many)
+    }
+
+
+async def main(database: str, port: str, ccs: str, qualys: str) -> None:
+    sandbox = Sandbox(ccs=CcsStandIn(tickets=int(ccs), delay=CALL))
+    if int(qualys):
+        many_tickets(sandbox.qualys, int(qualys))
+    await sandbox.start()
+    sandbox.slack.request_url = f"http://127.0.0.1:{port}/slack/events"
+    environment = sandbox.environment(Path(database), port=int(port), socket_mode=False)
+    print(json.dumps({"slack": sandbox.slack.url, "environment": environment}), flush=True)
+    await asyncio.to_thread(sys.stdin.read)
+    await sandbox.stop()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))
