@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check chaos bench lock clean
+.PHONY: help run test check chaos bench docs lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -33,6 +33,10 @@ chaos: $(STAMP) ## kill -9 fifty times during bulk runs, and count at the stand-
 
 bench: $(STAMP) ## speed and memory, as ratios within one run
 	$(BIN)/python -m bench
+
+docs: $(STAMP) ## renew what is generated: README's table and the manifest
+	$(BIN)/python -m bot.reference README.md
+	$(BIN)/amend manifest > deploy/manifest.json
 
 lock: ## renew the hash-pinned locks from pyproject.toml (needs uv)
 	uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-annotate --no-header --extra dev pyproject.toml --output-file requirements.lock

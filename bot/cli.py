@@ -235,6 +235,36 @@ async def _everybody() -> list[tuple[str, Account]]:
         await store.engine.dispose()
 
 
+# --- requests ---------------------------------------------------------------------------------------
+
+
+@app.command()
+def show(request: Annotated[str, typer.Argument(help="A request's id, such as R2ABCDEF.")]) -> None:
+    """Print a request's receipt: its state, then one CSV line for each record."""
+    _run(_show(request.strip().upper()))
+
+
+async def _show(request_id: str) -> None:
+    store = await _opened(_settings())
+    try:
+        request = await store.request(request_id)
+        if request is None:
+            message = f"there is no request {request_id}."
+            raise AmendError(message)
+        ledger = Ledger(store)
+        counts = (await ledger.counts(request_id)).public()
+        said = ", ".join(f"{many} {name}" for name, many in counts.items() if many)
+        words = f": {request.words}" if request.words else ""
+        print(f"{request.id} {request.operation} {request.state} ({said}){words}")
+        writer = csv.writer(sys.stdout)
+        writer.writerow(["record", "result", "words", "what"])
+        async for row in ledger.all(request_id):
+            cells = (row.record_id, RESULT_WORDS[Result(row.result)], row.words, row.label)
+            writer.writerow(receipt_csv(*cells))
+    finally:
+        await store.engine.dispose()
+
+
 # --- audit ----------------------------------------------------------------------------------------
 
 

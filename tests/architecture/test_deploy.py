@@ -10,6 +10,7 @@ from pathlib import Path
 import yaml
 
 from bot.bootstrap import entries
+from bot.reference import renewed, table
 from bot.settings import Settings
 from bot.slack.manifest import EVENTS, SCOPES, manifest
 from integrations.ccs.config import CcsSettings
@@ -113,3 +114,9 @@ def test_only_one_room_imports_each_risky_library() -> None:
                 names = re.findall(r"^\s*(?:from|import) (\w+)", path.read_text(), re.MULTILINE)
                 where = str(path.relative_to(ROOT))
                 assert library not in names or where.startswith(room), where
+
+
+def test_the_readmes_table_is_the_declarations() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert renewed(text, entries()) == text, "run `make docs`"
+    assert all(op.name in table(entries()) for entry in entries() for op in entry.operations)
