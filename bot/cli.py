@@ -20,16 +20,20 @@ from rich.table import Table
 from bot import bootstrap
 from bot.db import audit as trail
 from bot.db.engine import open_engine
+from bot.db.ledger import Ledger
 from bot.db.migrate import migrate as migrate_database
 from bot.db.store import Store
 from bot.doctor import examine
 from bot.domain.errors import AmendError
+from bot.domain.operations import Result
 from bot.domain.people import Account
+from bot.domain.plans import RESULT_WORDS
 from bot.domain.policy import PolicyError
 from bot.logs import configure_logs
 from bot.people import export_csv, parse_people, resolve_people
 from bot.settings import BadSettings, Settings, load_settings, require_slack
 from bot.slack.manifest import manifest as app_manifest
+from bot.slack.receipts import receipt_csv
 
 FAILED, WRONG = 1, 2
 
