@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from bot.db.tables import AuditEntry
+from bot.db.tables import AuditEntry, AuditHead
 
 _CHAIN_LOCK = 71094028
 
@@ -44,20 +44,20 @@ async def append(
     if session.get_bind().dialect.name == "postgresql":
         connection = await session.connection()
         await connection.execute(text(f"SELECT pg_advisory_xact_lock({_CHAIN_LOCK})"))
-    newest = select(AuditEntry).order_by(AuditEntry.seq.desc()).limit(1)  # type: ignore[attr-defined]
-    last = (await session.exec(newest)).first()
+    head = await session.get(AuditHead, 1) or AuditHead(id=1)
     entry = AuditEntry(
-        seq=last.seq + 1 if last else 1,
+        seq=head.seq + 1,
         at=round(at, 6),
         actor=actor,
         action=action,
         request_id=request_id,
         facts=facts or {},
-        previous=last.hash if last else "",
+        previous=head.hash,
         hash="",
     )
     entry.hash = seal(entry)
-    session.add(entry)
+    head.seq, head.hash = entry.seq, entry.hash
+    session.add_all([entry, head])
     await session.flush()
 
 
@@ -88,4 +88,7 @@ async def first_broken(engine: AsyncEngine) -> int | None:
         if entry.seq != expected or entry.previous != previous or entry.hash != seal(entry):
             return expected
         previous, expected = entry.hash, expected + 1
-    return None
+    # The head says where the chain ends: without it the newest entries could go unnoticed.
+    async with AsyncSession(engine) as session:
+        head = await session.get(AuditHead, 1) or AuditHead(id=1)
+    return None if (head.seq, head.hash) == (expected - 1, previous) else expected

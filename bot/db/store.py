@@ -176,16 +176,17 @@ class Store:
             )
             return _rows(done) == 1
 
-    async def decided_upon(self, source: str) -> str:
-        """The state of the newest request that decides on what `source` made; "" for none."""
+    async def decision_on(self, source: str) -> Request | None:
+        """The newest request that decides on what `source` made, once it runs; None for none."""
         async with self.transaction() as session:
             query = (
-                select(Request.state)
+                select(Request)
                 .where(Request.source == source, Request.relation == "decision")
                 .where(col(Request.state).in_((State.SUCCEEDED, State.RUNNING)))
                 .order_by(col(Request.created_at).desc())
             )
-            return (await session.exec(query)).first() or ""
+            found: Request | None = (await session.exec(query)).first()
+            return found
 
     async def listed(
         self, team: str, *, requester: str = "", channel: str = "", before: float = 0.0, limit: int

@@ -254,4 +254,14 @@ class AuditEntry(SQLModel, table=True):
     hash: str
 
 
+class AuditHead(SQLModel, table=True):
+    """Where the audit trail ends; written with each entry, so that a missing end is found."""
+
+    __tablename__ = "audit_head"
+
+    id: int = Field(default=1, primary_key=True)
+    seq: int = 0
+    hash: str = ""
+
+
 OURS = frozenset(SQLModel.metadata.tables)

@@ -169,6 +169,8 @@ class RequestFacts:
     cancelling: bool = False
     undoable: bool = False
     decided_upon: str = ""
+    decision_by: str = ""
+    decision_words: str = ""
     quiet_from: float | None = None
 
     @property

@@ -200,6 +200,7 @@ class Pipeline:
         counts = await ledger.counts(request.id)
         over = request.state in OVER
         operation = self.acting.operation(request.operation)
+        decision = await store.decision_on(request.id) if operation.approved_as else None
         return RequestFacts(
             id=request.id,
             operation=request.operation,
@@ -232,7 +233,9 @@ class Pipeline:
             reason=request.reason,
             cancelling=request.cancelling,
             undoable=bool(counts.changed) and reversible(operation) and request.relation != "undo",
-            decided_upon=await store.decided_upon(request.id) if operation.approved_as else "",
+            decided_upon=decision.state if decision else "",
+            decision_by=decision.requester if decision else "",
+            decision_words=(decision.reply or decision.words) if decision else "",
             quiet_from=self._quiet(operation.vendor),
         )
 

@@ -135,7 +135,7 @@ class Buttons:
             await self.modals.say(body, "This is not switched on any more.")
             return
         source = str(offer.get("source") or "")
-        if source and await self.pipeline.parts.store.decided_upon(source):
+        if source and await self.pipeline.parts.store.decision_on(source):
             await self.modals.say(body, "This has been decided already.")
             return
         channel, thread = await self.deeds.place_of(source, channel_of(body), _thread_of(body))

@@ -219,7 +219,9 @@ def offer_card(
 ) -> Message:
     """What a request made at the vendor and somebody has to decide on now."""
     head = f":lock: *{escape(made)}* · asked for by <@{facts.requester}>"
-    decided = f":white_check_mark: *{escape(made)}* · decided · <@{facts.requester}>"
+    by = f" by <@{facts.decision_by}>" if facts.decision_by else ""
+    words = f"\n{quote(facts.decision_words)}" if facts.decision_words else ""
+    decided = f":white_check_mark: *{escape(made)}* · decided{by} · for <@{facts.requester}>{words}"
     blocks = [section(head if offers else decided), *change_blocks(operation, facts)]
     blocks += [section(cut(record_line(each), 600)) for each in facts.sample[:1]]
     blocks.append(context(f"Request {facts.id}"))

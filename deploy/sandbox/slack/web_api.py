@@ -17,7 +17,7 @@ from deploy.sandbox.slack.workspace import Json, SlackError
 
 SCOPES = (
     "app_mentions:read,channels:history,channels:read,chat:write,commands,files:write,"
-    "groups:read,im:history,im:read,im:write,team:read,usergroups:read,users:read,users:read.email"
+    "groups:history,groups:read,im:history,im:read,im:write,team:read,usergroups:read,users:read,users:read.email"
 )
 SLOW_SECONDS = 2.0
 # Arguments that are JSON inside a form or a query.
