@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
@@ -53,6 +54,10 @@ log = structlog.get_logger(__name__)
 
 SWEEP = 10.0  # seconds between two looks for work that nobody carries on
 PATIENCE = 3.0  # seconds for a workflow of the same request that is about to end
+TOKEN_CHECKED = 60.0  # seconds between two questions whether Slack still takes the token
+REFUSALS = frozenset(
+    {"invalid_auth", "token_revoked", "token_expired", "account_inactive", "not_authed"}
+)
 STOP_WITHIN = 6.0  # seconds that running tasks get at the end
 
 
@@ -113,6 +118,8 @@ class Bot:
     problems: dict[str, str] = field(default_factory=dict)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     _socket: SocketLink | None = None
+    _token_refused: str = ""
+    _token_checked: float = field(default_factory=time.monotonic)
 
     async def start(self) -> None:
         """Bring up database, Slack link, engine and server. Raises `BadSettings` for a bad token."""
@@ -287,11 +294,29 @@ class Bot:
             reasons["jobs"] = "the job engine does not answer"
         if self._socket is not None and not await self._socket.alive():
             reasons["slack"] = "the Socket Mode link is down or deaf"
+        elif self._token_refused:
+            reasons["slack"] = f"Slack refuses the token: {self._token_refused}"
         return reasons
+
+    async def _check_token(self) -> None:
+        """A token may be revoked while we run; Slack being away for a while says nothing of it."""
+        if time.monotonic() < self._token_checked + TOKEN_CHECKED:
+            return
+        self._token_checked = time.monotonic()
+        try:
+            await self.client.auth_test()
+        except SlackApiError as error:
+            reason = str(error.response.get("error") or "")
+            self._token_refused = reason if reason in REFUSALS else self._token_refused
+        except (OSError, TimeoutError):
+            return
+        else:
+            self._token_refused = ""
 
     async def _sweep_for_ever(self) -> None:
         while True:
             try:
+                await self._check_token()
                 await self._sweep()
             except Exception:  # a locked database must not end the sweep
                 log.warning("sweep_failed")

@@ -95,3 +95,19 @@ async def test_a_locked_database_is_said_in_the_acknowledgement_and_nothing_runs
     await world.type(MARA, "/qualys 23456 change_state=RESOLVED")
     await until(lambda: len(world.edits()) == 1)
     assert (await world.settled())["state"] == "succeeded"
+
+
+async def test_a_token_that_slack_revoked_makes_it_unready(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deploy.sandbox.company.BOT_TOKEN", "xoxb-sandbox-revoked")
+    world.bot._token_checked = 0.0
+    await world.bot._check_token()
+    url = f"http://127.0.0.1:{world.bot.port}/readyz"
+    async with aiohttp.ClientSession() as session, session.get(url) as answer:
+        assert answer.status == 503
+        assert "invalid_auth" in (await answer.json())["reasons"]["slack"]
+    monkeypatch.undo()
+    world.bot._token_checked = 0.0
+    await world.bot._check_token()
+    assert await world.bot.readiness() == {}
