@@ -216,13 +216,10 @@ class Engine:
             await DBOS.start_workflow_async(_WORKFLOWS[kind], request_id)
 
     async def _known(self, request_id: str) -> list[WorkflowStatus]:
-        return [
-            workflow
-            for each in _WORKFLOWS
-            for workflow in await DBOS.list_workflows_async(
-                workflow_id_prefix=f"{each}:{request_id}:", load_input=False, load_output=False
-            )
-        ]
+        prefixes = [f"{each}:{request_id}:" for each in _WORKFLOWS]
+        return await DBOS.list_workflows_async(
+            workflow_id_prefix=prefixes, load_input=False, load_output=False
+        )
 
     async def alive(self) -> bool:
         """True where the engine answers."""
