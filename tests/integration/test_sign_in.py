@@ -1,0 +1,148 @@
+"""Signing in the other ways: a private CA at CCS, an advanced key at Xpanse, an access key at ZStack."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import ipaddress
+import ssl
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from pydantic import SecretStr
+
+from deploy.sandbox.vendors.xpanse import XpanseStandIn
+from integrations.ccs.client import CcsClient
+from integrations.ccs.config import CcsSettings
+from integrations.errors import BadCredentials, VendorError
+from integrations.xpanse.client import XpanseClient
+from integrations.xpanse.config import XpanseSettings
+from integrations.zstack import protocol
+from integrations.zstack.config import ZstackSettings
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """A certificate of our own for 127.0.0.1, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "private CA")])
+    now = datetime.now(UTC)
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem, secret = folder / "ca.pem", folder / "key.pem"
+    pem.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    secret.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return pem, secret
+
+
+@pytest_asyncio.fixture
+async def private(tmp_path: Path) -> AsyncIterator[tuple[str, Path]]:
+    """A CCS that only signs people in, behind TLS of a private CA: (URL, the CA's file)."""
+    pem, secret = certificate(tmp_path)
+
+    async def grant(_: web.Request) -> web.Response:
+        return web.json_response({"access_token": "a", "refresh_token": "r"})
+
+    app = web.Application()
+    app.router.add_post("/ccs/api/v1/oauth/tokens", grant)
+    app.router.add_get("/ccs/api/v1/RemediationTickets/", _none)
+    app.router.add_get("/ccs/api/v1/RemediationTickets", _none)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem, secret)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+    yield f"https://127.0.0.1:{runner.addresses[0][1]}", pem
+    await runner.cleanup()
+
+
+async def _none(_: web.Request) -> web.Response:
+    return web.json_response([])
+
+
+def ccs(url: str, **more: object) -> CcsClient:
+    known = {"url": url, "username": "amend", "password": SecretStr("sandbox")}
+    return CcsClient(CcsSettings(**{**known, **more}))  # type: ignore[arg-type]
+
+
+async def test_the_private_ca_of_ccs_is_trusted_where_it_is_named(
+    private: tuple[str, Path],
+) -> None:
+    url, pem = private
+    client = ccs(url, ca_bundle=str(pem))
+    await client.check()
+    await client.aclose()
+
+
+async def test_without_it_nothing_is_sent_there(private: tuple[str, Path]) -> None:
+    client = ccs(private[0])
+    with pytest.raises(VendorError):
+        await client.check()
+    await client.aclose()
+
+
+async def test_verification_is_off_only_when_asked(private: tuple[str, Path]) -> None:
+    client = ccs(private[0], verify_tls=False)
+    await client.check()
+    await client.aclose()
+
+
+async def test_an_advanced_key_is_hashed_with_nonce_and_time() -> None:
+    stand_in = XpanseStandIn(kind="advanced")
+    await stand_in.start()
+    known = {"url": stand_in.url, "api_key_id": stand_in.api_key_id, "auth": "advanced"}
+    right = XpanseClient(XpanseSettings(api_key=SecretStr(stand_in.api_key), **known))  # type: ignore[arg-type]
+    await right.check()
+    sent = stand_in.requests[-1].headers
+    nonce, stamp = sent["x-xdr-nonce"], sent["x-xdr-timestamp"]
+    assert len(nonce) == 64
+    assert len(stamp) == 13, "milliseconds"
+    words = f"{stand_in.api_key}{nonce}{stamp}".encode()
+    assert sent["authorization"] == hashlib.sha256(words).hexdigest()
+    wrong = XpanseClient(XpanseSettings(api_key=SecretStr("wrong"), **known))  # type: ignore[arg-type]
+    with pytest.raises(BadCredentials):
+        await wrong.check()
+    for each in (right, wrong):
+        await each.aclose()
+    await stand_in.stop()
+
+
+def test_a_zstack_access_key_signs_method_date_and_path() -> None:
+    settings = ZstackSettings(
+        url="https://zstack.example:8443",
+        access_key_id="KEY",
+        access_key_secret=SecretStr("not-a-secret"),
+    )
+    assert settings.by_key
+    made = protocol.signed(settings, "GET", "/v1/tickets", "Tue, 24 Nov 2026 12:00:00 PRC")
+    words = b"GET\nTue, 24 Nov 2026 12:00:00 PRC\n/v1/tickets"
+    code = base64.b64encode(hmac.new(b"not-a-secret", words, hashlib.sha1).digest()).decode()
+    assert made == {
+        "Authorization": f"ZStack KEY:{code}",
+        "Date": "Tue, 24 Nov 2026 12:00:00 PRC",
+    }
