@@ -137,6 +137,7 @@ class Bot:
         self._join(who)
         if settings.database_url.startswith("sqlite"):
             await self.outbox.release()
+            await self.watching.watches.release()
         await self.engine.launch(self.work)
         await self._serve()
         self._tasks = [

@@ -76,6 +76,11 @@ class WatchStore:
             )
             return watch if int(done.rowcount) == 1 else None
 
+    async def release(self) -> None:
+        """Nobody else is polling: what a process that ended had taken on is due at once."""
+        async with self.store.transaction() as session:
+            await session.exec(update(Watch).where(col(Watch.failures) == 0).values(next_at=0.0))
+
     async def polled(self, watch_id: str, cursor: str, next_at: float) -> None:
         """A poll came to its end: from here on the next one begins."""
         values = {"cursor": cursor, "next_at": next_at, "polled_at": self.store.clock()}

@@ -19,7 +19,7 @@ from integrations.errors import Temporary, VendorError
 log = structlog.get_logger(__name__)
 
 PAGE = 1000
-LEASE = 600.0  # seconds for which a poll is its replica's; the vendor's slowest list takes less
+LEASE = 180.0  # seconds for which a poll is its replica's; the vendor's slowest list takes less
 LONGEST_GAP = 900.0  # seconds between two tries at a vendor that is down
 AT_ONCE = 4  # watches polled at the same time
 APART = 3  # changes that get a message each; more at once are one digest
@@ -55,7 +55,8 @@ class Watching:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         for each in await self.watches.listed():
-            if each.mode != "now" or each.quiet:
+            # The others speak at the end of their poll, so that one poll is one digest.
+            if each.mode != "now" or each.quiet.get("from"):
                 await self.tell(each)
 
     async def close(self) -> None:

@@ -5,15 +5,29 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
+from bench.sandbox import many_tickets
 from deploy.sandbox.company import BOT_USER
 from deploy.sandbox.vendors.seed import Entry
 from deploy.sandbox.vendors.zstack import ticket_uuid
-from tests.e2e.conftest import GUEST, MARA, ONCA, OPS, SAMI, Make, World, filled, text_of, until
+from tests.e2e.conftest import (
+    GUEST,
+    MARA,
+    ONCA,
+    OPS,
+    SAMI,
+    Make,
+    World,
+    filled,
+    start_bot,
+    text_of,
+    until,
+)
 from tests.e2e.test_requests import button, has
 
 
@@ -36,9 +50,9 @@ async def watch(world: World, words: str, user: str = MARA) -> None:
     await world.told(user, "is told from now on")
 
 
-async def based(world: World) -> None:
+async def based(world: World, within: float = 20) -> None:
     """Wait until every watch knows what stands at the vendor now."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + within
     while True:
         rows = await world.bot.watching.watches.listed()
         if rows and all(each.based for each in rows):
@@ -154,6 +168,44 @@ async def test_many_changes_at_once_are_one_digest_with_a_file(watched: World) -
     assert sum(each["metadata"]["event_payload"]["records"] for each in digests) == 200
     assert len(changes(watched)) == 0
     await until(lambda: bool(watched.slack.core.files), "the file")
+
+
+async def test_ten_thousand_changes_are_one_digest(watched: World) -> None:
+    many_tickets(watched.qualys, 10_000)
+    await watch(watched, "qualys mode=now")
+    await based(watched, within=60)
+    for ticket in watched.qualys.tickets.values():
+        now = datetime.now(UTC).replace(microsecond=0)
+        ticket.history.append(Entry(now, "oreyes", old="OPEN", new="RESOLVED"))
+        ticket.condition = "RESOLVED"
+    await until(lambda: bool(changes(watched, "amend_changes")), "the digest", within=60)
+    await until(lambda: bool(watched.slack.core.files), "the file", within=20)
+    (digest,) = changes(watched, "amend_changes")
+    assert digest["metadata"]["event_payload"]["records"] == 10_000
+    assert changes(watched) == []
+
+
+async def test_an_end_between_reading_and_posting_repeats_nothing_and_loses_nothing(
+    watched: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await watch(watched, "qualys mode=now")
+    await based(watched)
+    (number,) = open_tickets(watched, 1)
+    watched.bot._tasks[0].cancel()  # nothing is posted any more
+    change(watched, number, "RESOLVED")
+
+    watches = watched.bot.watching.watches
+    (row,) = await watches.listed()
+    for _ in range(200):
+        if await watches.of_record(row.id, str(number)):
+            break
+        await asyncio.sleep(0.05)
+    await watched.bot.stop()
+    assert changes(watched) == []
+    watched.bot = await start_bot(watched.sandbox, tmp_path, monkeypatch, AMEND_POLL_SECONDS="1")
+    await until(lambda: len(changes(watched)) == 1, "the message", within=20)
+    await polls(watched, 3)
+    assert len(changes(watched)) == 1
 
 
 async def test_a_vendor_that_is_down_loses_nothing(watched: World) -> None:
