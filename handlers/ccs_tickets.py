@@ -189,7 +189,7 @@ class UpdateTicket(Operation):
         seen = _seen(record.id, await self._client.ticket(record.id), batch.changes)
         if seen.result is Result.CHANGED:
             return [seen]
-        return [Outcome(record.id, Result.TODO)]
+        return [Outcome(record.id, Result.TO_SEND)]
 
     async def follow_up(
         self, parameters: Parameters, ids: Sequence[str]

@@ -262,7 +262,7 @@ def _undecided(outcome: Outcome, listed: bool, repeatable: bool) -> Outcome:
     if not listed:
         return outcome
     if repeatable:
-        return Outcome(outcome.id, Result.TODO)
+        return Outcome(outcome.id, Result.TO_SEND)
     words = "sent without an answer, and Qualys shows no trace of it so far"
     return Outcome(outcome.id, Result.UNKNOWN, words)
 

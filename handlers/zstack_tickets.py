@@ -230,7 +230,7 @@ class ChangeTicketStatus(Operation):
         if now is not None and _state(now, await self._flows()) == dict(record.state):
             # No such job, and the ticket is as it was: it never arrived. The same job uuid goes
             # out again, which the vendor runs once whatever happens (facts C.5).
-            return [Outcome(record.id, Result.TODO)]
+            return [Outcome(record.id, Result.TO_SEND)]
         words = "ZStack knows no such job, and the ticket has moved on"
         return [Outcome(record.id, Result.UNKNOWN, words)]
 

@@ -25,7 +25,7 @@ _SENDING = (
     .where(
         _TABLE.c.request_id == bindparam("of_request"),
         _TABLE.c.seq == bindparam("at_seq"),
-        _TABLE.c.result == Result.TODO,
+        _TABLE.c.result == Result.TO_SEND,
     )
     .values(result=Result.SENDING, sent_at=bindparam("at_time"), key=bindparam("call_key"))
 )

@@ -137,7 +137,7 @@ class Ledger:
         async with self._store.transaction() as session:
             await session.exec(
                 update(_TABLE)
-                .where(_TABLE.c.request_id == request_id, _TABLE.c.result == Result.TODO)
+                .where(_TABLE.c.request_id == request_id, _TABLE.c.result == Result.TO_SEND)
                 .values(result=Result.NOT_SENT, words=words)
             )
 
@@ -214,7 +214,7 @@ class Ledger:
 def _first_result(record: Record) -> Result:
     if record.already:
         return Result.UNCHANGED
-    return Result.NOT_SENT if record.left_out else Result.TODO
+    return Result.NOT_SENT if record.left_out else Result.TO_SEND
 
 
 def as_record(row: PlannedRecord) -> Record:

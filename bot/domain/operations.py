@@ -23,9 +23,9 @@ class Reach(StrEnum):
 
 
 class Result(StrEnum):
-    """How a record ends. `TODO` and `SENDING` are the ledger's way there."""
+    """How a record ends. `TO_SEND` and `SENDING` are the ledger's way there."""
 
-    TODO = "todo"
+    TO_SEND = "to_send"
     SENDING = "sending"
     CHANGED = "changed"
     UNCHANGED = "unchanged"
@@ -221,7 +221,7 @@ class Operation(ABC):
         """Decide by reading what became of a batch that was sent at `since` (ISO, UTC) unanswered.
 
         Records that reading cannot decide come back as `UNKNOWN`; those certainly untouched as
-        `TODO`.
+        `TO_SEND`.
         """
 
     async def lookup(self, name: str, words: str, context: Context) -> Sequence[Lookup]:

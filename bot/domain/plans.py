@@ -185,6 +185,6 @@ RESULT_WORDS = {
     Result.REFUSED: "refused",
     Result.UNKNOWN: "unknown",
     Result.NOT_SENT: "not sent",
-    Result.TODO: "to do",
+    Result.TO_SEND: "to do",
     Result.SENDING: "being sent",
 }

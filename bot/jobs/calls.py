@@ -91,14 +91,14 @@ class Calls:
             if outcomes is None:
                 return
             await self._settled(rows, outcomes)
-            if all(each.result is not Result.TODO for each in outcomes):
+            if all(each.result is not Result.TO_SEND for each in outcomes):
                 return
         await self._hold(rows, "the vendor did not take it after several tries")
 
     async def _attempt(
         self, batch: Batch, rows: Rows, attempt: int, gate: asyncio.Semaphore
     ) -> Sequence[Outcome] | None:
-        """One call's outcomes, `TODO` where it may be tried again; None where that is over."""
+        """One call's outcomes, `TO_SEND` where it may be tried again; None where that is over."""
         sent_at = time.time()
         try:
             async with gate:
@@ -124,7 +124,7 @@ class Calls:
     ) -> Sequence[Outcome] | None:
         """Nothing was changed: try again after a pause, put the request off, or give up."""
         if error.wait is not None and error.wait > LONG_WAIT:
-            await self._settled(rows, _todo(rows))
+            await self._settled(rows, _to_send(rows))
             await self._put_off(error)
             return None
         if attempt == TRIES:
@@ -132,7 +132,7 @@ class Calls:
             await self._hold(rows, str(error))
             return None
         await self.sleep(error.wait if error.wait is not None else 2.0 ** (attempt - 1))
-        return _todo(rows)
+        return _to_send(rows)
 
     async def _put_off(self, error: Temporary) -> None:
         self._wait = max(self._wait, error.wait or 0.0)
@@ -184,5 +184,5 @@ class Calls:
         return [Outcome(record.id, Result.UNKNOWN, words) for record in batch.records]
 
 
-def _todo(rows: Rows) -> list[Outcome]:
-    return [Outcome(row.record_id, Result.TODO) for row in rows]
+def _to_send(rows: Rows) -> list[Outcome]:
+    return [Outcome(row.record_id, Result.TO_SEND) for row in rows]

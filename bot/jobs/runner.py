@@ -184,7 +184,7 @@ class Runner:
             await self.ledger.close_rest(request_id, "cancelled before it was sent")
             return None
         size = max(operation.call_size, SLICE, WAVES * operation.parallel)
-        rows = await self.ledger.records(request_id, (Result.TODO,), size)
+        rows = await self.ledger.records(request_id, (Result.TO_SEND,), size)
         if not rows:
             return None
         async with ticking(self.pipeline.parts.voice, request_id):

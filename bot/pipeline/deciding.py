@@ -149,9 +149,9 @@ class Approvals:
             return "It is not known through which account."
         parameters = self.acting.parameters(request)
         page: list[Record] = []
-        todo = self.parts.ledger.all(request.id, (Result.TODO,))
+        to_send = self.parts.ledger.all(request.id, (Result.TO_SEND,))
         try:
-            async for row in todo:
+            async for row in to_send:
                 page.append(as_record(row))
                 if len(page) == PAGE:
                     found = await operation.barred(

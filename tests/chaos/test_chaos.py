@@ -121,7 +121,7 @@ def judge(storm: Storm) -> None:
     for operation, record, stood, left_out in storm.rows(query):
         result = stood.lower()
         happened = bool(done[operation].get(record))
-        assert result not in ("todo", "sending"), (operation, record)
+        assert result not in ("to_send", "sending"), (operation, record)
         if result == "changed":
             assert happened, f"{operation} {record} is called changed and was lost"
         if result in ("refused", "not_sent") and not left_out:

@@ -276,7 +276,8 @@ async def test_a_wrong_watch_gets_one_sentence(world: World, words: str, answer:
 async def test_a_guest_may_not_watch(world: World) -> None:
     await world.type(GUEST, "/amend watch qualys states=OPEN")
     await world.told(GUEST, "uest")
-    await world.type(SAMI, "/amend watch ccs states=1")
+    await world.type(SAMI, "/amend watch ccs mode=now")
+    await world.told(SAMI, "you must be allowed to do something there")
     assert await world.bot.watching.watches.listed() == []
 
 

@@ -170,9 +170,9 @@ async def test_a_title_that_qualys_does_not_know_hides_no_other(edit: EditTicket
     ("fault", "words", "result"),
     [
         ("reset_after_edit", {"change_state": "RESOLVED"}, Result.CHANGED),
-        ("reset", {"change_state": "RESOLVED"}, Result.TODO),
+        ("reset", {"change_state": "RESOLVED"}, Result.TO_SEND),
         ("truncated_xml", {"change_state": "RESOLVED"}, Result.CHANGED),
-        ("html_200", {"change_state": "RESOLVED"}, Result.TODO),
+        ("html_200", {"change_state": "RESOLVED"}, Result.TO_SEND),
         ("reset_after_edit", {"add_comment": "Host patched"}, Result.CHANGED),
         ("reset", {"add_comment": "Host patched"}, Result.UNKNOWN),
         ("reset_after_edit", {"reopen_ignored_days": "7"}, Result.CHANGED),

@@ -84,7 +84,7 @@ class SwitchLamps(Operation):
         return [Outcome(each.id, Result.CHANGED, "click") for each in batch.records]
 
     async def reconcile(self, batch: Batch, since: str) -> Sequence[Outcome]:
-        return [Outcome(each.id, Result.TODO) for each in batch.records]
+        return [Outcome(each.id, Result.TO_SEND) for each in batch.records]
 
 
 async def _nothing() -> None:

@@ -732,8 +732,8 @@ async def test_a_half_done_edit_says_what_was_left() -> None:
     [
         ("2026-02-01", "2026-01-12T00:00:00Z", Result.CHANGED, Result.CHANGED),
         ("2026-02-01", "2026-01-13T00:00:00Z", Result.CHANGED, Result.CHANGED),
-        ("2026-02-01", "2026-02-01T00:00:00Z", Result.REFUSED, Result.TODO),
-        ("2026-01-12", "2026-01-12T00:00:00Z", Result.UNKNOWN, Result.TODO),
+        ("2026-02-01", "2026-02-01T00:00:00Z", Result.REFUSED, Result.TO_SEND),
+        ("2026-01-12", "2026-01-12T00:00:00Z", Result.UNKNOWN, Result.TO_SEND),
     ],
 )
 async def test_a_due_date_is_compared_by_day(
@@ -772,7 +772,7 @@ async def test_reconcile_of_what_may_be_repeated() -> None:
     outcomes = await operation(tenant).reconcile(
         batch(record(1), record(2), record(3), change_state="RESOLVED"), NOW.isoformat()
     )
-    assert [each.result for each in outcomes] == [Result.CHANGED, Result.TODO, Result.UNKNOWN]
+    assert [each.result for each in outcomes] == [Result.CHANGED, Result.TO_SEND, Result.UNKNOWN]
 
 
 async def test_reconcile_never_repeats_a_comment() -> None:

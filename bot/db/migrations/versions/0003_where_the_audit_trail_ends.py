@@ -23,6 +23,7 @@ def upgrade() -> None:
         "INSERT INTO audit_head (id, seq, hash)"
         " SELECT 1, seq, hash FROM audit ORDER BY seq DESC LIMIT 1"
     )
+    op.execute("UPDATE record SET result = 'to_send' WHERE result = 'todo'")
 
 
 def downgrade() -> None:
