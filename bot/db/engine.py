@@ -7,6 +7,9 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+# What was acknowledged survives even a power cut.
+SYNCHRONOUS = "FULL"
+
 
 def driver_url(url: str) -> str:
     """The SQLAlchemy URL for a `DATABASE_URL`."""
@@ -50,7 +53,7 @@ def _prepare_sqlite(engine: AsyncEngine, busy_seconds: float) -> None:
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout={int(busy_seconds * 1000)}")
         cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute("PRAGMA synchronous=FULL")
+        cursor.execute(f"PRAGMA synchronous={SYNCHRONOUS}")
         cursor.execute("PRAGMA foreign_keys=ON")
         cursor.close()
 

@@ -102,9 +102,11 @@ class Digest:
         return self._hash.hexdigest()
 
 
+_canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=True, separators=(",", ":")).encode
+
+
 def _line(value: Any) -> bytes:
-    text = json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-    return text.encode() + b"\n"
+    return _canonical(value).encode() + b"\n"
 
 
 class Drifted(Protocol):

@@ -47,11 +47,17 @@ class Pipeline:
         return bool(self.parts.policy.demands(operation.name, given(parameters), 1))
 
     async def accept(
-        self, operation: Operation, parameters: Parameters, origin: Origin, *, direct: bool
+        self,
+        operation: Operation,
+        parameters: Parameters,
+        origin: Origin,
+        *,
+        direct: bool,
+        within: float = ACCEPT_WITHIN,
     ) -> str | None:
         """Record the request durably; its id, or None for a redelivery.
 
-        Raises `TimeoutError` or a database error where it could not be recorded in time.
+        Raises `TimeoutError` or a database error where it was not recorded `within` so many seconds.
         """
         request = Request(
             id=f"R{''.join(secrets.choice(_ALPHABET) for _ in range(7))}",
@@ -70,7 +76,7 @@ class Pipeline:
             state=State.RECEIVED,
             created_at=self.parts.clock(),
         )
-        accepted = await self.parts.store.accept(request, time.monotonic() + ACCEPT_WITHIN)
+        accepted = await self.parts.store.accept(request, time.monotonic() + within)
         return request.id if accepted else None
 
     async def again(self, source: Request, relation: str, origin: Origin) -> str | None:

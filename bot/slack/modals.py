@@ -25,6 +25,7 @@ from bot.slack.voice import SlackVoice
 log = structlog.get_logger(__name__)
 
 LOOKUP_WITHIN = 2.3  # seconds; Slack takes options only inside the acknowledgement's three
+PATIENT = 5.0  # seconds that a request may take to be recorded where no acknowledgement waits
 REFINE_WITHIN = 8.0  # seconds; the form is usable all the while
 
 
@@ -211,20 +212,31 @@ class Modals:
             await self.plan(operation, parameters, _in_view(origin, view_id))
 
     async def plan(self, operation: Operation, parameters: Parameters, origin: Origin) -> None:
-        """Accept a request whose review will stand in the origin's view."""
-        request_id = await self.accept(operation, parameters, origin, direct=False)
+        """Accept a request whose review will stand in the origin's view.
+
+        No acknowledgement waits any more, and the person sees that something is under way.
+        """
+        request_id = await self.accept(operation, parameters, origin, direct=False, within=PATIENT)
         if request_id is None:
             await self.voice.update(origin.view_id, forms.message_view("Not accepted", TRY_AGAIN))
         elif request_id:
             await self.pipeline.parts.start("prepare", request_id)
 
     async def accept(
-        self, operation: Operation, parameters: Parameters, origin: Origin, *, direct: bool
+        self,
+        operation: Operation,
+        parameters: Parameters,
+        origin: Origin,
+        *,
+        direct: bool,
+        within: float = ACCEPT_WITHIN,
     ) -> str | None:
-        """The new request's id, "" for a redelivery, None where it could not be recorded."""
+        """The new request's id, "" for a redelivery, None where it was not recorded `within` (s)."""
         try:
-            async with asyncio.timeout(2 * ACCEPT_WITHIN):
-                accepted = await self.pipeline.accept(operation, parameters, origin, direct=direct)
+            async with asyncio.timeout(2 * within):
+                accepted = await self.pipeline.accept(
+                    operation, parameters, origin, direct=direct, within=within
+                )
                 return accepted or ""
         except Exception as error:
             log.warning("not_accepted", error=type(error).__name__)

@@ -12,7 +12,7 @@ from integrations.errors import Unreadable, VendorError
 from integrations.http import Reply, Request
 from integrations.qualys.faults import VENDOR, failure_of, fault_in, http_failure
 from integrations.qualys.models import EditReply, HistoryEntry, Page, Ticket, User
-from integrations.qualys.reading import child, moment, number, numbers_in, text_of
+from integrations.qualys.reading import child, leaves, moment, number, numbers_in, text_of
 from integrations.xml import Element, name_of, parse, words_of
 
 __all__ = [
@@ -158,27 +158,28 @@ class PageReader:
 
 def read_ticket(element: Element) -> Ticket:
     """One TICKET of a list (facts 3.1). Raises `Unreadable` without a number or a known state."""
-    found, state = number(text_of(element, "NUMBER")), text_of(element, "CURRENT_STATE").upper()
+    texts = leaves(element)
+    told = texts.get
+    found, state = number(told("NUMBER")), told("CURRENT_STATE", "").upper()
     if found is None or state not in STATES:
         raise Unreadable(VENDOR, "a ticket in it has no number or an unknown state")
     history = tuple(_history(each) for each in element.iterfind("HISTORY_LIST/HISTORY"))
     times = [each.at for each in history if each.at]
-    created = moment(text_of(element, "CREATION_DATETIME"))
     return Ticket(
         number=found,
         state=state,
-        status=text_of(element, "CURRENT_STATUS").upper(),
-        invalid=text_of(element, "INVALID") == "1",
-        assignee_login=text_of(element, "ASSIGNEE/LOGIN"),
-        assignee_name=text_of(element, "ASSIGNEE/NAME"),
-        ip=text_of(element, "DETECTION/IP"),
-        dns=text_of(element, "DETECTION/DNSNAME"),
-        netbios=text_of(element, "DETECTION/NBHNAME"),
-        qid=number(text_of(element, "VULNINFO/QID")) or 0,
-        title=text_of(element, "VULNINFO/TITLE"),
-        severity=number(text_of(element, "VULNINFO/SEVERITY")) or 0,
-        due=moment(text_of(element, "DUE_DATETIME")),
-        modified=max(times, default=created),
+        status=told("CURRENT_STATUS", "").upper(),
+        invalid=told("INVALID") == "1",
+        assignee_login=told("ASSIGNEE/LOGIN", ""),
+        assignee_name=told("ASSIGNEE/NAME", ""),
+        ip=told("DETECTION/IP", ""),
+        dns=told("DETECTION/DNSNAME", ""),
+        netbios=told("DETECTION/NBHNAME", ""),
+        qid=number(told("VULNINFO/QID")) or 0,
+        title=told("VULNINFO/TITLE", ""),
+        severity=number(told("VULNINFO/SEVERITY")) or 0,
+        due=moment(told("DUE_DATETIME", "")),
+        modified=max(times) if times else moment(told("CREATION_DATETIME", "")),
         history=history,
     )
 
