@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 
 import structlog
 
@@ -48,7 +49,7 @@ class Calls:
         waits for a commit; those of others only when their turn has come.
         """
         gate = asyncio.Semaphore(self.operation.parallel)
-        ahead = self.operation.call_size == 1 and self.operation.repeatable(self._parameters())
+        ahead = self.operation.call_size == 1 and self.operation.repeatable(self._parameters)
         queue = asyncio.Semaphore(self.operation.parallel * (2 if ahead else 1))
 
         async def one(group: Rows) -> None:
@@ -73,14 +74,18 @@ class Calls:
             group.append(row)
         return groups
 
+    @cached_property
     def _parameters(self) -> Parameters:
+        """Read once: a request may name 20,000 records, and each call needs its other values."""
         return self.pipeline.acting.parameters(self.request)
 
+    @cached_property
+    def _shared(self) -> Mapping[str, str]:
+        return changes_on_the_wire(self.operation, self._parameters, self.request.comment)
+
     def _batch(self, rows: Rows) -> Batch:
-        parameters = self._parameters()
-        shared = changes_on_the_wire(self.operation, parameters, self.request.comment)
-        changes = rows[0].changes if rows[0].changes is not None else shared
-        return Batch(parameters, changes, [as_record(row) for row in rows], rows[0].key)
+        changes = rows[0].changes if rows[0].changes is not None else self._shared
+        return Batch(self._parameters, changes, [as_record(row) for row in rows], rows[0].key)
 
     async def _call(self, rows: Rows, gate: asyncio.Semaphore) -> None:
         batch = self._batch(rows)
