@@ -13,7 +13,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from bot.domain.operations import Cursor, Reach, Sighting
 from bot.domain.parameters import read
 from bot.domain.people import Account
 from bot.domain.plans import Digest
+from bot.pipeline.planning import Planned, Tally, keep
 from handlers.qualys_tickets import EditTickets
 from handlers.qualys_watches import TicketWatcher
 
@@ -198,19 +199,18 @@ async def plan() -> None:
     async with page_client(pages) as (_, client), _store() as store:
         operation = EditTickets(client)
         parameters = read(EditTickets.parameters, {"states": "OPEN", "change_state": "RESOLVED"})
-        ledger, digest = Ledger(store), Digest(operation.name, {})
-        half, seen, page = 0.0, 0, []
+        tally = Tally(Digest(operation.name, {}))
+        account, half = Account("qualys", "x", "Manager"), 0.0
+
+        async def records() -> AsyncIterator[Planned]:
+            nonlocal half
+            async for record in operation.plan(parameters, account, Reach.ALL):
+                yield record, None
+                half = half or (peak() if tally.records >= many / 2 else 0.0)
+
         began = time.perf_counter()
-        async for record in operation.plan(
-            parameters, Account("qualys", "x", "Manager"), Reach.ALL
-        ):
-            digest.add(record)
-            page.append((record, None))
-            if len(page) == 1000:
-                await ledger.add("RBENCH", seen, page)
-                seen, page = seen + len(page), []
-                half = half or (peak() if seen >= many / 2 else 0.0)
-        own = time.perf_counter() - began
+        await keep(Ledger(store), "RBENCH", records(), tally)
+        own, seen = time.perf_counter() - began, tally.records
     say(f"{seen:,} tickets: lxml.iterparse alone", f"{bare:.1f} s", "")
     say(f"{seen:,} tickets: planned and kept", f"{own:.1f} s, {own / bare:.1f} times", "2 times")
     say("memory that the second half added", f"{peak() - half:.0f} MB", "none")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Collection, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Collection
 from typing import Any
 
 from lxml import etree
@@ -42,14 +42,19 @@ async def iter_elements(
     the document. Raises `Unreadable` for anything that is not a whole, entity-free document.
     """
     wanted = [tag] if isinstance(tag, str) else list(tag)
-    parser = etree.XMLPullParser(events=("end",), tag=wanted, **SAFE)
+    parser: Any = etree.XMLPullParser(events=("end",), tag=wanted, **SAFE)
     start = b""
     try:
         async for chunk in chunks:
             start = start or chunk[:200]
             parser.feed(chunk)
-            for element in _ready(parser, vendor):
+            ready = [element for _, element in parser.read_events()]
+            if ready:
+                # One look at all that has come so far: `ready` is part of it.
+                _refuse_entities(ready[0].getroottree().getroot(), vendor)
+            for element in ready:
                 yield element
+                _forget(element)
         root = parser.close()
     except (etree.XMLSyntaxError, ValueError) as error:
         raise Unreadable(vendor, _why(start)) from error
@@ -66,13 +71,6 @@ def words_of(element: Element | None) -> str:
 def name_of(element: Element) -> str:
     """The tag in upper case; a Qualys guide sample prints root names in lower case once."""
     return element.tag.upper() if isinstance(element.tag, str) else ""
-
-
-def _ready(parser: Any, vendor: str) -> Iterator[Element]:
-    for _, element in parser.read_events():
-        _refuse_entities(element, vendor)
-        yield element
-        _forget(element)
 
 
 def _forget(element: Element) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 
-from sqlalchemy import delete, func, insert, update
+from sqlalchemy import Dialect, delete, func, update
 from sqlmodel import col, select
 
 from bot.db.store import Store
@@ -38,28 +39,12 @@ class Ledger:
 
         Each comes with wire values of its own, or None where the request's are sent.
         """
-        keys = _keys(len(records))
-        rows = [
-            {
-                "request_id": request_id,
-                "seq": first + offset,
-                "record_id": record.id,
-                "label": record.label,
-                "state": dict(record.state),
-                "after": dict(record.after),
-                "places": list(record.places),
-                "left_out": record.left_out,
-                "result": _first_result(record),
-                "words": record.left_out,
-                "changes": dict(changes) if changes is not None else None,
-                "made": "",
-                "key": keys[offset],
-            }
-            for offset, (record, changes) in enumerate(records)
-        ]
-        async with self._store.transaction() as session:
-            connection = await session.connection()
-            await connection.execute(insert(_TABLE), rows)
+        for at in range(0, len(records), _A_STATEMENT):
+            part = records[at : at + _A_STATEMENT]
+            values = _values(request_id, first + at, part)
+            async with self._store.transaction() as session:
+                connection = await session.connection()
+                await connection.exec_driver_sql(_insert(connection.dialect, len(part)), values)
 
     async def records(
         self, request_id: str, results: Sequence[Result], limit: int
@@ -210,6 +195,59 @@ class Ledger:
                 )
                 found.append((reason, many, list((await session.exec(query)).all())))
             return found
+
+
+# SQLite takes 32,766 values in a statement, PostgreSQL 65,535.
+_A_STATEMENT = 2000
+_COLUMNS = (
+    "request_id",
+    "seq",
+    "record_id",
+    "label",
+    "state",
+    "after",
+    "places",
+    "left_out",
+    "result",
+    "words",
+    "changes",
+    "made",
+    "key",
+)
+
+
+def _insert(dialect: Dialect, many: int) -> str:
+    """One INSERT of so many records. Row by row, SQLite's thread would want the interpreter's lock
+    for each of them, and the next page could not be read in the meantime."""
+    mark = "?" if dialect.paramstyle == "qmark" else "%s"
+    row = f"({', '.join([mark] * len(_COLUMNS))})"
+    rows = ", ".join([row] * many)
+    return f"INSERT INTO {_TABLE.name} ({', '.join(_COLUMNS)}) VALUES {rows}"  # noqa: S608
+
+
+def _values(
+    request_id: str, first: int, records: Sequence[tuple[Record, Changes | None]]
+) -> tuple[object, ...]:
+    """The values of `_COLUMNS`, record after record."""
+    keys = _keys(len(records))
+    found: list[object] = []
+    for offset, (record, changes) in enumerate(records):
+        found += (
+            request_id,
+            first + offset,
+            record.id,
+            record.label,
+            json.dumps(dict(record.state)),
+            json.dumps(dict(record.after)),
+            json.dumps(record.places),
+            record.left_out,
+            _first_result(record).value,
+            record.left_out,
+            json.dumps(dict(changes) if changes is not None else None),
+            "",
+            keys[offset],
+        )
+    return tuple(found)
 
 
 def _keys(many: int) -> list[str]:

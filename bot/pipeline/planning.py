@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bot.db.ledger import as_record
+from bot.db.ledger import Ledger, as_record
 from bot.db.tables import Request
 from bot.domain.access import Decision
 from bot.domain.errors import AmendError, Denied, invalid
@@ -25,7 +26,7 @@ Planned = tuple[Record, Mapping[str, str] | None]
 
 
 @dataclass
-class _Tally:
+class Tally:
     """What a plan adds up to while its records pass by."""
 
     digest: Digest
@@ -49,6 +50,24 @@ class _Tally:
             self.own_changes = (*self.own_changes, changes)
 
 
+async def keep(
+    ledger: Ledger, request_id: str, planned: AsyncIterator[Planned], tally: Tally
+) -> None:
+    """Add up and write down records as they come; a page is written while the next is read."""
+    writing: asyncio.Task[None] | None = None
+    try:
+        async for page in _pages(planned):
+            for record, changes in page:
+                tally.add(record, changes)
+            if writing:
+                await writing
+            first = tally.records - len(page)
+            writing = asyncio.create_task(ledger.add(request_id, first, page))
+    finally:
+        if writing:
+            await writing
+
+
 @dataclass
 class Planner:
     """Makes plans; it only reads at the vendor."""
@@ -65,12 +84,10 @@ class Planner:
             await operation.check(parameters)
         comment = await self._comment(operation, parameters, request)
         told = {**canonical(parameters), "as sent": comment}
-        tally = _Tally(Digest(operation.name, told))
+        tally = Tally(Digest(operation.name, told))
         await self.parts.ledger.clear(request.id)
-        async for page in _pages(self._records(request, operation, parameters, decision)):
-            for record, changes in page:
-                tally.add(record, changes)
-            await self.parts.ledger.add(request.id, tally.records - len(page), page)
+        records = self._records(request, operation, parameters, decision)
+        await keep(self.parts.ledger, request.id, records, tally)
         if not tally.records:
             message = f"{operation.vendor_title} lists no {operation.noun[0]} for this selection."
             raise invalid(message)
@@ -80,7 +97,7 @@ class Planner:
         await self._freeze(request, operation, parameters, comment, tally, notes)
 
     async def _notes(
-        self, request: Request, operation: Operation, parameters: Parameters, tally: _Tally
+        self, request: Request, operation: Operation, parameters: Parameters, tally: Tally
     ) -> list[str]:
         """What the vendor will do, or will not take back, that the records alone do not show."""
         if request.relation == "undo":
@@ -95,7 +112,7 @@ class Planner:
         operation: Operation,
         parameters: Parameters,
         comment: str,
-        tally: _Tally,
+        tally: Tally,
         notes: list[str],
     ) -> None:
         digest = tally.digest.hex()
@@ -118,7 +135,7 @@ class Planner:
         )
 
     def _demands(
-        self, operation: Operation, parameters: Parameters, tally: _Tally
+        self, operation: Operation, parameters: Parameters, tally: Tally
     ) -> Sequence[Demand]:
         """What policy demands for the values that will be sent; an undo sends its own."""
         to_send = tally.records - tally.left_out

@@ -1,6 +1,7 @@
 """`kill -9` at random moments during bulk runs at every vendor: nothing is lost, nothing repeated.
 
-`AMEND_CHAOS_KILLS` says how many kills (default 4; `make chaos` takes 50), `AMEND_CHAOS_SEED` when.
+`AMEND_CHAOS_KILLS` says how many kills at each kind of database (default 3; `make chaos` takes 50),
+`AMEND_CHAOS_SEED` when.
 """
 
 from __future__ import annotations
@@ -9,20 +10,21 @@ import asyncio
 import os
 import random
 import signal
-import sqlite3
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import create_engine, text
 
 from deploy.sandbox.start import Sandbox
 from deploy.sandbox.vendors.people import PEOPLE_CSV
 from tests.e2e.conftest import MARA, OPS, until
 from tests.e2e.test_crash import Process, free_port
 
-KILLS = int(os.environ.get("AMEND_CHAOS_KILLS", "4"))
+KILLS = int(os.environ.get("AMEND_CHAOS_KILLS", "3"))
 SEED = int(os.environ.get("AMEND_CHAOS_SEED", "7"))
 OVER = {"succeeded", "partial", "failed", "unknown"}
 EACH = 240 if KILLS > 10 else 40  # records of a bulk run
@@ -31,12 +33,13 @@ EACH = 240 if KILLS > 10 else 40  # records of a bulk run
 class Storm:
     """One sandbox, one bot that is killed and started again, and a bulk run at each vendor."""
 
-    def __init__(self, sandbox: Sandbox, folder: Path, chance: random.Random) -> None:
+    def __init__(self, sandbox: Sandbox, folder: Path, url: str, chance: random.Random) -> None:
         self.sandbox, self.folder, self.chance = sandbox, folder, chance
         self.port = free_port()
-        self.database = folder / "amend.db"
-        environment = sandbox.environment(self.database, port=self.port, socket_mode=False)
-        self.process = Process({**environment, "AMEND_ATTRIBUTION": "off"}, folder)
+        environment = sandbox.environment(folder / "unused.db", port=self.port, socket_mode=False)
+        own = {"DATABASE_URL": url, "AMEND_ATTRIBUTION": "off"}
+        self.process = Process({**environment, **own}, folder)
+        self.engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
         self.kills = 0
 
     async def begin(self) -> None:
@@ -63,8 +66,8 @@ class Storm:
         await until(lambda: len(self.requests()) > known, "accepted")
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        with sqlite3.connect(self.database, timeout=10) as connection:
-            return connection.execute(query).fetchall()
+        with self.engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(text(query))]
 
     def requests(self) -> dict[str, str]:
         return dict(self.rows("SELECT id, state FROM request WHERE started_at IS NOT NULL"))
@@ -128,8 +131,22 @@ def judge(storm: Storm) -> None:
             assert not happened, f"{operation} {record} happened and is called {result}"
 
 
+Databases = Callable[[], str]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def databases(request: pytest.FixtureRequest, tmp_path: Path) -> Databases:
+    """URLs of new, empty databases."""
+    if request.param == "postgresql":
+        another: Databases = request.getfixturevalue("another_database")
+        return another
+    return lambda: f"sqlite:///{tmp_path / f'amend-{random.random()}.db'}"  # noqa: S311 - a name
+
+
 @pytest.mark.slow
-async def test_kills_at_random_moments_lose_nothing_and_repeat_nothing(tmp_path: Path) -> None:
+async def test_kills_at_random_moments_lose_nothing_and_repeat_nothing(
+    databases: Databases, tmp_path: Path
+) -> None:
     chance = random.Random(SEED)  # noqa: S311 - which moment, not a secret
     kills = 0
     while kills < KILLS:
@@ -137,7 +154,8 @@ async def test_kills_at_random_moments_lose_nothing_and_repeat_nothing(tmp_path:
         await sandbox.start()
         folder = tmp_path / str(kills)
         folder.mkdir()
-        storm = Storm(sandbox, folder, chance)
+        url = databases()
+        storm = Storm(sandbox, folder, url, chance)
         try:
             await storm.begin()
             for typed in bulk(sandbox):
@@ -146,8 +164,10 @@ async def test_kills_at_random_moments_lose_nothing_and_repeat_nothing(tmp_path:
             judge(storm)
             kills += storm.kills
             ends = Counter(storm.requests().values())
-            sys.stdout.write(f"{kills} kills so far, seed {SEED}: {dict(ends)}\n")
+            kind = url.partition(":")[0]
+            sys.stdout.write(f"{kind}: {kills} kills so far, seed {SEED}: {dict(ends)}\n")
             assert storm.kills, "nothing ran long enough to be killed"
         finally:
             await storm.process.end(signal.SIGKILL)
+            storm.engine.dispose()
             await sandbox.stop()

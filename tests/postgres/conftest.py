@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from tests.e2e.conftest import make
+from tests.e2e.conftest import Make, World, world
+from tests.e2e.conftest import make as make_on_sqlite
 from tests.postgres.server import server
 
-__all__ = ["database", "make", "postgres"]
+__all__ = ["another_database", "database", "make", "make_on_sqlite", "postgres", "world"]
 
 _NUMBERS = itertools.count(1)
 
@@ -28,9 +29,29 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def database(postgres: str) -> str:
+def another_database(postgres: str) -> Callable[[], str]:
+    """Each call makes a new, empty database; its URL."""
+
+    def made() -> str:
+        name = f"amend_{next(_NUMBERS)}"
+        with psycopg.connect(f"{postgres}/postgres", autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return f"{postgres}/{name}"
+
+    return made
+
+
+@pytest.fixture
+def database(another_database: Callable[[], str]) -> str:
     """The URL of a new, empty database."""
-    name = f"amend_{next(_NUMBERS)}"
-    with psycopg.connect(f"{postgres}/postgres", autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    return f"{postgres}/{name}"
+    return another_database()
+
+
+@pytest.fixture
+def make(make_on_sqlite: Make, database: str) -> Make:
+    """Makes a world as elsewhere, on PostgreSQL."""
+
+    async def made(**settings: str) -> World:
+        return await make_on_sqlite(DATABASE_URL=database, **settings)
+
+    return made

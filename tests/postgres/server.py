@@ -8,9 +8,11 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
+
+import psycopg
 
 NOBODY = 65534
 
@@ -71,20 +73,22 @@ def server(folder: Path) -> Iterator[str]:
         cwd=data,
         **user,
     )
+    url = f"postgresql://amend@127.0.0.1:{port}"
     try:
-        _until_open(port, postgres)
-        yield f"postgresql://amend@127.0.0.1:{port}"
+        _until_ready(url, postgres)
+        yield url
     finally:
         postgres.terminate()
         postgres.wait(20)
 
 
-def _until_open(port: int, process: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + 20
+def _until_ready(url: str, process: subprocess.Popen[bytes]) -> None:
+    """The port is open while the server still starts up, and refuses; so a query is tried."""
+    end = time.monotonic() + 30
     while time.monotonic() < end:
         assert process.poll() is None, "PostgreSQL ended at once"
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
+        with suppress(psycopg.OperationalError):
+            psycopg.connect(f"{url}/postgres", connect_timeout=5).close()
+            return
         time.sleep(0.05)
     raise TimeoutError

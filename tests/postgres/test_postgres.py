@@ -11,13 +11,13 @@ from deploy.sandbox.start import Sandbox
 from deploy.sandbox.vendors.people import PEOPLE_CSV
 from tests.e2e.conftest import APPROVALS, MARA, ONCA, OPS, Make, until
 from tests.e2e.test_crash import Process, free_port
-from tests.e2e.test_requests import confirmed, press, state_is
+from tests.e2e.test_requests import confirmed, press
 
 STORY = '/qualys 23456 change_state=RESOLVED add_comment="Host patched"'
 
 
-async def test_the_story_and_an_approval(make: Make, database: str) -> None:
-    world = await make(DATABASE_URL=database, AMEND_ATTRIBUTION="off")
+async def test_the_story_and_an_approval(make: Make) -> None:
+    world = await make(AMEND_ATTRIBUTION="off")
     await world.type(MARA, STORY)
     assert (await world.settled())["state"] == "succeeded"
     await confirmed(world, MARA, "/qualys 23457,23458 change_state=IGNORED")
@@ -32,23 +32,6 @@ async def audit_holds(world: Any) -> bool:
     from bot.db import audit
 
     return await audit.first_broken(world.bot.store.engine) is None
-
-
-async def test_cancel_and_undo(make: Make, database: str) -> None:
-    world = await make(DATABASE_URL=database, AMEND_ATTRIBUTION="off")
-    numbers = ",".join(sorted(world.sandbox.ccs.tickets)[:150])
-    world.sandbox.ccs.set_fault("slow", {"seconds": 0.4, "only": "RemediationTickets"})
-    await confirmed(world, MARA, f"/ccs {numbers} Priority=High")
-    await state_is(world, "running")
-    await until(lambda: world.payload()["changed"] > 0, "some progress", within=20)
-    await press(world, MARA, "cancel")
-    assert (await world.settled())["state"] == "cancelled"
-    world.sandbox.ccs.set_fault(None)
-    await press(world, MARA, "undo")
-    view = await world.view_is(MARA, "review")
-    await world.act(MARA, "submit", view_id=view["id"], values={})
-    await until(lambda: len(world.cards()) == 2, "the undo's card")
-    assert (await world.settled())["state"] == "succeeded"
 
 
 async def test_a_survivor_takes_over_and_no_slice_runs_twice(database: str, tmp_path: Path) -> None:
