@@ -7,51 +7,21 @@ shrinks the numbers of records, for a quick look.
 from __future__ import annotations
 
 import asyncio
-import os
-import resource
 import statistics
 import sys
-import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
 
 from bench.bare_bolt import SECRET
-from bench.pages import page_client, parsed, rendered
+from bench.figures import say, scaled
+from bench.reading import plan, poll
 from bench.sandbox import CALL
 from bench.stage import OPS, Stage, acks, bare_bolt, stage
-from bot.db.engine import open_engine
-from bot.db.ledger import Ledger
-from bot.db.migrate import migrate
-from bot.db.store import Store
-from bot.db.tables import Watch
-from bot.db.watching import WatchStore
-from bot.domain.operations import Cursor, Reach, Sighting
-from bot.domain.parameters import read
-from bot.domain.people import Account
-from bot.domain.plans import Digest
-from bot.pipeline.planning import Planned, Tally, keep
-from handlers.qualys_tickets import EditTickets
-from handlers.qualys_watches import TicketWatcher
 
-SCALE = float(os.environ.get("AMEND_BENCH_SCALE", "1"))
 AT_ONCE = 16
-
-
-def scaled(many: int) -> int:
-    return max(1000, int(many * SCALE)) // 1000 * 1000
-
-
-def say(what: str, measured: str, goal: str) -> None:
-    print(f"{what:<62} {measured:>34}   {goal}", flush=True)
-
-
-def peak() -> float:
-    """The peak of this process's memory, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 # --- acknowledgement, start, memory ---------------------------------------------------------------
@@ -184,92 +154,6 @@ async def edit() -> None:
             "",
         )
         say("peak memory of that", f"{held.memory('VmHWM'):.0f} MB", "under 200 MB")
-
-
-# --- reading --------------------------------------------------------------------------------------
-
-
-async def plan() -> None:
-    """A plan of 100,000 tickets: read, decided, digested and kept; beside lxml.iterparse alone."""
-    many = scaled(100_000)
-    pages = await asyncio.to_thread(rendered, many)
-    began = time.perf_counter()
-    assert parsed(pages) >= many
-    bare = time.perf_counter() - began
-    async with page_client(pages) as (_, client), _store() as store:
-        operation = EditTickets(client)
-        parameters = read(EditTickets.parameters, {"states": "OPEN", "change_state": "RESOLVED"})
-        tally = Tally(Digest(operation.name, {}))
-        account, half = Account("qualys", "x", "Manager"), 0.0
-
-        async def records() -> AsyncIterator[Planned]:
-            nonlocal half
-            async for record in operation.plan(parameters, account, Reach.ALL):
-                yield record, None
-                half = half or (peak() if tally.records >= many / 2 else 0.0)
-
-        began = time.perf_counter()
-        await keep(Ledger(store), "RBENCH", records(), tally)
-        own, seen = time.perf_counter() - began, tally.records
-    say(f"{seen:,} tickets: lxml.iterparse alone", f"{bare:.1f} s", "")
-    say(f"{seen:,} tickets: planned and kept", f"{own:.1f} s, {own / bare:.1f} times", "2 times")
-    say("memory that the second half added", f"{peak() - half:.0f} MB", "none")
-
-
-async def poll() -> None:
-    """A watch over 100,000 tickets: the first poll learns them, the next finds nothing new."""
-    many = scaled(100_000)
-    pages = await asyncio.to_thread(rendered, many)
-    async with page_client(pages) as (server, client), _store() as store:
-        watches, watcher = WatchStore(store), TicketWatcher(client)
-        watch = Watch(
-            id="WBENCH",
-            team="T",
-            channel="C",
-            owner="U",
-            watcher=watcher.name,
-            selection={},
-            created_at=0.0,
-        )
-        await watches.add(watch)
-        before = peak()
-        for what in ("first poll", "next poll, everything listed again"):
-            calls, began = server.calls, time.perf_counter()
-            await _poll(watcher, watches, watch)
-            took = time.perf_counter() - began
-            say(
-                f"watch of {many:,} tickets: {what}",
-                f"{took:.1f} s, {server.calls - calls} calls",
-                "",
-            )
-            watch.based = True
-        say("memory that both added", f"{peak() - before:.0f} MB", "")
-
-
-async def _poll(watcher: TicketWatcher, watches: WatchStore, watch: Watch) -> None:
-    page: list[Sighting] = []
-    async for each in watcher.poll(read(watcher.parameters, {}), ""):
-        if isinstance(each, Cursor):
-            break
-        page.append(each)
-        if len(page) == 1000:
-            await watches.notice(watch, page, frozenset())
-            page = []
-    await watches.notice(watch, page, frozenset())
-
-
-class _store:  # noqa: N801 - reads as a verb where it is used
-    """A store in a file of its own."""
-
-    async def __aenter__(self) -> Store:
-        self._folder = tempfile.TemporaryDirectory()
-        self._engine = open_engine(f"sqlite:///{Path(self._folder.name) / 'amend.db'}")
-        await migrate(self._engine)
-        return Store(self._engine)
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._engine.dispose()
-        self._folder.cleanup()
 
 
 ALL: dict[str, Callable[[], Awaitable[None]]] = {

@@ -1,11 +1,18 @@
-"""100 pages of Qualys tickets as bytes, and a server that only hands them out."""
+"""Pages of Qualys tickets, written and handed out by a process of their own.
+
+`python -m bench.pages FOLDER TICKETS` writes the pages into FOLDER, prints the URL that serves them,
+and lives until its input closes.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import sys
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from io import BytesIO
+from pathlib import Path
 
 from aiohttp import web
 from lxml import etree
@@ -21,59 +28,68 @@ A_PAGE = 1000
 FIRST = 1_000_000
 
 
-def rendered(tickets: int) -> list[bytes]:
-    """The pages as the stand-in writes them."""
+def _written(folder: Path, tickets: int) -> list[bytes]:
+    """The pages as the stand-in writes them, in files too."""
     stand_in = QualysStandIn()
     many_tickets(stand_in, tickets)
     everything = list(stand_in.tickets.values())
     where, now = {"states": "OPEN"}, datetime.now(UTC)
-    return [
+    pages = []
+    for at in range(0, tickets, A_PAGE):
         # One more than a page, so that each but the last announces the next.
-        qualys_answers.ticket_list(
-            everything[at : at + A_PAGE + 1], where, "amend_api", now
-        ).encode()
-        for at in range(0, tickets, A_PAGE)
-    ]
+        some = everything[at : at + A_PAGE + 1]
+        pages.append(qualys_answers.ticket_list(some, where, "amend_api", now).encode())
+        (folder / f"{at // A_PAGE:04}.xml").write_bytes(pages[-1])
+    return pages
 
 
-def parsed(pages: list[bytes]) -> int:
+def parsed(files: list[Path]) -> int:
     """The yardstick: lxml.iterparse alone; how many tickets went by."""
     many = 0
-    for page in pages:
-        for _, element in etree.iterparse(BytesIO(page), tag="TICKET"):
+    for file in files:
+        for _, element in etree.iterparse(str(file), tag="TICKET"):
             many += 1
             element.clear()
     return many
 
 
-class PageServer:
-    """Answers `ticket_list.php` from ready pages; counts the calls."""
+@asynccontextmanager
+async def page_client(tickets: int) -> AsyncIterator[tuple[list[Path], QualysClient]]:
+    """Files with the pages, and Amend's own client on a process that serves them."""
+    with tempfile.TemporaryDirectory() as name:
+        pipe = asyncio.subprocess.PIPE
+        server = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "bench.pages", name, str(tickets), stdin=pipe, stdout=pipe
+        )
+        assert server.stdin is not None
+        assert server.stdout is not None
+        url = (await server.stdout.readline()).decode().strip()
+        settings = QualysSettings(url=url, username="bench", password=SecretStr("bench"))
+        client = QualysClient(settings)
+        try:
+            yield [Path(name) / f"{n:04}.xml" for n in range(-(-tickets // A_PAGE))], client
+        finally:
+            await client.aclose()
+            server.stdin.close()
+            await server.wait()
 
-    def __init__(self, pages: list[bytes]) -> None:
-        self.pages, self.calls, self.quiet = pages, 0, False
 
-    async def list(self, request: web.Request) -> web.Response:
-        self.calls += 1
+async def _serve(pages: list[bytes]) -> None:
+    async def listed(request: web.Request) -> web.Response:
         asked = {**request.query, **await request.post()}
         since = int(str(asked.get("since_ticket_number") or FIRST))
-        page = self.pages[min((since - FIRST + 1) // A_PAGE, len(self.pages) - 1)]
+        page = pages[min((since - FIRST + 1) // A_PAGE, len(pages) - 1)]
         return web.Response(body=page, content_type="text/xml")
 
-
-@asynccontextmanager
-async def page_client(pages: list[bytes]) -> AsyncIterator[tuple[PageServer, QualysClient]]:
-    """Amend's own client on a page server."""
-    held = PageServer(pages)
     app = web.Application()
-    app.router.add_route("*", "/msp/ticket_list.php", held.list)
+    app.router.add_route("*", "/msp/ticket_list.php", listed)
     runner = web.AppRunner(app)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    client = QualysClient(QualysSettings(url=url, username="bench", password=SecretStr("bench")))
-    try:
-        yield held, client
-    finally:
-        await client.aclose()
-        await runner.cleanup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    print(f"http://127.0.0.1:{runner.addresses[0][1]}", flush=True)
+    await asyncio.to_thread(sys.stdin.read)
+    await runner.cleanup()
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve(_written(Path(sys.argv[1]), int(sys.argv[2]))))

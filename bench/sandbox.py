@@ -19,12 +19,13 @@ CALL = 0.02  # seconds that a CCS call takes
 
 
 def many_tickets(stand_in: QualysStandIn, many: int) -> None:
-    """Open tickets numbered from one million on."""
+    """Open tickets numbered from one million on, each with the entry that opened it."""
     models = list(stand_in.tickets.values())
-    stand_in.tickets = {
-        number: replace(models[number % len(models)], number=number, condition="OPEN", history=[])
-        for number in range(1_000_000, 1_000_000 + many)
-    }
+    stand_in.tickets = {}
+    for number in range(1_000_000, 1_000_000 + many):
+        model = models[number % len(models)]
+        born = model.history[:1]
+        stand_in.tickets[number] = replace(model, number=number, condition="OPEN", history=born)
 
 
 async def main(database: str, port: str, ccs: str, qualys: str) -> None:

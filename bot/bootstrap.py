@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import secrets
 import time
@@ -399,6 +400,15 @@ def _executor(database_url: str) -> str:
     if database_url.startswith("sqlite"):
         return "solo"
     return f"{os.getpid()}-{secrets.token_hex(4)}"
+
+
+def settle() -> None:
+    """What is loaded by now stays for good, so the collector need not go through it ever again.
+
+    Going through it holds everything up for a tenth of a second, time and again during bulk work.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def build(settings: Settings) -> Bot:

@@ -111,6 +111,7 @@ async def _until_told(bot: bootstrap.Bot) -> None:
         starting.cancel()
         return
     await starting
+    bootstrap.settle()
     print(f"Amend listens on {bot.settings.amend_host}:{bot.port}", file=sys.stderr)
     await stopped
     await bot.stop()

@@ -101,15 +101,3 @@ async def _in_groups(
     for title in titles:
         found |= await _in_groups([title], numbers, tickets)
     return found
-
-
-async def pages(stream: AsyncIterator[L]) -> AsyncIterator[list[L]]:
-    """The stream in lists of at most `PAGE`, so that no more than that is held."""
-    page: list[L] = []
-    async for each in stream:
-        page.append(each)
-        if len(page) == PAGE:
-            yield page
-            page = []
-    if page:
-        yield page

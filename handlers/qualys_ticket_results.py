@@ -31,9 +31,15 @@ SO_ALREADY = "is so already"
 
 def state_of(ticket: Ticket, *, with_due: bool) -> dict[str, str]:
     """The present state in the terms of `Record.state`."""
-    found = {"state": CONDITIONS[ticket.condition], "assignee": ticket.assignee_login}
-    due = ticket.due.date().isoformat() if ticket.due else ""
-    return found | {"due": due} if with_due else found
+    return as_state(ticket.condition, ticket.assignee_login, ticket.due, with_due=with_due)
+
+
+def as_state(
+    condition: str, assignee: str, due: datetime | None, *, with_due: bool
+) -> dict[str, str]:
+    """The same from what it depends on."""
+    found = {"state": CONDITIONS[condition], "assignee": assignee}
+    return found | {"due": due.date().isoformat() if due else ""} if with_due else found
 
 
 def forbidden(state: Mapping[str, str], changes: Mapping[str, str]) -> str:

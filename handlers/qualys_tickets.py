@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import ClassVar
+from functools import lru_cache
+from typing import ClassVar, NamedTuple
 
 from bot.domain.errors import InvalidInput, Problem
 from bot.domain.operations import (
@@ -24,9 +26,17 @@ from bot.domain.operations import (
 from bot.domain.parameters import Kind, Parameters, given, nearest, wire
 from bot.domain.people import Account
 from handlers.qualys_lists import Remembered, best, may_own
-from handlers.qualys_scope import ALL_STATES, Scope, inside, pages
+from handlers.qualys_scope import ALL_STATES, Scope, inside
 from handlers.qualys_ticket_parameters import TicketParameters
-from handlers.qualys_ticket_results import SO_ALREADY, Sent, after, back, forbidden, state_of
+from handlers.qualys_ticket_results import (
+    SO_ALREADY,
+    Sent,
+    after,
+    as_state,
+    back,
+    forbidden,
+    state_of,
+)
 from handlers.qualys_ticket_rules import span
 from integrations.errors import UnknownOutcome, Unreadable, VendorError
 from integrations.qualys.client import QualysClient
@@ -118,12 +128,14 @@ class EditTickets(Operation):
         if by_number_only:
             # Sources disagree on the default of `states` (vendors/qualys.md 1.2).
             filters["states"] = ALL_STATES
-        async for page in pages(self._client.tickets(filters)):
-            reachable = await inside(scope, page, self._client.tickets) if scope else None
-            for ticket in page:
-                missing.discard(ticket.number)
-                outside = reachable is not None and ticket.number not in reachable
-                yield _record(ticket, changes, f"outside your scope ({scope})" if outside else "")
+        outlook = _Outlook(changes)
+        async with aclosing(self._client.pages(filters)) as pages:
+            async for page in pages:
+                reachable = await inside(scope, page, self._client.tickets) if scope else None
+                for ticket in page:
+                    missing.discard(ticket.number)
+                    outside = reachable is not None and ticket.number not in reachable
+                    yield outlook.record(ticket, f"outside your scope ({scope})" if outside else "")
         for number in sorted(missing):
             why = NOT_LISTED if by_number_only else NOT_MATCHED
             yield Record(str(number), "not listed", {}, {}, left_out=why)
@@ -234,20 +246,41 @@ def _named(numbers: str) -> set[int]:
     }
 
 
-def _record(ticket: Ticket, changes: Mapping[str, str], outside: str) -> Record:
-    state = state_of(ticket, with_due="reopen_ignored_days" in changes)
-    why = outside or forbidden(state, changes)
-    fields = {} if why else after(state, changes)
-    already = not why and not fields and "add_comment" not in changes
-    return Record(
-        id=str(ticket.number),
-        label=f"{ticket.ip} · {ticket.title}",
-        state=state,
-        after=fields,
-        left_out=SO_ALREADY if already else why,
-        already=already,
-        places=(ticket.ip,),
-    )
+class _Judged(NamedTuple):
+    """A state, the fields of it that will change, why not, and whether it is so already."""
+
+    state: Mapping[str, str]
+    after: Mapping[str, str]
+    left_out: str
+    already: bool = False
+
+
+class _Outlook:
+    """What `changes` would do to tickets. Those in the same state share one answer."""
+
+    def __init__(self, changes: Mapping[str, str]) -> None:
+        self._changes = changes
+        self._with_due = "reopen_ignored_days" in changes
+        self._known = lru_cache(maxsize=4096)(self._judged)
+
+    def record(self, ticket: Ticket, outside: str) -> Record:
+        """The planned record; one that is outside the scope is left out for that reason."""
+        due = ticket.due if self._with_due else None
+        state, after, left_out, already = self._known(ticket.condition, ticket.assignee_login, due)
+        if outside:
+            after, left_out, already = {}, outside, False
+        label = f"{ticket.ip} · {ticket.title}"
+        return Record(
+            str(ticket.number), label, state, after, left_out, already, places=(ticket.ip,)
+        )
+
+    def _judged(self, condition: str, assignee: str, due: datetime | None) -> _Judged:
+        state = as_state(condition, assignee, due, with_due=self._with_due)
+        if why := forbidden(state, self._changes):
+            return _Judged(state, {}, why)
+        fields = after(state, self._changes)
+        already = not fields and "add_comment" not in self._changes
+        return _Judged(state, fields, SO_ALREADY if already else "", already)
 
 
 def _seen(record: Record, ticket: Ticket | None, sent: Sent) -> Outcome:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Collection
 from typing import Any
 
 from lxml import etree
@@ -33,34 +32,6 @@ def parse(body: bytes, vendor: str) -> Element:
     return root
 
 
-async def iter_elements(
-    chunks: AsyncIterable[bytes], tag: str | Collection[str], vendor: str = "The vendor"
-) -> AsyncIterator[Element]:
-    """Yield each complete element named `tag` as the chunks come in.
-
-    An element is emptied when the next one is asked for, so the memory used does not grow with
-    the document. Raises `Unreadable` for anything that is not a whole, entity-free document.
-    """
-    wanted = [tag] if isinstance(tag, str) else list(tag)
-    parser: Any = etree.XMLPullParser(events=("end",), tag=wanted, **SAFE)
-    start = b""
-    try:
-        async for chunk in chunks:
-            start = start or chunk[:200]
-            parser.feed(chunk)
-            ready = [element for _, element in parser.read_events()]
-            if ready:
-                # One look at all that has come so far: `ready` is part of it.
-                _refuse_entities(ready[0].getroottree().getroot(), vendor)
-            for element in ready:
-                yield element
-                _forget(element)
-        root = parser.close()
-    except (etree.XMLSyntaxError, ValueError) as error:
-        raise Unreadable(vendor, _why(start)) from error
-    _refuse_entities(root, vendor)
-
-
 def words_of(element: Element | None) -> str:
     """All text inside, in one line; "" for None."""
     if element is None:
@@ -71,13 +42,6 @@ def words_of(element: Element | None) -> str:
 def name_of(element: Element) -> str:
     """The tag in upper case; a Qualys guide sample prints root names in lower case once."""
     return element.tag.upper() if isinstance(element.tag, str) else ""
-
-
-def _forget(element: Element) -> None:
-    element.clear()
-    parent = element.getparent()
-    while parent is not None and element.getprevious() is not None:
-        del parent[0]
 
 
 def _refuse_entities(element: Element, vendor: str) -> None:

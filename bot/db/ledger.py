@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import lru_cache
 
-from sqlalchemy import Dialect, delete, func, update
+from sqlalchemy import ColumnElement, Dialect, delete, func, update
 from sqlmodel import col, select
 
 from bot.db.store import Store
 from bot.db.tables import PlannedRecord, Request
 from bot.domain.operations import Record, Result
-from bot.domain.plans import Counts
+from bot.domain.plans import Counts, as_json
 
 Changes = Mapping[str, str]
 
@@ -153,15 +154,17 @@ class Ledger:
         async with self._store.transaction() as session:
             query = (
                 select(PlannedRecord.record_id)
-                .where(
-                    PlannedRecord.request_id == request_id,
-                    col(PlannedRecord.result).in_((Result.REFUSED, Result.NOT_SENT)),
-                    PlannedRecord.left_out == "",
-                )
+                .where(*_missed(request_id))
                 .order_by(col(PlannedRecord.seq))
                 .limit(limit)
             )
             return list((await session.exec(query)).all())
+
+    async def missed_many(self, request_id: str) -> int:
+        """How many records `missed` would name without a limit."""
+        async with self._store.transaction() as session:
+            query = select(func.count()).select_from(PlannedRecord).where(*_missed(request_id))
+            return (await session.exec(query)).one()
 
     async def never_meant(self, request_id: str) -> int:
         """How many records were not sent because the plan left them out."""
@@ -195,6 +198,14 @@ class Ledger:
                 )
                 found.append((reason, many, list((await session.exec(query)).all())))
             return found
+
+
+def _missed(request_id: str) -> tuple[ColumnElement[bool], ...]:
+    return (
+        col(PlannedRecord.request_id) == request_id,
+        col(PlannedRecord.result).in_((Result.REFUSED, Result.NOT_SENT)),
+        col(PlannedRecord.left_out) == "",
+    )
 
 
 # SQLite takes 32,766 values in a statement, PostgreSQL 65,535.
@@ -237,17 +248,22 @@ def _values(
             first + offset,
             record.id,
             record.label,
-            json.dumps(dict(record.state)),
-            json.dumps(dict(record.after)),
-            json.dumps(record.places),
+            as_json(record.state),
+            as_json(record.after),
+            _places(record.places),
             record.left_out,
             _first_result(record).value,
             record.left_out,
-            json.dumps(dict(changes) if changes is not None else None),
+            "null" if changes is None else as_json(changes),
             "",
             keys[offset],
         )
     return tuple(found)
+
+
+@lru_cache(maxsize=4096)
+def _places(places: tuple[str, ...]) -> str:
+    return json.dumps(places)
 
 
 def _keys(many: int) -> list[str]:

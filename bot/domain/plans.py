@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Protocol
 
 from bot.domain.operations import Record, Result
@@ -92,8 +93,10 @@ class Digest:
         self._hash = hashlib.sha256(_line([operation, dict(parameters)]))
 
     def add(self, record: Record) -> None:
-        facts = [record.id, dict(record.state), dict(record.after), record.left_out]
-        self._hash.update(_line(facts))
+        """The line of `[id, state, after, left_out]`, put together from texts that recur."""
+        state, after = as_json(record.state), as_json(record.after)
+        told = f"[{_canonical(record.id)},{state},{after},{_canonical(record.left_out)}]\n"
+        self._hash.update(told.encode())
 
     def note(self, text: str) -> None:
         self._hash.update(_line(text))
@@ -103,6 +106,16 @@ class Digest:
 
 
 _canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=True, separators=(",", ":")).encode
+
+
+def as_json(values: Mapping[str, str]) -> str:
+    """The canonical JSON of a state. Plans repeat few states many times, so texts are kept."""
+    return _remembered(tuple(values.items()))
+
+
+@lru_cache(maxsize=4096)
+def _remembered(pairs: tuple[tuple[str, str], ...]) -> str:
+    return _canonical(dict(pairs))
 
 
 def _line(value: Any) -> bytes:

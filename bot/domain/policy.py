@@ -56,8 +56,11 @@ class Rule:
     roles: tuple[str, ...] = ()
     why: str = ""
 
+    def concerns(self, operation: str) -> bool:
+        return any(fnmatchcase(operation, glob) for glob in self.operations)
+
     def matches(self, operation: str, values: Values, records: int) -> bool:
-        if not any(fnmatchcase(operation, glob) for glob in self.operations):
+        if not self.concerns(operation):
             return False
         if self.over_records is not None and records <= self.over_records:
             return False
@@ -138,8 +141,17 @@ class Policy:
 
     def demands(self, operation: str, values: Values, records: int) -> tuple[Demand, ...]:
         """What every matching rule asks for; all of it must hold."""
-        rules = (*(DEFAULT_RULES if self.approvals.defaults else ()), *self.rules)
-        return tuple(rule.demand() for rule in rules if rule.matches(operation, values, records))
+        return tuple(
+            rule.demand() for rule in self._rules() if rule.matches(operation, values, records)
+        )
+
+    def looks_at(self, operation: str) -> frozenset[str]:
+        """The parameters whose values can make a difference to `demands`."""
+        rules = [each for each in self._rules() if each.concerns(operation)]
+        return frozenset(name for each in rules for name in each.where)
+
+    def _rules(self) -> tuple[Rule, ...]:
+        return (*(DEFAULT_RULES if self.approvals.defaults else ()), *self.rules)
 
     def allowed_in(self, channel: str) -> tuple[str, ...] | None:
         """The operations (or globs) that a channel's guardrail lists; None where it has none."""

@@ -49,13 +49,17 @@ class Acting:
         found = accounts.get(vendor)
         return found.account if found else ""
 
+    def wishes(self, operation: Operation) -> list[str]:
+        """The operations that make what `operation` decides on."""
+        known = self.parts.registry.operations
+        return [each.name for each in known if each.approved_as == operation.name]
+
     async def own_wish(self, operation: Operation, user: str, made: str) -> str:
         """Why somebody may not decide on `made`, which a request through here brought about.
 
         "" where it is not their own wish, nor one made through the same vendor account.
         """
-        asked = [each.name for each in self.parts.registry.operations]
-        asked = [name for name in asked if self.operation(name).approved_as == operation.name]
+        asked = self.wishes(operation)
         source = await self.parts.ledger.maker(asked, made) if asked else None
         if source is None:
             return ""

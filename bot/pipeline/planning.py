@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bot.db.ledger import Ledger, as_record
@@ -27,27 +27,30 @@ Planned = tuple[Record, Mapping[str, str] | None]
 
 @dataclass
 class Tally:
-    """What a plan adds up to while its records pass by."""
+    """What a plan adds up to while its records pass by.
+
+    `own_changes` are the different changes of records that have their own, as far as policy
+    `looks_at` them.
+    """
 
     digest: Digest
+    looks_at: frozenset[str] = frozenset()
     records: int = 0
     left_out: int = 0
-    first: tuple[Record, ...] = ()
-    own_changes: tuple[tuple[tuple[str, str], ...], ...] = ()
+    first: list[Record] = field(default_factory=list)
+    own_changes: set[frozenset[tuple[str, str]]] = field(default_factory=set)
 
     def add(self, record: Record, changes: Mapping[str, str] | None) -> None:
         self.digest.add(record)
         self.records += 1
-        self.left_out += bool(record.left_out)
-        if not record.left_out and len(self.first) < NOTED:
-            self.first = (*self.first, record)
+        if record.left_out:
+            self.left_out += 1
+        elif len(self.first) < NOTED:
+            self.first.append(record)
         if changes is not None:
             self.digest.note(str(sorted(changes.items())))
-            self._keep(tuple(sorted(changes.items())))
-
-    def _keep(self, changes: tuple[tuple[str, str], ...]) -> None:
-        if changes not in self.own_changes and len(self.own_changes) < PAGE:
-            self.own_changes = (*self.own_changes, changes)
+            seen = (pair for pair in changes.items() if pair[0] in self.looks_at)
+            self.own_changes.add(frozenset(seen))
 
 
 async def keep(
@@ -84,7 +87,8 @@ class Planner:
             await operation.check(parameters)
         comment = await self._comment(operation, parameters, request)
         told = {**canonical(parameters), "as sent": comment}
-        tally = Tally(Digest(operation.name, told))
+        looks_at = self.parts.policy.looks_at(operation.name)
+        tally = Tally(Digest(operation.name, told), looks_at)
         await self.parts.ledger.clear(request.id)
         records = self._records(request, operation, parameters, decision)
         await keep(self.parts.ledger, request.id, records, tally)
@@ -139,7 +143,10 @@ class Planner:
     ) -> Sequence[Demand]:
         """What policy demands for the values that will be sent; an undo sends its own."""
         to_send = tally.records - tally.left_out
-        own: list[Mapping[str, Any]] = [dict(each) for each in tally.own_changes]
+        # In order, so that a plan made twice asks for the same in the same words.
+        own: list[Mapping[str, Any]] = [
+            dict(each) for each in sorted(map(sorted, tally.own_changes))
+        ]
         values = own or [given(parameters)]
         found = [
             demand
@@ -181,9 +188,12 @@ class Planner:
             missed = await self.parts.ledger.missed(request.source)
             cuts = range(0, len(missed), PAGE)
             selections = [operation.narrowed(parameters, missed[at : at + PAGE]) for at in cuts]
+        wishes = self.acting.wishes(operation)
         for selection in selections:
             async for record in operation.plan(selection, decision.account, decision.reach):
-                why = await self.acting.own_wish(operation, request.requester, record.id)
+                why = ""
+                if wishes:
+                    why = await self.acting.own_wish(operation, request.requester, record.id)
                 yield replace(record, after={}, left_out=why) if why else record, None
 
     async def _backwards(

@@ -5,19 +5,30 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Mapping,
+    Sequence,
+)
+from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from integrations.errors import Temporary, Unreadable
+from integrations.errors import Temporary
 from integrations.http import Http, Reply, Request, Timeouts, Transport
 from integrations.qualys import protocol
 from integrations.qualys.config import QualysSettings
 from integrations.qualys.faults import VENDOR
 from integrations.qualys.models import EditReply, Page, Ticket, User
 from integrations.qualys.pacing import LONGEST_WAIT, Pace
-from integrations.xml import iter_elements
+from integrations.qualys.page_turning import Glance, turned
+from integrations.qualys.ticket_lists import read_page
 
 T = TypeVar("T")
 
@@ -49,25 +60,18 @@ class QualysClient:
         self._paces: dict[str, Pace] = defaultdict(lambda: Pace(sleep, clock))
 
     async def tickets(self, filters: Mapping[str, str]) -> AsyncIterator[Ticket]:
-        """All tickets that `filters` select, by number; one page is held at a time.
+        """All tickets that `filters` select, by number. See `pages`."""
+        async with aclosing(self.pages(filters)) as pages:
+            async for page in pages:
+                for ticket in page:
+                    yield ticket
 
-        Facts 3.1: sources differ on whether TRUNCATION/@last is on this page or the next. Asking
-        from `last` on and dropping what was seen is right either way. Where `states` is absent
-        the vendor's default counts, on which sources differ: name the states.
+    def pages(self, filters: Mapping[str, str]) -> AsyncGenerator[Sequence[Ticket]]:
+        """The same in pages of up to 1,000; the next ones are under way while one is looked at.
+
+        Where `states` is absent the vendor's default counts, on which sources differ: name them.
         """
-        since: int | None = None
-        seen: frozenset[int] = frozenset()
-        while True:
-            page = await self._page(filters, since)
-            new = [each for each in page.tickets if each.number not in seen]
-            for ticket in new:
-                yield ticket
-            if page.last is None or (not new and len(page.tickets) <= 1):
-                return
-            if not new or page.last < (since or 0):
-                # More is announced and does not come; a part must not pass for the whole.
-                raise Unreadable(VENDOR, "the next page of the ticket list brings nothing new")
-            since, seen = page.last, frozenset(each.number for each in page.tickets)
+        return turned(partial(self._page, filters))
 
     async def tickets_by_number(self, numbers: Iterable[int]) -> dict[int, Ticket]:
         """The tickets with these numbers, whatever their state; those that are gone are missing."""
@@ -116,34 +120,35 @@ class QualysClient:
         Repeated only on `Temporary`, so `read` raises that on a write only where nothing ran.
         """
         signed = self._signed(request)
-        return await self._tried(lambda: self._once(signed, read, writes=writes))
+
+        async def once() -> T:
+            return read(await self._sent(signed, writes=writes))
+
+        return await self._tried(once)
 
     async def aclose(self) -> None:
         """Close the connections."""
         await self._http.aclose()
 
-    async def _page(self, filters: Mapping[str, str], since: int | None) -> Page:
-        request = self._signed(protocol.list_request(self._base, filters, since))
-        return await self._tried(lambda: self._streamed(request))
+    async def _page(
+        self, filters: Mapping[str, str], since: int | None, glance: Glance = lambda _: None
+    ) -> Page:
+        request = protocol.list_request(self._base, filters, since)
 
-    async def _streamed(self, request: Request) -> Page:
-        pace = self._pace(request)
-        async with pace.turn(), self._http.stream(request) as flow:
-            pace.heed(flow.headers)
-            if flow.status != 200:
-                reply = await flow.whole()
-                raise protocol.failure_in(reply, writes=False) or Unreadable(VENDOR, "")
-            reader = protocol.PageReader(flow.status, flow.headers)
-            async for element in iter_elements(flow.chunks, protocol.PAGE_ELEMENTS, VENDOR):
-                reader.take(element)
-            return reader.page()
+        async def once() -> Page:
+            reply = await self._sent(self._signed(request), writes=False)
+            glance(reply.body)
+            # A page keeps libxml2 busy for milliseconds: in a thread, nobody waits for that.
+            return await asyncio.to_thread(read_page, reply)
 
-    async def _once(self, request: Request, read: Callable[[Reply], T], *, writes: bool) -> T:
+        return await self._tried(once)
+
+    async def _sent(self, request: Request, *, writes: bool) -> Reply:
         pace = self._pace(request)
         async with pace.turn():
             reply = await self._http.send(request, writes=writes)
             pace.heed(reply.headers)
-        return read(reply)
+        return reply
 
     async def _tried(self, call: Callable[[], Awaitable[T]]) -> T:
         """Repeat what changed nothing: after the vendor's own wait, or after 1 and 2 seconds."""

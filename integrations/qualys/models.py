@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
+
+from integrations.qualys.reading import moment
 
 # Qualys API facts, section 4 (ticket state machine): condition → value of the `states` filter.
 FILTER_STATES = {
@@ -18,39 +20,45 @@ FILTER_STATES = {
 
 
 class HistoryEntry(NamedTuple):
-    """One entry of a ticket's history; `old` and `new` are states, "" where none is named."""
+    """One entry of a ticket's history."""
 
     at: datetime | None
     actor: str
     comment: str
-    old: str
-    new: str
 
 
-@dataclass(frozen=True, slots=True)
-class Ticket:
+class Ticket(NamedTuple):
     """A remediation ticket as `ticket_list.php` gives it.
 
-    `state` and `status` are the vendor's own words; `severity` is 1 to 5 (0: not told); `modified`
-    is the newest time in the history (there is no element of its own); `history` is in the
-    vendor's order, newest first.
+    `state` and `status` are the vendor's own words, and so are `due_at` and `created_at`; `entries`
+    holds time, actor and comment of each entry of the history in turn, in the vendor's order. They
+    are only read where somebody asks, for a plan has 100,000 tickets and asks for few of them.
     """
 
     number: int
     state: str
     status: str = ""
-    invalid: bool = False
     assignee_login: str = ""
-    assignee_name: str = ""
     ip: str = ""
-    dns: str = ""
-    netbios: str = ""
-    qid: int = 0
     title: str = ""
-    severity: int = 0
-    due: datetime | None = None
-    modified: datetime | None = None
-    history: tuple[HistoryEntry, ...] = ()
+    due_at: str = ""
+    created_at: str = ""
+    entries: tuple[str, ...] = ()
+
+    @property
+    def due(self) -> datetime | None:
+        return moment(self.due_at)
+
+    @property
+    def history(self) -> tuple[HistoryEntry, ...]:
+        times, actors, comments = self.entries[::3], self.entries[1::3], self.entries[2::3]
+        return tuple(map(HistoryEntry, map(moment, times), actors, comments))
+
+    @property
+    def modified(self) -> datetime | None:
+        """The newest time in the history: there is no element of its own."""
+        times = [each.at for each in self.history if each.at]
+        return max(times) if times else moment(self.created_at)
 
     @property
     def condition(self) -> str:
@@ -88,9 +96,8 @@ class User:
     asset_groups: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(NamedTuple):
     """One page of a ticket list; `last` is the number to go on from, None on the last page."""
 
-    tickets: tuple[Ticket, ...]
+    tickets: Sequence[Ticket]
     last: int | None

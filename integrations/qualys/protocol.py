@@ -8,22 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import urlencode
 
-from integrations.errors import Unreadable, VendorError
+from integrations.errors import Unreadable
 from integrations.http import Reply, Request
 from integrations.qualys.faults import VENDOR, failure_of, fault_in, http_failure
-from integrations.qualys.models import EditReply, HistoryEntry, Page, Ticket, User
-from integrations.qualys.reading import child, leaves, moment, number, numbers_in, text_of
+from integrations.qualys.models import EditReply, User
+from integrations.qualys.reading import child, number, numbers_in, text_of
 from integrations.xml import Element, name_of, parse, words_of
 
 __all__ = [
     "EditReply",
-    "HistoryEntry",
-    "PageReader",
-    "Ticket",
     "User",
     "asset_group_request",
     "edit_request",
-    "failure_in",
     "good_root",
     "list_request",
     "post",
@@ -44,9 +40,7 @@ MOST_TICKETS = 20_000
 ALL_STATES = "OPEN,RESOLVED,CLOSED,IGNORED"
 # A big edit takes its time (facts 11: clients use 5 to 10 minutes); seconds for each ticket.
 SECONDS_PER_TICKET = 0.02
-STATES = frozenset({"OPEN", "RESOLVED", "CLOSED"})
 REASONS = frozenset({"REASON", "MESSAGE", "TEXT", "COMMENT"})
-PAGE_ELEMENTS = ("TICKET", "TRUNCATION", "ERROR", "RETURN", "RESPONSE", "REMEDIATION_TICKETS")
 
 
 def edit_request(base: str, numbers: Sequence[int], changes: Mapping[str, str]) -> Request:
@@ -116,86 +110,6 @@ def read_asset_groups(reply: Reply) -> list[str]:
     return [title for each in root.iter("ASSET_GROUP") if (title := text_of(each, "TITLE"))]
 
 
-class PageReader:
-    """Builds one page of a ticket list from its elements as they come.
-
-    Facts 3.1: an empty result is no error, but it must be a ticket list; facts 1.4: an error
-    arrives with HTTP 200 too, and must not be taken for "no tickets".
-    """
-
-    def __init__(self, status: int, headers: Mapping[str, str]) -> None:
-        self._status = status
-        self._headers = headers
-        self._tickets: list[Ticket] = []
-        self._last: int | None = None
-        self._complete = False
-
-    def take(self, element: Element) -> None:
-        """Take in one of `PAGE_ELEMENTS`. Raises a `VendorError`."""
-        match name_of(element):
-            case "TICKET":
-                self._tickets.append(read_ticket(element))
-            case "TRUNCATION":
-                # Without a number to go on from, the highest seen is right; it is never the end.
-                highest = max((each.number for each in self._tickets), default=0)
-                self._last = number(element.get("last")) or highest
-            case "REMEDIATION_TICKETS":
-                self._complete = True
-            case _:
-                self._refuse(element)
-
-    def page(self) -> Page:
-        """The finished page. Raises `Unreadable` where it was no ticket list at all."""
-        if not self._complete:
-            raise Unreadable(VENDOR, "it is not a ticket list")
-        return Page(tuple(self._tickets), self._last)
-
-    def _refuse(self, element: Element) -> None:
-        fault = fault_in(element.getroottree().getroot())
-        if fault is not None:
-            raise failure_of(fault, self._status, self._headers, writes=False)
-
-
-def read_ticket(element: Element) -> Ticket:
-    """One TICKET of a list (facts 3.1). Raises `Unreadable` without a number or a known state."""
-    texts = leaves(element)
-    told = texts.get
-    found, state = number(told("NUMBER")), told("CURRENT_STATE", "").upper()
-    if found is None or state not in STATES:
-        raise Unreadable(VENDOR, "a ticket in it has no number or an unknown state")
-    history = tuple(_history(each) for each in element.iterfind("HISTORY_LIST/HISTORY"))
-    times = [each.at for each in history if each.at]
-    return Ticket(
-        number=found,
-        state=state,
-        status=told("CURRENT_STATUS", "").upper(),
-        invalid=told("INVALID") == "1",
-        assignee_login=told("ASSIGNEE/LOGIN", ""),
-        assignee_name=told("ASSIGNEE/NAME", ""),
-        ip=told("DETECTION/IP", ""),
-        dns=told("DETECTION/DNSNAME", ""),
-        netbios=told("DETECTION/NBHNAME", ""),
-        qid=number(told("VULNINFO/QID")) or 0,
-        title=told("VULNINFO/TITLE", ""),
-        severity=number(told("VULNINFO/SEVERITY")) or 0,
-        due=moment(told("DUE_DATETIME", "")),
-        modified=max(times) if times else moment(told("CREATION_DATETIME", "")),
-        history=history,
-    )
-
-
-def _history(element: Element) -> HistoryEntry:
-    # Facts 3.1: the name of the comment's element is not known; none of the others holds the word.
-    comments = [each for each in element.iter() if "COMMENT" in name_of(each) and len(each) == 0]
-    return HistoryEntry(
-        at=moment(text_of(element, "DATETIME")),
-        actor=text_of(element, "ACTOR"),
-        comment="\n".join(filter(None, ((each.text or "").strip() for each in comments))),
-        old=text_of(element, "STATE/OLD"),
-        new=text_of(element, "STATE/NEW"),
-    )
-
-
 def _user(element: Element) -> User:
     names = (text_of(element, f"CONTACT_INFO/{part}") for part in ("FIRSTNAME", "LASTNAME"))
     groups = element.iterfind("ASSIGNED_ASSET_GROUPS/ASSET_GROUP_TITLE")
@@ -246,23 +160,19 @@ def good_root(reply: Reply, *, writes: bool) -> Element:
 
     Raises a `VendorError`; on a write (`writes`) `Unreadable` means: read back.
     """
-    failure = failure_in(reply, writes=writes)
-    if failure is not None:
-        raise failure
-    return parse(reply.body, VENDOR)
-
-
-def failure_in(reply: Reply, *, writes: bool) -> VendorError | None:
-    """The error that a whole answer tells of, or None; it may still be unreadable."""
+    good = reply.status == 200
     try:
-        fault = fault_in(parse(reply.body, VENDOR))
+        root = parse(reply.body, VENDOR)
     except Unreadable:
-        fault = None
+        if good:
+            raise
+        raise http_failure(reply.status, reply.headers, writes=writes) from None
+    fault = fault_in(root)
     if fault is not None:
-        return failure_of(fault, reply.status, reply.headers, writes=writes)
-    if reply.status == 200:
-        return None
-    return http_failure(reply.status, reply.headers, writes=writes)
+        raise failure_of(fault, reply.status, reply.headers, writes=writes)
+    if not good:
+        raise http_failure(reply.status, reply.headers, writes=writes)
+    return root
 
 
 def post(url: str, form: Mapping[str, str]) -> Request:

@@ -17,26 +17,6 @@ def text_of(element: Element, path: str) -> str:
     return words_of(element.find(path))
 
 
-def leaves(element: Element) -> dict[str, str]:
-    """The texts one and two levels down, by `TAG` and `TAG/TAG`; the first of a name counts.
-
-    One pass, because a list of tickets asks for a dozen of them each, 100,000 times.
-    """
-    found: dict[str, str] = {}
-    for each in element:
-        if len(each) == 0:
-            found.setdefault(each.tag, _stripped(each.text))
-            continue
-        for inner in each:
-            if len(inner) == 0:
-                found.setdefault(f"{each.tag}/{inner.tag}", _stripped(inner.text))
-    return found
-
-
-def _stripped(text: str | None) -> str:
-    return " ".join(text.split()) if text else ""
-
-
 def child(element: Element, names: Collection[str]) -> Element | None:
     """The first child with one of `names`, in upper case."""
     return next((each for each in element if name_of(each) in names), None)

@@ -90,9 +90,9 @@ async def test_a_ticket_is_what_the_vendor_has(client: QualysClient, vendor: Qua
     assert list(found) == [23456]
     ticket, kept = found[23456], vendor.tickets[23456]
     assert (ticket.condition, ticket.ip) == ("OPEN", "10.10.10.120")
-    assert (ticket.qid, ticket.title) == (kept.vulnerability.qid, kept.vulnerability.title)
+    assert ticket.title == kept.vulnerability.title
     assert (ticket.due, ticket.modified) == (kept.due, kept.modified)
-    assert (ticket.assignee_login, ticket.assignee_name) == ("qualys_tb", "Tilda Brandt")
+    assert ticket.assignee_login == "qualys_tb"
 
 
 async def test_numbers_are_asked_for_in_thousands_with_every_state(

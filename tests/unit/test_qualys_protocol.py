@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 import tomllib
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,23 +19,15 @@ from integrations.http import Reply, Request
 from integrations.qualys import protocol
 from integrations.qualys.config import QualysSettings, load_settings
 from integrations.qualys.models import Page
-from integrations.xml import iter_elements
+from integrations.qualys.ticket_lists import read_page
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "qualys"
 CASES = sorted(each.name for each in SAMPLES.iterdir() if each.is_dir())
 BASE = "https://qualysapi.example"
 
 
-async def pieces(body: bytes, size: int = 7) -> AsyncIterator[bytes]:
-    for start in range(0, len(body), size):
-        yield body[start : start + size]
-
-
 async def read_list(reply: Reply) -> Page:
-    reader = protocol.PageReader(reply.status, reply.headers)
-    async for element in iter_elements(pieces(reply.body), protocol.PAGE_ELEMENTS, "Qualys"):
-        reader.take(element)
-    return reader.page()
+    return read_page(reply)
 
 
 async def read(call: str, reply: Reply) -> Any:
@@ -105,11 +96,14 @@ def test_a_write_that_failed_inside_the_vendor_is_not_called_refused(status: int
         protocol.read_edit(Reply(status, {}, body))
 
 
-async def test_a_comment_and_a_change_of_state_are_read_from_the_history() -> None:
+async def test_a_comment_is_read_from_the_history() -> None:
     body = (SAMPLES / "list_two_truncated" / "reply.xml").read_bytes()
     newest, oldest = (await read_list(Reply(200, {}, body))).tickets[0].history
-    assert (newest.actor, newest.comment, newest.new) == ("acme_ml", "Host patched", "")
-    assert (oldest.old, oldest.new, oldest.comment) == ("", "OPEN", "")
+    assert (newest.actor, newest.comment) == ("acme_ml", "Host patched")
+    assert oldest.comment == ""
+    assert oldest.at is not None
+    assert newest.at is not None
+    assert oldest.at < newest.at
 
 
 async def test_a_truncation_without_a_number_goes_on_from_the_highest_seen() -> None:
@@ -161,13 +155,13 @@ def test_the_password_is_in_no_representation() -> None:
     assert "very-secret" not in repr(request)
 
 
-async def test_elements_are_forgotten_as_they_are_read() -> None:
-    body = b"<L>" + b"<T><N>1</N></T>" * 5_000 + b"</L>"
-    held = []
-    async for element in iter_elements(pieces(body, 4_000), ("T", "L"), "Qualys"):
-        if element.tag == "L":
-            held = list(element)
-    assert len(held) <= 1
+async def test_a_value_cannot_pass_for_two() -> None:
+    body = (SAMPLES / "list_two_truncated" / "reply.xml").read_bytes()
+    told = b"<TITLE>A\tB\n1803\tOPEN&#9;&#10;C &#x1F; &#x2028; &#xE000; D</TITLE>"
+    start, end = body.index(b"<TITLE>"), body.index(b"</TITLE>") + len(b"</TITLE>")
+    page = await read_list(Reply(200, {}, body[:start] + told.replace(b"&#x1F;", b"") + body[end:]))
+    assert len(page.tickets) == 2
+    assert page.tickets[0].title == "A B 1803 OPEN C \u2028 \ue000 D"
 
 
 def test_each_error_says_what_it_means_in_one_sentence() -> None:

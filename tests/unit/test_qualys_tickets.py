@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import replace
+import itertools
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -22,7 +22,7 @@ from handlers.qualys_scope import Scope
 from handlers.qualys_tickets import EditTickets, TicketParameters
 from integrations.errors import Rejected, Temporary, UnknownOutcome, Unreadable, VendorError
 from integrations.qualys.client import QualysClient
-from integrations.qualys.models import EditReply, HistoryEntry, Ticket, User
+from integrations.qualys.models import EditReply, Ticket, User
 
 NOW = datetime(2026, 1, 5, 10, 0, 0, 500_000, tzinfo=UTC)
 ALL_FOUR = "OPEN,RESOLVED,CLOSED,IGNORED"
@@ -347,20 +347,13 @@ def ticket(number: int, condition: str = "OPEN", **more: Any) -> Ticket:
         number=number,
         state=state,
         status=status,
-        invalid=False,
         assignee_login="qualys_tb",
-        assignee_name="T. B.",
         ip="10.10.10.120",
-        dns="",
-        netbios="",
-        qid=38170,
         title="OpenSSH",
-        severity=4,
-        due=datetime(2026, 2, 1, tzinfo=UTC),
-        modified=datetime(2026, 1, 1, tzinfo=UTC),
-        history=(),
+        due_at="2026-02-01T00:00:00Z",
+        created_at="2026-01-01T00:00:00Z",
     )
-    return replace(found, **more)
+    return found._replace(**more)
 
 
 def user(login: str, role: str = "Scanner", status: str = "Active", name: str = "") -> User:
@@ -399,6 +392,11 @@ class Tenant:
             grouped = any(row.number in self.groups.get(title, ()) for title in titles)
             if (named or not spans) and (grouped or titles == [""]):
                 yield row
+
+    async def pages(self, filters: Mapping[str, str]) -> AsyncGenerator[list[Ticket]]:
+        found = [each async for each in self.tickets(filters)]
+        for at in range(0, len(found), 1000):
+            yield found[at : at + 1000]
 
     async def tickets_by_number(self, numbers: Sequence[int]) -> dict[int, Ticket]:
         if self.broken:
@@ -535,11 +533,9 @@ async def test_numbers_that_are_not_listed_are_said() -> None:
 
 async def test_a_long_selection_is_streamed() -> None:
     class Endless(Tenant):
-        async def tickets(self, filters: Mapping[str, str]) -> AsyncIterator[Ticket]:
-            number = 0
-            while True:
-                number += 1
-                yield ticket(number)
+        async def pages(self, filters: Mapping[str, str]) -> AsyncGenerator[list[Ticket]]:
+            for at in itertools.count(0, 1000):
+                yield [ticket(at + each) for each in range(1, 1001)]
 
     account = Account("qualys", "acme_tb", "Manager")
     stream = operation(Endless()).plan(typed(states="OPEN", **COMMENT), account, Reach.ALL)
@@ -684,25 +680,24 @@ async def test_what_the_reply_omits_is_read_back() -> None:
     assert outcomes[1].words == "Qualys left it as it was"
 
 
-def said(words: str, at: str = "2026-01-05T10:00:00Z") -> HistoryEntry:
-    when = datetime.fromisoformat(at) if at else None
-    return HistoryEntry(at=when, actor="svc", comment=words, old="", new="")
+def said(words: str, at: str = "2026-01-05T10:00:00Z") -> tuple[str, ...]:
+    return (at, "svc", words)
 
 
 @pytest.mark.parametrize(
-    ("history", "result"),
+    ("entries", "result"),
     [
-        ((said("Host  patched\n"),), Result.CHANGED),
-        ((said("Host patched", "2026-01-05T09:59:59Z"),), Result.UNKNOWN),
-        ((said("Host patched", ""),), Result.UNKNOWN),
-        ((said("something else"),), Result.UNKNOWN),
+        (said("Host  patched\n"), Result.CHANGED),
+        (said("Host patched", "2026-01-05T09:59:59Z"), Result.UNKNOWN),
+        (said("Host patched", ""), Result.UNKNOWN),
+        (said("something else"), Result.UNKNOWN),
         ((), Result.UNKNOWN),
     ],
 )
 async def test_a_comment_alone_is_looked_up_in_the_history(
-    history: tuple[HistoryEntry, ...], result: Result
+    entries: tuple[str, ...], result: Result
 ) -> None:
-    edit = operation(Tenant(ticket(1, history=history)))
+    edit = operation(Tenant(ticket(1, entries=entries)))
     sent = batch(record(1, {}), add_comment="Host patched")
     assert [each.result for each in await edit.apply(sent)] == [result]
     assert [each.result for each in await edit.reconcile(sent, NOW.isoformat())] == [result]
@@ -739,7 +734,7 @@ async def test_a_half_done_edit_says_what_was_left() -> None:
 async def test_a_due_date_is_compared_by_day(
     before: str, now: str, applied: Result, reconciled: Result
 ) -> None:
-    edit = operation(Tenant(ticket(1, "IGNORED", due=datetime.fromisoformat(now))))
+    edit = operation(Tenant(ticket(1, "IGNORED", due_at=now)))
     planned_one = record(1, {"due": "7 days after the edit"}, state="Closed/Ignored", due=before)
     sent = batch(planned_one, reopen_ignored_days="7")
     assert [each.result for each in await edit.apply(sent)] == [applied]
@@ -776,7 +771,7 @@ async def test_reconcile_of_what_may_be_repeated() -> None:
 
 
 async def test_reconcile_never_repeats_a_comment() -> None:
-    tenant = Tenant(ticket(1, "RESOLVED"), ticket(2, history=(said("Host patched"),)), ticket(3))
+    tenant = Tenant(ticket(1, "RESOLVED"), ticket(2, entries=said("Host patched")), ticket(3))
     outcomes = await operation(tenant).reconcile(
         batch(record(1), record(2), record(3), change_state="RESOLVED", add_comment="Host patched"),
         "2026-01-05T10:00:00.900+00:00",
@@ -789,7 +784,7 @@ async def test_reconcile_never_repeats_a_comment() -> None:
 
 
 async def test_read_gives_states_by_id() -> None:
-    found = await operation(Tenant(ticket(7, "REOPENED", due=None))).read(["7", "8"])
+    found = await operation(Tenant(ticket(7, "REOPENED", due_at=""))).read(["7", "8"])
     assert found == {"7": {"state": "Open/Reopened", "assignee": "qualys_tb", "due": ""}}
 
 

@@ -148,9 +148,20 @@ def _ticket(ticket: StandInTicket) -> str:
         f"<INVALID>{int(ticket.invalid)}</INVALID>\n"
         f"      <ASSIGNEE>{_person(ticket.assignee)}</ASSIGNEE>\n"
         f"      <DETECTION><IP>{host.ip}</IP><DNSNAME><![CDATA[{host.dns}]]></DNSNAME>{netbios}"
-        f"</DETECTION>\n      <HISTORY_LIST>{history}</HISTORY_LIST>\n"
+        f"</DETECTION>\n      <STATS>{_stats(ticket)}</STATS>\n"
+        f"      <HISTORY_LIST>{history}</HISTORY_LIST>\n"
         f"      <VULNINFO><TITLE><![CDATA[{found.title}]]></TITLE><TYPE>{found.kind}</TYPE>"
         f"<QID>{found.qid}</QID><SEVERITY>{found.severity}</SEVERITY></VULNINFO></TICKET>\n"
+    )
+
+
+def _stats(ticket: StandInTicket) -> str:
+    found, seen = stamp(ticket.created), stamp(ticket.modified)
+    return (
+        f"<FIRST_FOUND_DATETIME>{found}</FIRST_FOUND_DATETIME>"
+        f"<LAST_FOUND_DATETIME>{seen}</LAST_FOUND_DATETIME>"
+        f"<LAST_SCAN_DATETIME>{seen}</LAST_SCAN_DATETIME><TIMES_FOUND>1</TIMES_FOUND>"
+        f"<TIMES_NOT_FOUND></TIMES_NOT_FOUND><LAST_OPEN_DATETIME>{found}</LAST_OPEN_DATETIME>"
     )
 
 
