@@ -95,7 +95,7 @@ class Digest:
     def add(self, record: Record) -> None:
         """The line of `[id, state, after, left_out]`, put together from texts that recur."""
         state, after = as_json(record.state), as_json(record.after)
-        told = f"[{_canonical(record.id)},{state},{after},{_canonical(record.left_out)}]\n"
+        told = f"[{_text(record.id)},{state},{after},{_text(record.left_out)}]\n"
         self._hash.update(told.encode())
 
     def note(self, text: str) -> None:
@@ -105,6 +105,7 @@ class Digest:
         return self._hash.hexdigest()
 
 
+_text = json.encoder.encode_basestring_ascii
 _canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=True, separators=(",", ":")).encode
 
 

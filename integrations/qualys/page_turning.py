@@ -1,4 +1,4 @@
-"""Turning the pages of a ticket list: while one is looked at, the next two are on their way.
+"""Turning the pages of a ticket list: while one is looked at, the next is on its way.
 
 Where the next page begins stands at the end of a page. A glance at its last bytes is enough to ask for
 it, while a thread still reads the page; what the thread finds is what counts.
@@ -16,7 +16,7 @@ from integrations.errors import Unreadable
 from integrations.qualys.faults import VENDOR
 from integrations.qualys.models import Page, Ticket
 
-AHEAD = 2  # pages that are on their way
+AHEAD = 1  # pages that are on their way; more bring nothing, for one is read while one is looked at
 
 Glance = Callable[[bytes], None]
 # Fetches the page that begins at a ticket number (None: the first), and shows its body at once.

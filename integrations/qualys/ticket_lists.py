@@ -89,14 +89,5 @@ def _ticket(told: Sequence[str]) -> Ticket:
     found, state = number(told[0]), told[1].upper()
     if found is None or state not in STATES:
         raise Unreadable(VENDOR, "a ticket in it has no number or an unknown state")
-    return Ticket(
-        number=found,
-        state=state,
-        status=told[2].upper(),
-        assignee_login=told[3],
-        ip=told[4],
-        title=told[5],
-        due_at=told[6],
-        created_at=told[7],
-        entries=tuple(told[8:-1]),
-    )
+    _, _, status, login, ip, title, due, created, *entries = told
+    return Ticket(found, state, status.upper(), login, ip, title, due, created, tuple(entries[:-1]))
