@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, update
 
+from bot.db.ledger import Row
 from bot.db.store import Store
 from bot.db.tables import PlannedRecord
 from bot.domain.operations import Outcome, Result
@@ -55,7 +56,7 @@ class Journal:
     _waiting: list[_Line] = field(default_factory=list)
     _writer: asyncio.Task[None] | None = None
 
-    async def sending(self, request_id: str, rows: Sequence[PlannedRecord], at: float) -> bool:
+    async def sending(self, request_id: str, rows: Sequence[Row], at: float) -> bool:
         """Note the intent to send these records; False (and nothing noted) unless all are to do."""
         lines = [
             {"of_request": request_id, "at_seq": row.seq, "at_time": at, "call_key": row.key}
@@ -64,7 +65,7 @@ class Journal:
         return await self._write(lines, intent=True)
 
     async def settle(
-        self, request_id: str, rows: Sequence[PlannedRecord], outcomes: Sequence[Outcome]
+        self, request_id: str, rows: Sequence[Row], outcomes: Sequence[Outcome]
     ) -> None:
         """Write what became of records; one that has no outcome is `UNKNOWN`."""
         told = {outcome.id: outcome for outcome in outcomes}

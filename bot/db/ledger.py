@@ -6,8 +6,9 @@ import json
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import lru_cache
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Dialect, delete, func, update
+from sqlalchemy import ColumnElement, Dialect, Select, Text, cast, delete, func, update
 from sqlmodel import col, select
 
 from bot.db.store import Store
@@ -18,6 +19,29 @@ from bot.domain.plans import Counts, as_json
 Changes = Mapping[str, str]
 
 _TABLE = PlannedRecord.__table__  # type: ignore[attr-defined]
+
+
+class Row(NamedTuple):
+    """A planned record and what became of it, as the ledger holds it.
+
+    States that recur are one object in all their rows, and so are not to be changed: 20,000 rows
+    take some 10 MB.
+    """
+
+    request_id: str
+    seq: int
+    record_id: str
+    label: str
+    state: Mapping[str, str]
+    after: Mapping[str, str]
+    places: tuple[str, ...]
+    left_out: str
+    result: str
+    words: str
+    made: str
+    changes: Changes | None
+    key: str
+    sent_at: float | None
 
 
 class Ledger:
@@ -47,67 +71,40 @@ class Ledger:
                 connection = await session.connection()
                 await connection.exec_driver_sql(_insert(connection.dialect, len(part)), values)
 
-    async def records(
-        self, request_id: str, results: Sequence[Result], limit: int
-    ) -> list[PlannedRecord]:
+    async def records(self, request_id: str, results: Sequence[Result], limit: int) -> list[Row]:
         """Up to `limit` records with one of `results`, in the plan's order."""
-        async with self._store.transaction() as session:
-            query = (
-                select(PlannedRecord)
-                .where(
-                    PlannedRecord.request_id == request_id, col(PlannedRecord.result).in_(results)
-                )
-                .order_by(col(PlannedRecord.seq))
-                .limit(limit)
-            )
-            return list((await session.exec(query)).all())
+        chosen = _TABLE.c.result.in_(results)
+        return await self._rows(_of(request_id).where(chosen).order_by(_TABLE.c.seq).limit(limit))
 
-    async def sample(self, request_id: str, limit: int) -> list[PlannedRecord]:
+    async def sample(self, request_id: str, limit: int) -> list[Row]:
         """The first records that are not left out."""
-        async with self._store.transaction() as session:
-            query = (
-                select(PlannedRecord)
-                .where(PlannedRecord.request_id == request_id, PlannedRecord.left_out == "")
-                .order_by(col(PlannedRecord.seq))
-                .limit(limit)
-            )
-            return list((await session.exec(query)).all())
+        chosen = _TABLE.c.left_out == ""
+        return await self._rows(_of(request_id).where(chosen).order_by(_TABLE.c.seq).limit(limit))
 
     async def all(
         self, request_id: str, results: Sequence[Result] = tuple(Result)
-    ) -> AsyncIterator[PlannedRecord]:
+    ) -> AsyncIterator[Row]:
         """Every record with one of `results` in the plan's order, read in pages."""
+        chosen = _of(request_id).where(_TABLE.c.result.in_(results)).order_by(_TABLE.c.seq)
         after = -1
-        while True:
-            async with self._store.transaction() as session:
-                query = (
-                    select(PlannedRecord)
-                    .where(
-                        PlannedRecord.request_id == request_id,
-                        PlannedRecord.seq > after,
-                        col(PlannedRecord.result).in_(results),
-                    )
-                    .order_by(col(PlannedRecord.seq))
-                    .limit(1000)
-                )
-                page = (await session.exec(query)).all()
-            if not page:
-                return
+        while page := await self._rows(chosen.where(_TABLE.c.seq > after).limit(1000)):
             for row in page:
                 yield row
             after = page[-1].seq
 
-    async def story(self, record_id: str, limit: int) -> list[PlannedRecord]:
+    async def story(self, record_id: str, limit: int) -> list[Row]:
         """One record in all the plans that held it, the newest first."""
+        return await self._rows(
+            _SELECT.join(Request, col(Request.id) == _TABLE.c.request_id)
+            .where(_TABLE.c.record_id == record_id)
+            .order_by(col(Request.created_at).desc())
+            .limit(limit)
+        )
+
+    async def _rows(self, query: Select[Any]) -> list[Row]:
         async with self._store.transaction() as session:
-            query = (
-                select(PlannedRecord)
-                .join(Request, col(Request.id) == col(PlannedRecord.request_id))
-                .where(PlannedRecord.record_id == record_id)
-                .order_by(col(Request.created_at).desc())
-                .limit(limit)
-            )
-            return list((await session.exec(query)).all())
+            connection = await session.connection()
+            return [_row(*each) for each in await connection.execute(query)]
 
     async def say(self, request_id: str, words: Mapping[str, str]) -> None:
         """New words on records whose result stands (what the vendor did by itself afterwards)."""
@@ -208,6 +205,31 @@ def _missed(request_id: str) -> tuple[ColumnElement[bool], ...]:
     )
 
 
+# The JSON columns as the text that they are: states recur, and each is read once.
+_AS_TEXT = frozenset({"state", "after", "places", "changes"})
+_SELECT = select(
+    *(cast(_TABLE.c[name], Text) if name in _AS_TEXT else _TABLE.c[name] for name in Row._fields)
+)
+
+
+def _of(request_id: str) -> Select[Any]:
+    return _SELECT.where(_TABLE.c.request_id == request_id)
+
+
+_loaded = lru_cache(maxsize=1024)(json.loads)
+
+
+def _row(*columns: Any) -> Row:
+    row = Row(*columns)
+    state, after, places, changes = row.state, row.after, row.places, row.changes
+    return row._replace(
+        state=_loaded(state),
+        after=_loaded(after),
+        places=tuple(_loaded(places)),
+        changes=_loaded(changes) if changes else None,
+    )
+
+
 # SQLite takes 32,766 values in a statement, PostgreSQL 65,535.
 _A_STATEMENT = 2000
 _COLUMNS = (
@@ -261,7 +283,7 @@ def _values(
     return tuple(found)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _places(places: tuple[str, ...]) -> str:
     return json.dumps(places)
 
@@ -278,7 +300,7 @@ def _first_result(record: Record) -> Result:
     return Result.NOT_SENT if record.left_out else Result.TO_SEND
 
 
-def as_record(row: PlannedRecord) -> Record:
+def as_record(row: Row) -> Record:
     """The planned record that a row holds."""
     return Record(
         id=row.record_id,
@@ -286,5 +308,5 @@ def as_record(row: PlannedRecord) -> Record:
         state=row.state,
         after=row.after,
         left_out=row.left_out,
-        places=tuple(row.places),
+        places=row.places,
     )

@@ -114,7 +114,7 @@ def as_json(values: Mapping[str, str]) -> str:
     return _remembered(tuple(values.items()))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _remembered(pairs: tuple[tuple[str, str], ...]) -> str:
     return _canonical(dict(pairs))
 

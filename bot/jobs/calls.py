@@ -12,9 +12,9 @@ from functools import cached_property
 import structlog
 
 from bot.db.journal import Journal
-from bot.db.ledger import as_record
+from bot.db.ledger import Row, as_record
 from bot.db.store import Store
-from bot.db.tables import PlannedRecord, Request
+from bot.db.tables import Request
 from bot.domain.operations import Batch, Operation, Outcome, Result
 from bot.domain.parameters import Parameters
 from bot.domain.plans import State
@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 
 TRIES = 3  # how often a call that certainly changed nothing is sent
 
-Rows = Sequence[PlannedRecord]
+Rows = Sequence[Row]
 
 
 @dataclass
@@ -60,11 +60,11 @@ class Calls:
         await asyncio.gather(*(one(group) for group in self._groups(rows)))
         return self._wait
 
-    def _groups(self, rows: Rows) -> list[list[PlannedRecord]]:
+    def _groups(self, rows: Rows) -> list[list[Row]]:
         """Rows that go out in one call: as many as it takes, all with the same values."""
         size = self.operation.call_size
-        groups: list[list[PlannedRecord]] = []
-        open_groups: dict[str, list[PlannedRecord]] = {}
+        groups: list[list[Row]] = []
+        open_groups: dict[str, list[Row]] = {}
         for row in rows:
             values = str(sorted(row.changes.items())) if row.changes else ""
             group = open_groups.get(values)

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 import structlog
 
 from bot.db.journal import Journal
-from bot.db.ledger import Ledger, as_record
+from bot.db.ledger import Ledger, Row, as_record
 from bot.db.store import Store
-from bot.db.tables import PlannedRecord, Request
+from bot.db.tables import Request
 from bot.domain.errors import AmendError
 from bot.domain.operations import Operation, Outcome, Result
 from bot.domain.plans import OVER, State, drift, outcome
@@ -22,6 +22,7 @@ from integrations.errors import VendorError
 
 log = structlog.get_logger(__name__)
 
+LOOK = 1000  # records that are read again in one go
 SLICE = 100  # records between two looks at drift, where a call takes fewer
 WAVES = 64  # calls that each of the parallel ones gets in a slice
 FRESH = 1.0  # seconds for which a plan of a direct request needs no second look
@@ -164,7 +165,7 @@ class Runner:
         said = {each: words for each, (words, final) in found.items() if final}
         return said, [each for each in ids if each not in said]
 
-    async def _unfollowed(self, request_id: str) -> AsyncIterator[PlannedRecord]:
+    async def _unfollowed(self, request_id: str) -> AsyncIterator[Row]:
         async for row in self.ledger.all(request_id, (Result.CHANGED,)):
             if not row.words:
                 yield row
@@ -197,12 +198,20 @@ class Runner:
         return await self.pipeline.acting.as_person(request.operation, request.requester)
 
     async def _unmoved(
-        self, request: Request, operation: Operation, rows: Sequence[PlannedRecord]
-    ) -> list[PlannedRecord]:
+        self, request: Request, operation: Operation, rows: Sequence[Row]
+    ) -> list[Row]:
         """The rows whose records are still as planned; the others are held back, and say why."""
         fresh = self.store.clock() - (request.planned_at or 0.0) < FRESH
         if request.direct and fresh:
             return list(rows)
+        kept: list[Row] = []
+        for at in range(0, len(rows), LOOK):
+            kept += await self._still(request, operation, rows[at : at + LOOK])
+        return kept
+
+    async def _still(
+        self, request: Request, operation: Operation, rows: Sequence[Row]
+    ) -> list[Row]:
         try:
             now = await operation.read([row.record_id for row in rows])
             barred = await self._barred(request, operation, rows)
@@ -220,7 +229,7 @@ class Runner:
         return [row for row in rows if row.record_id not in held]
 
     async def _barred(
-        self, request: Request, operation: Operation, rows: Sequence[PlannedRecord]
+        self, request: Request, operation: Operation, rows: Sequence[Row]
     ) -> Mapping[str, str]:
         """Which records the caller may no longer change: a scope may have narrowed since."""
         acting = self.pipeline.acting
@@ -231,7 +240,7 @@ class Runner:
         parameters = acting.parameters(request)
         return await operation.barred(parameters, records, decision.account, decision.reach)
 
-    async def _hold(self, request: Request, rows: Sequence[PlannedRecord], why: str) -> None:
+    async def _hold(self, request: Request, rows: Sequence[Row], why: str) -> None:
         outcomes = [Outcome(row.record_id, Result.NOT_SENT, why) for row in rows]
         await self.journal.settle(request.id, rows, outcomes)
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from bot.db.tables import News, PlannedRecord, Request
+from bot.db.ledger import Row
+from bot.db.tables import News, Request
 from bot.domain.operations import Operation, Result
 from bot.domain.plans import RESULT_WORDS, Counts, State
 from bot.slack.blocks import Block, actions, button, context, cut, escape, fit, section, when
@@ -53,7 +54,7 @@ def unknown_request(request_id: str) -> Message:
 
 
 def story_message(
-    record: str, edits: Sequence[tuple[Request, PlannedRecord]], news: Sequence[News]
+    record: str, edits: Sequence[tuple[Request, Row]], news: Sequence[News]
 ) -> Message:
     """One record's story: what Amend did with it, and what was noticed at the vendor."""
     lines = [(request.created_at, _edit(request, row)) for request, row in edits]
@@ -69,7 +70,7 @@ def story_message(
     return {"text": f"The story of {escape(record)}", "blocks": fit(blocks)}
 
 
-def _edit(request: Request, row: PlannedRecord) -> str:
+def _edit(request: Request, row: Row) -> str:
     moves = ", ".join(
         f"{name}: {row.state.get(name) or '–'} → {value or '–'}"
         for name, value in (row.after or {}).items()

@@ -14,9 +14,9 @@ import structlog
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.db.ledger import Ledger, as_record
+from bot.db.ledger import Ledger, Row, as_record
 from bot.db.outbox import Outbox
-from bot.db.tables import Delivery, PlannedRecord, Request
+from bot.db.tables import Delivery, Request
 from bot.domain.operations import Offer, Operation, Outcome, Record, Result
 from bot.domain.plans import RESULT_WORDS, RequestFacts, State
 from bot.slack import cards
@@ -316,13 +316,11 @@ def _marked(message: Mapping[str, Any], kind: str, request_id: str) -> dict[str,
     }
 
 
-def _outcomes(rows: Sequence[PlannedRecord]) -> list[tuple[Record, Result, str]]:
+def _outcomes(rows: Sequence[Row]) -> list[tuple[Record, Result, str]]:
     return [(as_record(row), Result(row.result), row.words) for row in rows]
 
 
-def next_steps(
-    operation: Operation, facts: RequestFacts, rows: Sequence[PlannedRecord]
-) -> list[Offer]:
+def next_steps(operation: Operation, facts: RequestFacts, rows: Sequence[Row]) -> list[Offer]:
     """What can be done now with what a finished request made; nothing once it is decided."""
     if facts.decided_upon or facts.ended is None:
         return []
