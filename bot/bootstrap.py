@@ -379,6 +379,12 @@ class _Work:
     async def due(self, request_id: str) -> float:
         return await self.runner.due(request_id)
 
+    async def lane(self, request_id: str) -> str:
+        return await self.runner.lane(request_id)
+
+    async def waits(self, request_id: str) -> None:
+        await self.pipeline.parts.voice.show(request_id)
+
     async def begin(self, request_id: str) -> bool:
         return await self.runner.begin(request_id)
 

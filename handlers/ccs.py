@@ -37,6 +37,8 @@ def _vendor(settings: CcsSettings) -> Vendor:
         roles=None,
         check=client.check,
         close=client.aclose,
+        account=settings.username,
+        edits_per_second=settings.edits_per_second,
         warnings=() if settings.verify_tls else (warning,),
         secrets=(settings.password.get_secret_value(),),
         watchers=(TicketWatcher(client, lambda: datetime.now(UTC)),),

@@ -68,6 +68,7 @@ def _vendor(settings: QualysSettings) -> Vendor:
         roles=ROLES,
         check=client.check,
         close=client.aclose,
+        account=settings.username,
         secrets=(settings.password.get_secret_value(),),
         watchers=(TicketWatcher(client), ExceptionWatcher(exceptions)),
         users=users,

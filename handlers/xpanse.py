@@ -40,6 +40,8 @@ def _vendor(settings: XpanseSettings) -> Vendor:
         roles=None,
         check=client.check,
         close=client.aclose,
+        account=settings.api_key_id,
+        edits_per_second=settings.edits_per_second,
         secrets=(settings.api_key.get_secret_value(),),
         watchers=(IncidentWatcher(client),),
         users=users,

@@ -45,6 +45,8 @@ def _vendor(settings: ZstackSettings) -> Vendor:
         roles=ROLES,
         check=client.check,
         close=client.aclose,
+        account=settings.access_key_id or settings.account,
+        edits_per_second=settings.edits_per_second,
         warnings=(warning,) if plain else (),
         secrets=[text for each in held if (text := each.get_secret_value())],
         watchers=(TicketWatcher(client),),

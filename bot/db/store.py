@@ -128,20 +128,37 @@ class Store:
         actor: str,
         action: str,
         facts: dict[str, Any] | None = None,
+        unbegun: bool = False,
         **fields: Any,
     ) -> bool:
-        """Compare-and-set the state, with its audit entry; False where somebody was first."""
+        """Compare-and-set the state, with its audit entry; False where somebody was first.
+
+        `unbegun`: only where it has not begun to run either.
+        """
         async with self.transaction() as session:
             statement = (
                 update(Request)
                 .where(col(Request.id) == request_id, col(Request.state).in_(from_states))
                 .values(state=to, **fields)
             )
+            if unbegun:
+                statement = statement.where(col(Request.started_at).is_(None))
             done = await session.exec(statement)
             if _rows(done) != 1:
                 return False
             await audit.append(session, self.clock(), actor, action, request_id, facts)
             return True
+
+    async def begin(self, request_id: str) -> bool:
+        """Note when a running request begins, the first time; False where it runs no more."""
+        began = func.coalesce(col(Request.started_at), self.clock())
+        async with self.transaction() as session:
+            done = await session.exec(
+                update(Request)
+                .where(col(Request.id) == request_id, col(Request.state) == State.RUNNING)
+                .values(started_at=began)
+            )
+            return _rows(done) == 1
 
     async def set_fields(self, request_id: str, **fields: Any) -> None:
         async with self.transaction() as session:
@@ -149,13 +166,18 @@ class Store:
                 update(Request).where(col(Request.id) == request_id).values(**fields)
             )
 
-    async def stop(self, request_id: str, actor: str) -> None:
-        """Ask a running request to stop after the calls under way."""
+    async def stop(self, request_id: str, actor: str) -> bool:
+        """Ask a running request to stop after the calls under way; False where it runs no more."""
         async with self.transaction() as session:
-            await session.exec(
-                update(Request).where(col(Request.id) == request_id).values(cancelling=True)
+            done = await session.exec(
+                update(Request)
+                .where(col(Request.id) == request_id, col(Request.state) == State.RUNNING)
+                .values(cancelling=True)
             )
+            if _rows(done) != 1:
+                return False
             await audit.append(session, self.clock(), actor, "request:stopping", request_id)
+            return True
 
     async def stopping(self, request_id: str) -> bool:
         async with self.transaction() as session:

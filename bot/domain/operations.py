@@ -345,10 +345,11 @@ class VendorUser:
 class Vendor:
     """A vendor that is switched on: its operations, and how to check and close its client.
 
-    `users` lists the vendor's accounts, where it can. `personal` makes the same vendor under a
-    person's own credentials, given by `credentials` (parameter → title; secret ones are shown
-    nowhere); its `check` then tells whether they are good. `account_of` names the account that
-    they belong to.
+    `account` is whose credentials the calls go out under, and `edits_per_second` how many it may
+    have (0: as many as the client's own limits let through). `users` lists the vendor's accounts,
+    where it can. `personal` makes the same vendor under a person's own credentials, given by
+    `credentials` (parameter → title; secret ones are shown nowhere); its `check` then tells whether
+    they are good. `account_of` names the account that they belong to.
     """
 
     name: str
@@ -360,10 +361,16 @@ class Vendor:
     warnings: Sequence[str] = ()
     secrets: Sequence[str] = ()
     watchers: Sequence[Watcher] = ()
+    account: str = ""
+    edits_per_second: int = 0
     users: Callable[[], Awaitable[Sequence[VendorUser]]] | None = None
     credentials: Mapping[str, str] = field(default_factory=dict)
     personal: Callable[[Mapping[str, str]], Vendor] | None = None
     account_of: Callable[[Mapping[str, str]], str] | None = None
+
+    def operation(self, name: str) -> Operation:
+        """The operation of this name, which the vendor has."""
+        return next(each for each in self.operations if each.name == name)
 
 
 @dataclass(frozen=True)

@@ -194,6 +194,11 @@ class RequestFacts:
         """How many records the plan sends: all but those left out."""
         return self.counts.records - self.left_out_many
 
+    @property
+    def in_line(self) -> bool:
+        """True while a run waits until others under the same vendor account have had their turn."""
+        return self.state is State.RUNNING and self.started is None
+
 
 RESULT_WORDS = {
     Result.CHANGED: "changed",

@@ -18,6 +18,7 @@ from bot.db.tables import Request
 from bot.domain.operations import Batch, Operation, Outcome, Result
 from bot.domain.parameters import Parameters
 from bot.domain.plans import State
+from bot.jobs.budgets import Window
 from bot.jobs.progress import Brake
 from bot.pipeline import Pipeline
 from bot.pipeline.parts import LONG_WAIT, changes_on_the_wire
@@ -40,6 +41,7 @@ class Calls:
     operation: Operation
     request: Request
     sleep: Callable[[float], Awaitable[None]]
+    window: Window = field(default_factory=lambda: Window(0))
     _wait: float = field(default=0.0)
 
     async def send(self, rows: Rows, brake: Brake) -> float:
@@ -90,6 +92,7 @@ class Calls:
     async def _call(self, rows: Rows, gate: asyncio.Semaphore) -> None:
         batch = self._batch(rows)
         for attempt in range(1, TRIES + 1):
+            await self.window.take()
             if not await self.journal.sending(self.request.id, rows, self.store.clock()):
                 return
             outcomes = await self._attempt(batch, rows, attempt, gate)

@@ -1,6 +1,10 @@
 """The durable engine: DBOS workflows that call the pipeline and the runner. Only this imports DBOS.
 
-The engine resumes; the ledger prevents repetition. Workflows take a request's id and nothing else.
+The engine resumes; the ledger prevents repetition. Workflows take a request's id and its lane, and
+nothing else. A bulk run waits in the queue of its lane, the vendor account that its calls go out under:
+one of a lane runs at a time, in whichever replica, and goes to the end of the line after a slice where
+others wait. So an account's limits are kept, and nobody waits for the end of a long run. Short runs go
+at once.
 """
 
 from __future__ import annotations
@@ -14,14 +18,18 @@ from typing import Any, Protocol
 
 import dbos._serialization as serialization
 import structlog
-from dbos import DBOS, DBOSConfig, SetWorkflowID, WorkflowStatus
+from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID, WorkflowStatus
 from dbos._serialization import DBOSPortableJSONSerializer
 
 from bot.jobs.replicas import TAKEN_EVERY, Replicas
 
 log = structlog.get_logger(__name__)
 
-VERSION = "2"  # changed only when the order of a workflow's steps changes
+BULK = "bulk"  # the queue, partitioned by lane
+LOOKS_EVERY = 0.25  # seconds; a waiting run begins within them once its lane is free
+AT_ONCE = 20  # bulk runs in one process
+
+VERSION = "3"  # changed only when the order of a workflow's steps changes
 
 
 class Work(Protocol):
@@ -31,6 +39,8 @@ class Work(Protocol):
     async def begin(self, request_id: str) -> bool: ...
     async def run_slice(self, request_id: str) -> float | None: ...
     async def due(self, request_id: str) -> float: ...
+    async def lane(self, request_id: str) -> str: ...
+    async def waits(self, request_id: str) -> None: ...
     async def resume(self, request_id: str) -> None: ...
     async def finish(self, request_id: str) -> None: ...
     async def follow_up(self, request_id: str) -> float | None: ...
@@ -90,32 +100,81 @@ async def _follow_up(request_id: str) -> float | None:
     return await _current().follow_up(request_id)
 
 
+@DBOS.step(name="lane")
+async def _lane(request_id: str) -> str:
+    return await _current().lane(request_id)
+
+
+@DBOS.step(name="others_wait")
+async def _others_wait(lane: str) -> bool:
+    return await _in_lane(lane, ["ENQUEUED"]) > 0
+
+
+@DBOS.step(name="lined_up")
+async def _lined_up(request_id: str, lane: str) -> None:
+    """Say so where it does not begin at once."""
+    if await _in_lane(lane, ["PENDING", "ENQUEUED"]) > 1:
+        await _current().waits(request_id)
+
+
+async def _in_lane(lane: str, statuses: list[str]) -> int:
+    known = await DBOS.list_workflows_async(
+        queue_name=BULK, status=statuses, load_input=False, load_output=False
+    )
+    return sum(each.queue_partition_key == lane for each in known)
+
+
 @DBOS.workflow(name="prepare", max_recovery_attempts=None)
 async def _prepare_workflow(request_id: str) -> None:
     while wait := await _prepare(request_id):
         await DBOS.sleep_async(wait)
     # A direct request is running now and goes on here; any other waits for its submission.
-    await _carry_out(request_id)
+    await _carry_out(request_id, "")
 
 
 @DBOS.workflow(name="carry_out", max_recovery_attempts=None)
 async def _carry_out_workflow(request_id: str) -> None:
-    await _carry_out(request_id)
-
-
-async def _carry_out(request_id: str) -> None:
     if pause := await _due(request_id):
         await DBOS.sleep_async(pause)
         await _resume(request_id)
+    lane = await _lane(request_id)
+    if lane:
+        await _line_up(request_id, lane)
+    else:
+        await _carry_out(request_id, "")
+
+
+@DBOS.workflow(name="bulk", max_recovery_attempts=None)
+async def _bulk_workflow(request_id: str, lane: str) -> None:
+    await _carry_out(request_id, lane)
+
+
+@DBOS.workflow(name="follow", max_recovery_attempts=None)
+async def _follow_workflow(request_id: str) -> None:
+    while (wait := await _follow_up(request_id)) is not None:
+        await DBOS.sleep_async(wait)
+
+
+async def _carry_out(request_id: str, lane: str) -> None:
+    """Slice after slice. It ends early where the vendor asks for a long pause: the request is
+    scheduled then, and started again when its time comes."""
     if not await _begin(request_id):
         return
     while (wait := await _slice(request_id)) is not None:
         if wait:
-            await DBOS.sleep_async(wait)
-            await _resume(request_id)
+            return
+        if lane and await _others_wait(lane):
+            await _line_up(request_id, lane)
+            return
     await _finish(request_id)
-    while (wait := await _follow_up(request_id)) is not None:
-        await DBOS.sleep_async(wait)
+    if await _follow_up(request_id) is not None:
+        await DBOS.start_workflow_async(_follow_workflow, request_id)
+
+
+async def _line_up(request_id: str, lane: str) -> None:
+    with SetEnqueueOptions(queue_partition_key=lane):
+        await DBOS.enqueue_workflow_async(BULK, _bulk_workflow, request_id, lane)
+    await _lined_up(request_id, lane)
 
 
 _UNDER_WAY = frozenset({"PENDING", "ENQUEUED", "DELAYED"})
@@ -173,6 +232,13 @@ class Engine:
             await self._replicas.hold()
         DBOS(config=config)
         DBOS.launch()
+        await DBOS.register_queue_async(
+            BULK,
+            partition_concurrency=1,
+            worker_concurrency=AT_ONCE,
+            polling_interval_sec=LOOKS_EVERY,
+        )
+        await _end_what_is_older()
         if self._replicas is not None:
             self._watch = asyncio.create_task(self._watch_replicas(self._replicas))
 
@@ -232,10 +298,24 @@ class Engine:
 
 
 async def _resume_all(executor: str) -> None:
+    """Another one's workflows go on here, those of a queue by way of their queue."""
     left = await DBOS.list_workflows_async(
         status="PENDING", executor_id=executor, load_input=False, load_output=False
     )
-    await DBOS.resume_workflows_async([each.workflow_id for each in left])
+    for queue in {each.queue_name for each in left}:
+        ids = [each.workflow_id for each in left if each.queue_name == queue]
+        await DBOS.resume_workflows_async(ids, queue_name=queue)
+
+
+async def _end_what_is_older() -> None:
+    """Workflows of an earlier version would wait for ever; the sweep begins their requests anew."""
+    open_ones = await DBOS.list_workflows_async(
+        status=list(_UNDER_WAY), load_input=False, load_output=False
+    )
+    older = [each.workflow_id for each in open_ones if each.app_version not in (None, VERSION)]
+    if older:
+        log.warning("older_workflows_ended", many=len(older))
+        await DBOS.cancel_workflows_async(older)
 
 
 def _set_wal(url: str) -> None:

@@ -13,8 +13,9 @@ from bot.db.ledger import Ledger, Row, as_record
 from bot.db.store import Store
 from bot.db.tables import Request
 from bot.domain.errors import AmendError
-from bot.domain.operations import Operation, Outcome, Result
+from bot.domain.operations import Operation, Outcome, Result, Vendor
 from bot.domain.plans import OVER, State, drift, outcome
+from bot.jobs.budgets import Budgets
 from bot.jobs.calls import Calls
 from bot.jobs.progress import Brake, ticking
 from bot.pipeline import Pipeline
@@ -23,7 +24,9 @@ from integrations.errors import VendorError
 log = structlog.get_logger(__name__)
 
 LOOK = 1000  # records that are read again in one go
-SLICE = 100  # records between two looks at drift, where a call takes fewer
+SLICE = (
+    100  # records between two looks at drift, where a call takes fewer; up to this a run is short
+)
 WAVES = 64  # calls that each of the parallel ones gets in a slice
 FRESH = 1.0  # seconds for which a plan of a direct request needs no second look
 FOLLOW_EVERY = 10.0  # seconds between two looks at what the vendor does by itself
@@ -40,6 +43,7 @@ class Runner:
     pipeline: Pipeline
     sleep: Sleep = asyncio.sleep
     follow_every: float = FOLLOW_EVERY
+    budgets: Budgets = field(default_factory=Budgets)
     journal: Journal = field(init=False)
 
     def __post_init__(self) -> None:
@@ -67,8 +71,22 @@ class Runner:
             action="request:resumed",
             run_at=None,
             words="",
-            started_at=request.started_at or self.store.clock(),
         )
+
+    async def lane(self, request_id: str) -> str:
+        """The vendor account in whose line a bulk run waits; "" for a short one, which goes at once."""
+        request = await self.store.request(request_id)
+        if request is None or request.records - request.left_out <= SLICE:
+            return ""
+        try:
+            return _account(await self._vendor(request))
+        except AmendError:
+            return ""  # `begin` says why it may not be
+
+    async def _vendor(self, request: Request) -> Vendor:
+        """The vendor as the requester acts at it. Raises `AmendError`."""
+        acting = self.pipeline.acting
+        return await acting.vendor(acting.operation(request.operation).vendor, request.requester)
 
     async def begin(self, request_id: str) -> bool:
         """Check rights and approvals once more and show the card; False where the run must not be."""
@@ -78,6 +96,8 @@ class Runner:
         why = await self._forbidden(request)
         if why:
             await self._stop(request, why)
+            return False
+        if not await self.store.begin(request_id):
             return False
         # The card is words: it never holds up the vendor's call.
         await self.pipeline.parts.voice.show(request_id)
@@ -177,8 +197,12 @@ class Runner:
         request = await self.store.request(request_id)
         if request is None or request.state != State.RUNNING:
             return None
-        operation = await self._operation(request)
-        calls = Calls(self.store, self.journal, self.pipeline, operation, request, self.sleep)
+        vendor = await self._vendor(request)
+        operation = vendor.operation(request.operation)
+        window = self.budgets.window(_account(vendor), vendor.edits_per_second)
+        calls = Calls(
+            self.store, self.journal, self.pipeline, operation, request, self.sleep, window
+        )
         await self._settle_interrupted(calls)
         brake = Brake(self.store, request_id)
         if await brake.pulled():
@@ -195,7 +219,7 @@ class Runner:
         return wait
 
     async def _operation(self, request: Request) -> Operation:
-        return await self.pipeline.acting.as_person(request.operation, request.requester)
+        return (await self._vendor(request)).operation(request.operation)
 
     async def _unmoved(
         self, request: Request, operation: Operation, rows: Sequence[Row]
@@ -254,3 +278,7 @@ class Runner:
         rows = await self.ledger.records(request.id, (Result.SENDING,), size)
         if rows:
             await calls.settle_interrupted(rows)
+
+
+def _account(vendor: Vendor) -> str:
+    return f"{vendor.name}:{vendor.account}"

@@ -163,7 +163,6 @@ class Pipeline:
             actor=user,
             action="request:submitted",
             facts={"digest": digest, "demands": request.demands, "run_at": wished},
-            started_at=now if to is State.RUNNING else None,
             run_at=wished if to is State.SCHEDULED else None,
             wished_at=wished if later else None,
             reason=reason,
@@ -191,12 +190,13 @@ class Pipeline:
         request = await self.parts.store.request(request_id)
         if request is None or request.requester != user:
             return "Only the person who asked can cancel this request."
-        if request.state == State.RUNNING:
-            await self.parts.store.stop(request_id, user)
-            await self.parts.voice.show(request_id)
-            return ""
         waiting = (State.PENDING_APPROVAL, State.SCHEDULED, State.PLANNED)
-        return await self.approvals.end(request_id, State.CANCELLED, user, "", waiting)
+        states = (State.RUNNING,) if request.state == State.RUNNING else waiting
+        late = await self.approvals.end(request_id, State.CANCELLED, user, "", states)
+        if not late or not await self.parts.store.stop(request_id, user):
+            return late
+        await self.parts.voice.show(request_id)
+        return ""
 
     # --- facts ------------------------------------------------------------------------------------
 

@@ -76,16 +76,22 @@ class Acting:
         return [each for each in operations if (await self.decide(each, user, channel)).allowed]
 
     async def as_person(self, name: str, user: str) -> Operation:
-        """The operation under the person's own credentials, where they stored some.
+        """The operation under the person's own credentials, where they stored some."""
+        return (await self.vendor(self.operation(name).vendor, user)).operation(name)
 
-        Raises `VaultClosed` where those cannot be opened: acting under the shared account instead
-        would be another account than the person chose.
+    async def vendor(self, name: str, user: str) -> Vendor:
+        """The vendor as this person acts at it: under their own credentials, or the shared ones.
+
+        Raises `Denied` where it is not switched on, and `VaultClosed` where their credentials
+        cannot be opened: acting under the shared account instead would be another account than
+        the person chose.
         """
-        operation = self.operation(name)
-        vendor = await self.own_vendor(operation.vendor, user)
-        if vendor is None:
-            return operation
-        return next(each for each in vendor.operations if each.name == name)
+        own = await self.own_vendor(name, user)
+        found = own or self.parts.registry.vendor(name)
+        if found is None:
+            message = f"`{name}` is not switched on here."
+            raise Denied([message])
+        return found
 
     async def own_vendor(self, name: str, user: str) -> Vendor | None:
         """The vendor under a person's own credentials; None where they stored none."""

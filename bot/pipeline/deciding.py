@@ -55,7 +55,6 @@ class Approvals:
             actor=user,
             action="request:approved",
             facts={"digest": request.digest, "approvers": list(voters)},
-            started_at=None if later else now,
             run_at=request.wished_at if later else None,
             decided_by=user,
         )
@@ -87,7 +86,7 @@ class Approvals:
     async def end(
         self, request_id: str, to: State, user: str, why: str, states: Sequence[State]
     ) -> str:
-        """End a request that waits; the sentence for who was too late, else ""."""
+        """End a request that has not begun; the sentence for who was too late, else ""."""
         won = await self.parts.store.move(
             request_id,
             states,
@@ -98,6 +97,7 @@ class Approvals:
             decided_by=user,
             decided_why=why,
             ended_at=self.parts.clock(),
+            unbegun=State.RUNNING in states,
         )
         if not won:
             return no_longer(await self.parts.store.request(request_id))

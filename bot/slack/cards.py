@@ -40,6 +40,8 @@ HEADS = {
     State.REJECTED: ("no_entry", "Rejected"),
     State.EXPIRED: ("hourglass", "Expired"),
 }
+IN_LINE = ("hourglass", "In line")
+WORKING = ("hourglass_flowing_sand", "Working")
 _DECIDED = {State.REJECTED: "Rejected", State.CANCELLED: "Cancelled"}
 _BAR = 10
 
@@ -48,7 +50,7 @@ def card(
     operation: Operation, facts: RequestFacts, *, now: float, offers: frozenset[str]
 ) -> Message:
     """The one message of a request; `offers` names the buttons that apply now."""
-    emoji, words = HEADS.get(facts.state, ("hourglass_flowing_sand", "Working"))
+    emoji, words = IN_LINE if facts.in_line else HEADS.get(facts.state, WORKING)
     what = f"{operation.vendor_title}: {many(facts.to_send, operation.noun)}"
     if facts.counts.records == 1 and facts.sample:
         what = f"{operation.vendor_title} {operation.noun[0]} {facts.sample[0].id}"
@@ -91,7 +93,9 @@ def _payload(facts: RequestFacts) -> dict[str, Any]:
 
 def _status_lines(facts: RequestFacts, now: float) -> list[str]:
     lines = []
-    if facts.state is State.RUNNING and facts.to_send > 1:
+    if facts.in_line:
+        lines.append("Another bulk run under the same vendor account goes first.")
+    elif facts.state is State.RUNNING and facts.to_send > 1:
         lines.append(_progress(facts, now))
     if facts.ended is not None and facts.counts.ended:
         lines.append(counted(facts.counts))

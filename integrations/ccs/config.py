@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from integrations.http import is_loopback
@@ -38,6 +38,7 @@ class CcsSettings(BaseSettings):
     send_priority: Literal["when-set", "always"] = "when-set"
     state_type: Literal["string", "number"] = "string"
     description_key: Literal["ticketDescription", "TicketDescription"] = "ticketDescription"
+    edits_per_second: int = Field(default=400, ge=0, le=1000)
 
     @field_validator("url")
     @classmethod

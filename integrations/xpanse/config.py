@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from integrations.http import is_loopback
@@ -32,6 +32,7 @@ class XpanseSettings(BaseSettings):
     api_key_id: str
     auth: Literal["standard", "advanced"] = "standard"
     unassign: Literal["empty", "none"] = "empty"
+    edits_per_second: int = Field(default=10, ge=0, le=1000)
 
     @field_validator("url")
     @classmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -32,6 +32,7 @@ class ZstackSettings(BaseSettings):
     access_key_id: str = ""
     access_key_secret: SecretStr = SecretStr("")
     action_key: Literal["changeticketstatus", "changeTicketStatus"] = "changeticketstatus"
+    edits_per_second: int = Field(default=10, ge=0, le=1000)
 
     @field_validator("url")
     @classmethod
