@@ -1,0 +1,129 @@
+"""Lanes: one bulk run at a time under a vendor account, in turns; short ones go at once."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from bot.jobs import runner
+from tests.e2e.conftest import MARA, ONCA, OPS, Make, World, text_of, until
+from tests.e2e.test_requests import button, confirmed, patched, state_is
+
+EACH, A_SLICE = 60, 20
+
+
+async def two_bulk_runs(make: Make, monkeypatch: pytest.MonkeyPatch) -> World:
+    """Mara's run of 60 tickets is under way, and Onca's of 60 others stands in line."""
+    monkeypatch.setattr(runner, "SLICE", A_SLICE)
+    monkeypatch.setattr(runner, "WAVES", 1)
+    world = await make(AMEND_ATTRIBUTION="off")
+    world.sandbox.ccs.set_fault("slow", {"seconds": 0.3, "only": "RemediationTickets"})
+    numbers = sorted(world.sandbox.ccs.tickets)
+    await confirmed(world, MARA, f"/ccs {','.join(numbers[:EACH])} TicketDescription=first")
+    await until(lambda: bool(patched(world)), "the first run")
+    await confirmed(
+        world, ONCA, f"/ccs {','.join(numbers[EACH : 2 * EACH])} TicketDescription=second"
+    )
+    await until(lambda: len(world.cards()) == 2, "the second card")
+    return world
+
+
+def words_sent(world: World) -> list[str]:
+    """Whose tickets were edited, in the order of the calls."""
+    return [
+        str(each.json["ticketDescription"])
+        for each in world.sandbox.ccs.requests
+        if each.method == "PATCH"
+    ]
+
+
+def turns(words: list[str]) -> list[tuple[str, int]]:
+    found: list[tuple[str, int]] = []
+    for each in words:
+        if found and found[-1][0] == each:
+            found[-1] = (each, found[-1][1] + 1)
+        else:
+            found.append((each, 1))
+    return found
+
+
+async def all_over(world: World) -> None:
+    def over() -> bool:
+        states = [each["metadata"]["event_payload"]["state"] for each in world.cards()]
+        return set(states) <= {"succeeded", "cancelled"}
+
+    await until(over, "both ends", within=60)
+
+
+async def test_bulk_runs_under_one_account_take_turns(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = await two_bulk_runs(make, monkeypatch)
+    await until(lambda: "In line" in text_of(world.cards()[-1]), "the words of who waits")
+    await all_over(world)
+    sent = words_sent(world)
+    assert sorted(sent) == ["first"] * EACH + ["second"] * EACH
+    taken = turns(sent)
+    assert len(taken) >= 4, "the second run does not wait for the end of the first"
+    assert max(many for _, many in taken) <= A_SLICE, taken
+    assert "In line" not in text_of(world.cards()[-1])
+
+
+async def test_who_cancels_in_line_stops_at_once_and_nothing_was_sent(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = await two_bulk_runs(make, monkeypatch)
+    card = world.cards()[-1]
+    await world.act(ONCA, "press", channel=OPS, ts=card["ts"], **button(card, "cancel"))
+    await state_is(world, "cancelled")
+    await all_over(world)
+    assert "second" not in words_sent(world)
+    request = world.payload()["request_id"]
+    counts = await world.bot.pipeline.parts.ledger.counts(request)
+    assert counts.not_sent == counts.records == EACH
+
+
+async def test_a_short_run_does_not_wait_for_a_long_one(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = await two_bulk_runs(make, monkeypatch)
+    last = sorted(world.sandbox.ccs.tickets)[-1]
+    await world.type(MARA, f"/ccs {last} TicketDescription=short")
+    await until(lambda: "short" in words_sent(world), "the short run")
+    assert len(words_sent(world)) < 2 * EACH
+    await all_over(world)
+
+
+async def test_a_restart_goes_on_with_both(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = await two_bulk_runs(make, monkeypatch)
+    request = world.payload()["request_id"]
+    await world.bot.engine.close()
+    await world.bot.engine.launch(world.bot.work)
+    await all_over(world)
+    counts = await world.bot.pipeline.parts.ledger.counts(request)
+    assert counts.changed == EACH
+    assert len(set(patched(world))) == 2 * EACH
+
+
+async def test_edits_keep_to_the_budget_of_the_account(make: Make) -> None:
+    world = await make(ZSTACK_EDITS_PER_SECOND="5")
+    pending = [
+        each.uuid for each in world.sandbox.zstack.tickets.values() if each.status == "Pending"
+    ]
+    times: list[float] = []
+    loop = asyncio.get_running_loop()
+
+    def note(entry: dict[str, Any]) -> None:
+        if entry["what"].startswith("PUT") and "/tickets/" in entry["what"]:
+            times.append(loop.time())
+
+    world.sandbox.zstack.on_traffic = note
+    await confirmed(world, MARA, f"/zstack {','.join(pending[:18])} statusEvent=reject")
+    await until(lambda: bool(world.cards()), "the card")
+    payload = await world.settled()
+    assert payload["changed"] == 18
+    assert len(times) == 18
+    # An answer takes longer at one time than at another, so a call may seem to come early.
+    assert max(sum(at <= each < at + 0.8 for each in times) for at in times) <= 6
