@@ -357,6 +357,7 @@ class Bot:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.watching.close()
+        await self.work.runner.parking.park(STOP_WITHIN / 2)
         await self.engine.close()
         await self.pipeline.acting.close()
         for vendor in self.registry.vendors:

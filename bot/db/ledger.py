@@ -14,7 +14,7 @@ from sqlmodel import col, select
 from bot.db.store import Store
 from bot.db.tables import PlannedRecord, Request
 from bot.domain.operations import Record, Result
-from bot.domain.plans import Counts, as_json
+from bot.domain.plans import BY_CONCERN, Counts, as_json
 
 Changes = Mapping[str, str]
 
@@ -75,6 +75,14 @@ class Ledger:
         """Up to `limit` records with one of `results`, in the plan's order."""
         chosen = _TABLE.c.result.in_(results)
         return await self._rows(_of(request_id).where(chosen).order_by(_TABLE.c.seq).limit(limit))
+
+    async def foremost(self, request_id: str, limit: int) -> list[Row]:
+        """Up to `limit` records, those first that did not go as wished."""
+        found: list[Row] = []
+        for results in BY_CONCERN:
+            if len(found) < limit:
+                found += await self.records(request_id, results, limit - len(found))
+        return found
 
     async def sample(self, request_id: str, limit: int) -> list[Row]:
         """The first records that are not left out."""

@@ -200,6 +200,13 @@ class RequestFacts:
         return self.state is State.RUNNING and self.started is None
 
 
+# What a reader of a receipt looks for first.
+BY_CONCERN = (
+    (Result.UNKNOWN, Result.REFUSED),
+    (Result.NOT_SENT, Result.SENDING, Result.TO_SEND),
+    (Result.CHANGED, Result.UNCHANGED),
+)
+
 RESULT_WORDS = {
     Result.CHANGED: "changed",
     Result.UNCHANGED: "was so already",

@@ -19,7 +19,7 @@ from bot.domain.operations import Batch, Operation, Outcome, Result
 from bot.domain.parameters import Parameters
 from bot.domain.plans import State
 from bot.jobs.budgets import Window
-from bot.jobs.progress import Brake
+from bot.jobs.progress import Brake, Parking
 from bot.pipeline import Pipeline
 from bot.pipeline.parts import LONG_WAIT, changes_on_the_wire
 from integrations.errors import BadCredentials, Rejected, Temporary, Unreadable, VendorError
@@ -42,6 +42,7 @@ class Calls:
     request: Request
     sleep: Callable[[float], Awaitable[None]]
     window: Window = field(default_factory=lambda: Window(0))
+    parking: Parking = field(default_factory=Parking)
     _wait: float = field(default=0.0)
 
     async def send(self, rows: Rows, brake: Brake) -> float:
@@ -56,7 +57,9 @@ class Calls:
 
         async def one(group: Rows) -> None:
             async with queue:
-                if not self._wait and not await brake.pulled():
+                if self._wait or self.parking.parked or await brake.pulled():
+                    return
+                with self.parking.call():
                     await self._call(group, gate)
 
         await asyncio.gather(*(one(group) for group in self._groups(rows)))
@@ -92,8 +95,7 @@ class Calls:
     async def _call(self, rows: Rows, gate: asyncio.Semaphore) -> None:
         batch = self._batch(rows)
         for attempt in range(1, TRIES + 1):
-            await self.window.take()
-            if not await self.journal.sending(self.request.id, rows, self.store.clock()):
+            if not await self._intended(rows):
                 return
             outcomes = await self._attempt(batch, rows, attempt, gate)
             if outcomes is None:
@@ -102,6 +104,13 @@ class Calls:
             if all(each.result is not Result.TO_SEND for each in outcomes):
                 return
         await self._hold(rows, "the vendor did not take it after several tries")
+
+    async def _intended(self, rows: Rows) -> bool:
+        """Note the intent, once the budget has room; False where the call must not go out."""
+        await self.window.take()
+        if self.parking.parked:
+            return False
+        return await self.journal.sending(self.request.id, rows, self.store.clock())
 
     async def _attempt(
         self, batch: Batch, rows: Rows, attempt: int, gate: asyncio.Semaphore

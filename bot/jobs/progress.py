@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -35,6 +35,41 @@ async def ticking(voice: Voice, request_id: str) -> AsyncIterator[None]:
         yield
     finally:
         task.cancel()
+
+
+@dataclass
+class Parking:
+    """The end of the process: no new call goes out, and those under way may come home.
+
+    So a planned restart leaves no call without its outcome, unless the vendor takes too long.
+    """
+
+    parked: bool = False
+    _under_way: int = 0
+    _home: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @contextmanager
+    def call(self) -> Iterator[None]:
+        """A call is under way until the block ends."""
+        self._under_way += 1
+        try:
+            yield
+        finally:
+            self._under_way -= 1
+            if self.parked and not self._under_way:
+                self._home.set()
+
+    async def park(self, within: float) -> None:
+        """Let no further call begin; returns once all are home, or after so many seconds."""
+        self.parked = True
+        if self._under_way:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._home.wait(), within)
+
+    async def stand(self) -> None:
+        """Nothing goes on after parking: the step is begun again by the next process."""
+        if self.parked:
+            await asyncio.Event().wait()
 
 
 @dataclass

@@ -17,7 +17,7 @@ from bot.domain.operations import Operation, Outcome, Result, Vendor
 from bot.domain.plans import OVER, State, drift, outcome
 from bot.jobs.budgets import Budgets
 from bot.jobs.calls import Calls
-from bot.jobs.progress import Brake, ticking
+from bot.jobs.progress import Brake, Parking, ticking
 from bot.pipeline import Pipeline
 from integrations.errors import VendorError
 
@@ -44,6 +44,7 @@ class Runner:
     sleep: Sleep = asyncio.sleep
     follow_every: float = FOLLOW_EVERY
     budgets: Budgets = field(default_factory=Budgets)
+    parking: Parking = field(default_factory=Parking)
     journal: Journal = field(init=False)
 
     def __post_init__(self) -> None:
@@ -201,7 +202,14 @@ class Runner:
         operation = vendor.operation(request.operation)
         window = self.budgets.window(_account(vendor), vendor.edits_per_second)
         calls = Calls(
-            self.store, self.journal, self.pipeline, operation, request, self.sleep, window
+            self.store,
+            self.journal,
+            self.pipeline,
+            operation,
+            request,
+            self.sleep,
+            window,
+            self.parking,
         )
         await self._settle_interrupted(calls)
         brake = Brake(self.store, request_id)
@@ -215,6 +223,7 @@ class Runner:
         async with ticking(self.pipeline.parts.voice, request_id):
             kept = await self._unmoved(request, operation, rows)
             wait = await calls.send(kept, brake)
+        await self.parking.stand()
         await self.pipeline.parts.voice.show(request_id)
         return wait
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bot.db.ledger import as_record
 from bot.db.tables import Request
@@ -93,6 +93,9 @@ class Pipeline:
             raise Denied([f"Request {source.id} missed nothing."])
         if relation == "undo" and not facts.undoable:
             raise Denied([f"Request {source.id} changed nothing that can be taken back."])
+        if relation == "retry" and source.relation in ("undo", "decision"):
+            # To try an undo again is to undo once more: its parameters are those of the edit.
+            origin = replace(origin, source=source.source, relation=source.relation)
         operation = self.acting.operation(source.operation)
         parameters = self.acting.parameters(source)
         return await self.accept(operation, parameters, origin, direct=False)

@@ -219,10 +219,19 @@ def _reversed(
 ) -> Planned:
     """One step back: refused where the record moved since, or where the vendor cannot."""
     back = operation.revert(record)
+    if not barred and back.changes and _is_back(record, now):
+        state = dict(now or {})
+        return Record(record.id, record.label, state, {}, "is back already", True), back.changes
     why = barred or _moved(record, now) or ("" if back.changes else back.lost or "cannot go back")
     label = f"{record.label} · {back.lost}" if back.lost and not why else record.label
     state = dict(now or record.state)
     return Record(record.id, label, state, {} if why else back.after, left_out=why), back.changes
+
+
+def _is_back(record: Record, now: Mapping[str, str] | None) -> bool:
+    """True where each field that was changed holds again what it held before."""
+    changed = [name for name in record.after if record.state.get(name) != record.after[name]]
+    return now is not None and all(now.get(name) == record.state.get(name) for name in changed)
 
 
 def _moved(record: Record, now: Mapping[str, str] | None) -> str:

@@ -18,6 +18,7 @@ from bot.slack.blocks import (
     cut,
     escape,
     fit,
+    lasting,
     many,
     quote,
     section,
@@ -142,7 +143,8 @@ def _progress(facts: RequestFacts, now: float) -> str:
     seconds = now - facts.started if facts.started else 0.0
     if done > 0 and seconds > 1:
         rate = done / seconds
-        line += f" · {rate:,.0f}/s · about {max(1, round((total - done) / rate)):,} s left"
+        pace = f"{rate:,.0f}/s" if rate >= 2 else f"{rate * 60:,.0f}/min"
+        line += f" · {pace} · about {lasting((total - done) / rate)} left"
     return line
 
 

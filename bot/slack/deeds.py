@@ -169,7 +169,7 @@ class Deeds:
     async def receipt(self, request: Request) -> dict[str, Any]:
         """A request's receipt again, as a message for one person."""
         operation = self.pipeline.acting.operation(request.operation)
-        rows = await self.pipeline.parts.ledger.records(request.id, list(Result), 20)
+        rows = await self.pipeline.parts.ledger.foremost(request.id, 20)
         facts = await self.pipeline.facts(request)
         outcomes = [(as_record(row), Result(row.result), row.words) for row in rows]
         card = cards.card(operation, facts, now=time.time(), offers=frozenset({"details"}))
@@ -178,7 +178,7 @@ class Deeds:
 
     async def details(self, request: Request) -> dict[str, Any]:
         """A request's first records with what became of each, as a modal."""
-        rows = await self.pipeline.parts.ledger.records(request.id, list(Result), 25)
+        rows = await self.pipeline.parts.ledger.foremost(request.id, 25)
         lines = []
         for row in rows:
             record = as_record(row)

@@ -234,7 +234,7 @@ class Messenger:
     ) -> tuple[str, str]:
         """The receipt; it stands once, and is edited only when its next step was taken."""
         await self._under_card(delivery, request)
-        rows = await self.ledger.records(request.id, list(Result), SHOWN + 1)
+        rows = await self.ledger.foremost(request.id, SHOWN + 1)
         offers = next_steps(operation, facts, rows)
         message = cards.thread_reply(operation, facts, _outcomes(rows[:SHOWN]), offers)
         if delivery.ts:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sqlite3
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +104,59 @@ async def test_a_kill_during_the_call_loses_nothing_and_repeats_nothing(
     finally:
         await process.end(signal.SIGKILL)
         await sandbox.stop()
+
+
+@pytest.mark.slow
+async def test_a_planned_restart_in_a_bulk_run_leaves_no_outcome_open(tmp_path: Path) -> None:
+    """Comments at Xpanse are not safe to repeat, and reading back may not tell: none is needed."""
+    sandbox = Sandbox()
+    await sandbox.start()
+    port = free_port()
+    environment = sandbox.environment(tmp_path / "amend.db", port=port, socket_mode=False)
+    (tmp_path / "people.csv").write_text(PEOPLE_CSV)
+    process = Process(environment | {"AMEND_ATTRIBUTION": "off"}, tmp_path)
+    imported = await process.run("people", "import", "people.csv")
+    assert await imported.wait() == 0
+    sandbox.slack.request_url = f"http://127.0.0.1:{port}/slack/events"
+    sandbox.xpanse.set_fault("slow", {"seconds": 0.4, "only": "update_incident"})
+    try:
+        await process.start(port)
+        ids = ",".join(map(str, range(1, 121)))
+        await sandbox.slack.act(
+            user=MARA, do="type", channel=OPS, text=f"/xpanse {ids} comment=checked"
+        )
+        await until(lambda: _view(sandbox).get("callback_id") == "review", "the review")
+        await sandbox.slack.act(user=MARA, do="submit", view_id=_view(sandbox)["id"], values={})
+        for _ in range(2):
+            before = _commented(sandbox)
+            await until(lambda known=before: _commented(sandbox) > known + 8, "calls", 20)  # type: ignore[misc]
+            began = time.monotonic()
+            assert await process.end(signal.SIGTERM) == 0
+            assert time.monotonic() - began < 10
+            assert _open_rows(tmp_path) == 0
+            await process.start(port)
+        await until(lambda: _state(sandbox) == "succeeded", "the end", 60)
+        assert _cards(sandbox)[-1]["changed"] == 120
+        assert _commented(sandbox) == 120
+        assert all(len(each.comments) <= 1 for each in sandbox.xpanse.incidents.values())
+    finally:
+        await process.end(signal.SIGKILL)
+        await sandbox.stop()
+
+
+def _view(sandbox: Sandbox) -> dict[str, Any]:
+    views = sandbox.slack.state(MARA)["views"]
+    return dict(views[-1]) if views else {}
+
+
+def _commented(sandbox: Sandbox) -> int:
+    return sum(len(each.comments) for each in sandbox.xpanse.incidents.values())
+
+
+def _open_rows(folder: Path) -> int:
+    with sqlite3.connect(folder / "amend.db") as connection:
+        query = "SELECT count(*) FROM record WHERE result = 'sending'"
+        return int(connection.execute(query).fetchone()[0])
 
 
 def _cards(sandbox: Sandbox) -> list[dict[str, Any]]:

@@ -164,6 +164,30 @@ async def test_undo_brings_back_what_can_go_back_and_says_what_cannot(world: Wor
     await until(lambda: "cannot" in str(world.view(MARA)) or "nothing" in str(world.view(MARA)))
 
 
+async def test_an_undo_that_missed_a_record_is_tried_again_as_an_undo(world: World) -> None:
+    tickets = [world.qualys.tickets[23456], world.qualys.tickets[23457]]
+    tickets[0].assignee, tickets[1].assignee = before = "qualys_tb", "acme_ac"
+    await confirmed(world, MARA, "/qualys 23456,23457 change_assignee=oreyes")
+    assert (await world.settled())["changed"] == 2
+    first = world.payload()["request_id"]
+    await press(world, MARA, "undo")
+    view = await world.view_is(MARA, "review")
+    tickets[1].assignee = "uhaddad"  # somebody takes it between the review and its submission
+    await world.act(MARA, "submit", view_id=view["id"], values={})
+    await until(lambda: len(world.cards()) == 2, "the undo's card")
+    assert (await world.settled())["state"] == "partial"
+    tickets[1].assignee = "oreyes"
+    await press(world, MARA, "retry")
+    view = await world.view_is(MARA, "review")
+    assert "is back already" in text_of({"blocks": view["blocks"]})
+    await world.act(MARA, "submit", view_id=view["id"], values={})
+    await until(lambda: len(world.cards()) == 3, "the second undo's card")
+    payload = await world.settled()
+    assert (payload["changed"], payload["unchanged"]) == (1, 1)
+    assert f"undoes {first}" in text_of(world.cards()[-1])
+    assert tuple(each.assignee for each in tickets) == before
+
+
 # --- schedule -------------------------------------------------------------------------------------
 
 
