@@ -264,7 +264,7 @@ async def _show(request_id: str) -> None:
         writer = csv.writer(sys.stdout)
         writer.writerow(["record", "result", "words", "what"])
         async for row in ledger.all(request_id):
-            cells = (row.record_id, RESULT_WORDS[Result(row.result)], row.words, row.label)
+            cells = (row.record_id, RESULT_WORDS[Result(row.result)], row.said, row.label)
             writer.writerow(receipt_csv(*cells))
     finally:
         await store.engine.dispose()

@@ -191,15 +191,14 @@ class UpdateTicket(Operation):
             return [seen]
         return [Outcome(record.id, Result.TO_SEND)]
 
-    async def follow_up(
-        self, parameters: Parameters, ids: Sequence[str]
-    ) -> Mapping[str, tuple[str, bool]]:
+    def goes_on(self, parameters: Parameters) -> bool:
+        return given(parameters).get("TicketState") == VERIFYING
+
+    async def follow_up(self, parameters: Parameters, ids: Sequence[str]) -> Mapping[str, str]:
         """The verification job's verdict, which CCS runs after state 2 (document)."""
-        if given(parameters).get("TicketState") != VERIFYING:
-            return dict.fromkeys(ids, ("", True))
         found = await self._client.tickets(ids)
         return {
-            number: (VERIFIED[ticket.state], True)
+            number: VERIFIED[ticket.state]
             for number, ticket in found.items()
             if ticket.state in VERIFIED
         }

@@ -249,17 +249,24 @@ class ChangeTicketStatus(Operation):
             return Outcome(record.id, Result.UNKNOWN, f"job {job} is still running")
         return Outcome(record.id, Result.CHANGED, f"ZStack says: {ticket.status}")
 
-    async def follow_up(
-        self, parameters: Parameters, ids: Sequence[str]
-    ) -> Mapping[str, tuple[str, bool]]:
-        """What the execution of the stored requests came to, after the last approval."""
-        if given(parameters).get("statusEvent") != "approve":
-            return dict.fromkeys(ids, ("", True))
-        told: dict[str, tuple[str, bool]] = {}
-        for each in ids:
-            results = [line for entry in await self._client.history(each) for line in entry.results]
-            if results:
-                told[each] = ("; ".join(results), True)
+    def goes_on(self, parameters: Parameters) -> bool:
+        return self.executes(parameters)
+
+    async def follow_up(self, parameters: Parameters, ids: Sequence[str]) -> Mapping[str, str]:
+        """What the execution of the stored requests came to after the last approval, and who
+        decides next after an earlier one."""
+        found = await self._client.tickets(list(ids))
+        flows = await self._flows()
+        told: dict[str, str] = {}
+        for each, ticket in found.items():
+            if ticket.status != "FinalApproved":
+                told[each] = (
+                    f"now waits for {_state(ticket, flows)['approver'] or 'its next level'}"
+                )
+                continue
+            history = await self._client.history(each)
+            if results := [line for entry in history for line in entry.results]:
+                told[each] = "; ".join(results)
         return told
 
     def revert(self, record: Record) -> Reversal:

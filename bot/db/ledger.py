@@ -38,10 +38,16 @@ class Row(NamedTuple):
     left_out: str
     result: str
     words: str
+    later: str
     made: str
     changes: Changes | None
     key: str
     sent_at: float | None
+
+    @property
+    def said(self) -> str:
+        """The vendor's words, and what it did by itself afterwards."""
+        return "; ".join(filter(None, (self.words, self.later)))
 
 
 class Ledger:
@@ -114,15 +120,41 @@ class Ledger:
             connection = await session.connection()
             return [_row(*each) for each in await connection.execute(query)]
 
+    async def silent(self, request_id: str) -> list[str]:
+        """The changed records of which nothing was said afterwards, in the plan's order."""
+        async with self._store.transaction() as session:
+            query = (
+                select(_TABLE.c.record_id)
+                .where(*_changed(request_id), _TABLE.c.later == "")
+                .order_by(_TABLE.c.seq)
+            )
+            return list((await session.exec(query)).all())
+
+    async def followed(self, request_id: str, limit: int) -> tuple[list[Row], int]:
+        """The first changed records of which something was said afterwards, and how many those are."""
+        spoken = (*_changed(request_id), _TABLE.c.later != "")
+        rows = await self._rows(_SELECT.where(*spoken).order_by(_TABLE.c.seq).limit(limit))
+        async with self._store.transaction() as session:
+            query = select(func.count()).select_from(_TABLE).where(*spoken)
+            return rows, (await session.exec(query)).one()
+
     async def say(self, request_id: str, words: Mapping[str, str]) -> None:
-        """New words on records whose result stands (what the vendor did by itself afterwards)."""
+        """What the vendor did by itself afterwards, by record."""
         async with self._store.transaction() as session:
             for record_id, said in words.items():
                 await session.exec(
                     update(_TABLE)
                     .where(_TABLE.c.request_id == request_id, _TABLE.c.record_id == record_id)
-                    .values(words=said)
+                    .values(later=said)
                 )
+
+    async def say_of_the_silent(self, request_id: str, words: str) -> None:
+        async with self._store.transaction() as session:
+            await session.exec(
+                update(_TABLE)
+                .where(*_changed(request_id), _TABLE.c.later == "")
+                .values(later=words)
+            )
 
     async def close_rest(self, request_id: str, words: str) -> None:
         """Everything still to do ends as not sent, for the reason given."""
@@ -203,6 +235,10 @@ class Ledger:
                 )
                 found.append((reason, many, list((await session.exec(query)).all())))
             return found
+
+
+def _changed(request_id: str) -> tuple[ColumnElement[bool], ...]:
+    return (_TABLE.c.request_id == request_id, _TABLE.c.result == Result.CHANGED)
 
 
 def _missed(request_id: str) -> tuple[ColumnElement[bool], ...]:

@@ -96,7 +96,8 @@ class PlannedRecord(SQLModel, table=True):
     """A record of a plan, and the ledger entry of what became of it.
 
     `changes` are wire values of its own where they are not the request's (an undo); `key` names its
-    call for vendors that take an idempotency key; `made` is what the call made there.
+    call for vendors that take an idempotency key; `made` is what the call made there, and `later`
+    what the vendor did by itself afterwards.
     """
 
     __tablename__ = "record"
@@ -115,6 +116,7 @@ class PlannedRecord(SQLModel, table=True):
     left_out: str = ""
     result: str
     words: str = Field(default="", sa_column=Column(Text, nullable=False))
+    later: str = Field(default="", sa_column=Column(Text, nullable=False, server_default=""))
     made: str = ""
     changes: dict[str, str] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
     key: str = ""

@@ -251,10 +251,12 @@ class Operation(ABC):
         """
         return ()
 
-    async def follow_up(
-        self, parameters: Parameters, ids: Sequence[str]
-    ) -> Mapping[str, tuple[str, bool]]:
-        """What the vendor did by itself since: id → (words, is that the end of it)."""
+    def goes_on(self, parameters: Parameters) -> bool:
+        """True where the vendor goes on by itself after this very edit, so that it is followed."""
+        return self.follows > 0
+
+    async def follow_up(self, parameters: Parameters, ids: Sequence[str]) -> Mapping[str, str]:
+        """What the vendor did by itself in the end: id → words; those it is not done with, absent."""
         return {}
 
     def offers(self, record: Record, outcome: Outcome) -> Sequence[Offer]:

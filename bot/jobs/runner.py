@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -128,7 +128,11 @@ class Runner:
         cancelled = request.cancelling and counts.not_sent > left_out
         state = outcome(counts, left_out, cancelled)
         now = self.store.clock()
-        follows = now + operation.follows if operation.follows and counts.changed else None
+        goes_on = (
+            counts.changed
+            and request.relation != "undo"
+            and operation.goes_on(self.pipeline.acting.parameters(request))
+        )
         await self.store.move(
             request_id,
             (State.RUNNING,),
@@ -137,7 +141,7 @@ class Runner:
             action=f"request:{state}",
             facts={**counts.public(), "not_sent": counts.not_sent},
             ended_at=now,
-            follow_until=follows,
+            follow_until=now + operation.follows if goes_on else None,
         )
         voice = self.pipeline.parts.voice
         await voice.show(request_id)
@@ -155,41 +159,34 @@ class Runner:
         await self.finish(request.id)
 
     async def follow_up(self, request_id: str) -> float | None:
-        """Look once at what the vendor did by itself; seconds until the next look, None at the end."""
+        """Look once at what the vendor did by itself; seconds until the next look, None at the end.
+
+        A slice of the records has its turn in each look, the next one at the next.
+        """
         request = await self.store.request(request_id)
         if request is None or request.follow_until is None or request.state not in OVER:
             return None
-        over = self.store.clock() > request.follow_until
-        open_ids = [row.record_id async for row in self._unfollowed(request_id)]
-        if not open_ids:
+        silent = await self.ledger.silent(request_id)
+        if not silent:
             return None
-        said, left = await self._look_after(request, open_ids[:SLICE])
-        if over:
-            said |= dict.fromkeys(left, "nothing new from the vendor so far")
-            left = []
+        if self.store.clock() > request.follow_until:
+            await self.ledger.say_of_the_silent(request_id, "nothing new from the vendor so far")
+            await self.pipeline.parts.voice.follow(request_id)
+            return None
+        turn = int(self.store.clock() / self.follow_every) * SLICE % len(silent)
+        said = await self._look_after(request, silent[turn : turn + SLICE])
         if said:
             await self.ledger.say(request_id, said)
             await self.pipeline.parts.voice.follow(request_id)
-        more = left or open_ids[SLICE:]
-        return self.follow_every if more else None
+        return self.follow_every if len(said) < len(silent) else None
 
-    async def _look_after(
-        self, request: Request, ids: Sequence[str]
-    ) -> tuple[dict[str, str], list[str]]:
-        """(final words by id, the ids that the vendor is not done with)."""
+    async def _look_after(self, request: Request, ids: Sequence[str]) -> Mapping[str, str]:
         operation = await self._operation(request)
         try:
-            found = await operation.follow_up(self.pipeline.acting.parameters(request), ids)
+            return await operation.follow_up(self.pipeline.acting.parameters(request), ids)
         except VendorError as error:
             log.info("follow_up_failed", request=request.id, error=type(error).__name__)
-            return {}, list(ids)
-        said = {each: words for each, (words, final) in found.items() if final}
-        return said, [each for each in ids if each not in said]
-
-    async def _unfollowed(self, request_id: str) -> AsyncIterator[Row]:
-        async for row in self.ledger.all(request_id, (Result.CHANGED,)):
-            if not row.words:
-                yield row
+            return {}
 
     # --- one slice --------------------------------------------------------------------------------
 

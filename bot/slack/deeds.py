@@ -171,7 +171,7 @@ class Deeds:
         operation = self.pipeline.acting.operation(request.operation)
         rows = await self.pipeline.parts.ledger.foremost(request.id, 20)
         facts = await self.pipeline.facts(request)
-        outcomes = [(as_record(row), Result(row.result), row.words) for row in rows]
+        outcomes = [(as_record(row), Result(row.result), row.said) for row in rows]
         card = cards.card(operation, facts, now=time.time(), offers=frozenset({"details"}))
         reply = cards.thread_reply(operation, facts, outcomes)
         return {"text": card["text"], "blocks": fit([*card["blocks"], *reply["blocks"]])}
@@ -182,7 +182,7 @@ class Deeds:
         lines = []
         for row in rows:
             record = as_record(row)
-            words = f": {escape(row.words)}" if row.words else ""
+            words = f": {escape(row.said)}" if row.said else ""
             result = RESULT_WORDS[Result(row.result)]
             lines.append(f"*{escape(record.id)}* {escape(record.label)} · {result}{words}")
         if request.records > len(rows):

@@ -75,7 +75,7 @@ def _edit(request: Request, row: Row) -> str:
         f"{name}: {row.state.get(name) or '–'} → {value or '–'}"
         for name, value in (row.after or {}).items()
     )
-    words = f": {row.words}" if row.words else ""
+    words = f": {row.said}" if row.said else ""
     words += f"\n“{request.comment}”" if request.comment else ""
     result = RESULT_WORDS[Result(row.result)]
     what = escape(f"{moves or row.label} · {result}{words}")

@@ -258,9 +258,9 @@ class Messenger:
     ) -> tuple[str, str]:
         """What the vendor did by itself: one message in the thread, edited as it goes on."""
         await self._under_card(delivery, request)
-        rows = await self.ledger.records(request.id, (Result.CHANGED,), 1000)
-        said = [(row.record_id, row.words) for row in rows if row.words]
-        message = cards.follow_reply(operation, said[:SHOWN], max(0, len(said) - SHOWN))
+        rows, many = await self.ledger.followed(request.id, SHOWN)
+        said = [(row.record_id, row.later) for row in rows]
+        message = cards.follow_reply(operation, said, many - len(said))
         if delivery.ts:
             await self.client.chat_update(channel=delivery.channel, ts=delivery.ts, **message)
             return delivery.channel, delivery.ts
@@ -298,7 +298,7 @@ class Messenger:
         writer.writerow(["record", "result", "words", "what"])
         async for row in self.ledger.all(request.id):
             result = RESULT_WORDS[Result(row.result)]
-            writer.writerow(receipt_csv(row.record_id, result, row.words, row.label))
+            writer.writerow(receipt_csv(row.record_id, result, row.said, row.label))
         await self._file(channel, thread_ts, f"{request.id}.csv", buffer.getvalue())
 
     async def _file(self, channel: str, thread_ts: str, name: str, content: str) -> None:
@@ -317,7 +317,7 @@ def _marked(message: Mapping[str, Any], kind: str, request_id: str) -> dict[str,
 
 
 def _outcomes(rows: Sequence[Row]) -> list[tuple[Record, Result, str]]:
-    return [(as_record(row), Result(row.result), row.words) for row in rows]
+    return [(as_record(row), Result(row.result), row.said) for row in rows]
 
 
 def next_steps(operation: Operation, facts: RequestFacts, rows: Sequence[Row]) -> list[Offer]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -68,6 +70,35 @@ async def test_the_verification_is_followed(world: World) -> None:
     await world.type(MARA, "/ccs INCA0000004 TicketState=2")
     await world.settled()
     await until(lambda: any("verification passed" in text_of(each) for each in world.thread()))
+
+
+async def test_an_edit_that_starts_no_verification_is_not_followed(world: World) -> None:
+    world.bot.work.runner.follow_every = 0.1
+    await world.type(MARA, "/ccs INCA0000004 Priority=High")
+    request = await world.bot.store.request((await world.settled())["request_id"])
+    assert request is not None
+    assert request.follow_until is None
+    await until(lambda: len(world.thread()) == 1)
+    await asyncio.sleep(0.5)
+    assert len(world.thread()) == 1, "no message without words"
+
+
+async def test_of_many_each_has_its_turn_to_be_followed(world: World) -> None:
+    world.sandbox.ccs.verifies_in = 1.5
+    world.bot.work.runner.follow_every = 0.2
+    numbers = sorted(world.sandbox.ccs.tickets)[:130]
+    await world.type(MARA, f"/ccs {','.join(numbers)} TicketState=2")
+    view = await world.view_is(MARA, "review")
+    await world.act(MARA, "submit", view_id=view["id"], values={})
+    await until(lambda: bool(world.cards()), "the card", within=20)
+    payload = await world.settled()
+    ledger = world.bot.pipeline.parts.ledger
+    end = time.monotonic() + 20
+    while await ledger.silent(payload["request_id"]):
+        assert time.monotonic() < end
+        await asyncio.sleep(0.1)
+    _, many = await ledger.followed(payload["request_id"], 1)
+    assert many == payload["changed"] > 100
 
 
 REFUSALS = [

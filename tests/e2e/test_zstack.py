@@ -58,6 +58,22 @@ async def test_an_earlier_level_hands_on(world: World) -> None:
     assert "after this approval it goes to SystemAdmin" in str(view)
 
 
+@pytest.mark.parametrize(
+    ("uuid", "words"),
+    [(LAST_LEVEL, "resize vm: 1 done, 0 failed"), (PENDING, "now waits for SystemAdmin")],
+)
+async def test_what_an_approval_led_to_is_told_in_the_thread(
+    world: World, uuid: str, words: str
+) -> None:
+    world.bot.work.runner.follow_every = 0.2
+    await world.type(MARA, f"/zstack {uuid} statusEvent=approve")
+    view = await world.view_is(MARA, "review")
+    await world.act(MARA, "submit", view_id=view["id"], values={})
+    await until(lambda: bool(world.cards()), "the card")
+    await until(lambda: any(words in text_of(each) for each in world.thread()), words)
+    assert any("ZStack says" in text_of(each) for each in world.thread()), "its own words stay"
+
+
 @pytest.mark.parametrize("spelling", ["changeticketstatus", "changeTicketStatus"])
 async def test_both_spellings_of_the_action_are_found(world: World, spelling: str) -> None:
     world.sandbox.zstack.action_key = spelling
