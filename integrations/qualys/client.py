@@ -24,7 +24,7 @@ from integrations.errors import Temporary
 from integrations.http import Http, Reply, Request, Timeouts, Transport
 from integrations.qualys import protocol
 from integrations.qualys.config import QualysSettings
-from integrations.qualys.faults import VENDOR
+from integrations.qualys.faults import BUSY_FOR, VENDOR, Busy
 from integrations.qualys.models import EditReply, Page, Ticket, User
 from integrations.qualys.pacing import LONGEST_WAIT, Pace
 from integrations.qualys.page_turning import Glance, turned
@@ -160,7 +160,10 @@ class QualysClient:
                 if wait > LONGEST_WAIT:
                     raise
                 await self._sleep(wait)
-        return await call()
+        try:
+            return await call()
+        except Busy as error:
+            raise Temporary(VENDOR, error.words, wait=BUSY_FOR) from error
 
     def _pace(self, request: Request) -> Pace:
         return self._paces[urlsplit(request.url).path]

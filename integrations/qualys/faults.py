@@ -22,12 +22,21 @@ VENDOR = "Qualys"
 
 # Facts 8 and 9: concurrency and rate limit. A blocked call did not run; no other 409 is retried.
 BLOCKED = frozenset({"1960", "1965"})
+CONCURRENCY = "1960"
+# Nobody says when the other calls will have ended (CALLS_TO_FINISH counts calls, not seconds), and a
+# big edit takes minutes. So after the quick tries the request is put off, by a little more than what
+# a person is made to wait for.
+BUSY_FOR = 61.0
 # Facts 8: bad login, expired, inactive, registration open, Basic required, SecurID account.
 ACCOUNT = frozenset({"2000", "2001", "2002", "2003", "2010", "2011"})
 # Facts 8: internal error, still processing, maintenance. Whether a write ran is not told.
 BROKEN = frozenset({"999", "1981", "1999"})
 # Facts 8: the request itself is wrong, so nothing ran even where the status is 5xx.
 WRONG = frozenset({"1901", "1903", "1904", "1905", "1907", "1908", "1920", "1922", "2012"})
+
+
+class Busy(Temporary):
+    """Other calls of the subscription are running, and how long they take is not told."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +65,9 @@ def failure_of(
     """What a fault asks of us. `writes`: the call would have changed something."""
     words = fault.words or f"HTTP status {status}"
     if fault.code in BLOCKED:
-        return Temporary(VENDOR, words, wait=fault.wait or wait_in(headers))
+        wait = fault.wait or wait_in(headers)
+        busy = fault.code == CONCURRENCY and wait is None
+        return Busy(VENDOR, words) if busy else Temporary(VENDOR, words, wait=wait)
     if fault.code in ACCOUNT or status == 401:
         return BadCredentials(VENDOR, words)
     if fault.code in BROKEN or (status >= 500 and fault.code not in WRONG):

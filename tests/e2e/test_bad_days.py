@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from tests.e2e.conftest import MARA, World, text_of, until
+from tests.e2e.test_requests import confirmed
 
 COMMENT = '/qualys 23456 add_comment="Host patched"'
 
@@ -53,6 +56,25 @@ async def test_a_wait_of_minutes_is_scheduled_with_the_time(world: World) -> Non
     await until(lambda: bool(world.cards()) and world.payload()["state"] == "scheduled")
     assert "goes on" in text_of(world.cards()[-1])
     assert comments(world) == 0
+
+
+@pytest.mark.parametrize("many", [2, 150])
+async def test_what_the_vendor_put_off_goes_on_when_its_time_comes(world: World, many: int) -> None:
+    found = [n for n, each in world.qualys.tickets.items() if each.condition == "OPEN"][:many]
+    world.qualys.set_fault("conflict_running", {"only": "ticket_edit"})
+    await confirmed(world, MARA, f"/qualys {','.join(map(str, found))} add_comment=later")
+    await until(lambda: bool(world.cards()) and world.payload()["state"] == "scheduled")
+    request_id = world.payload()["request_id"]
+    request = await world.bot.store.request(request_id)
+    assert request is not None
+    assert (request.run_at or 0.0) - time.time() > 30
+    world.qualys.set_fault(None)
+    await world.bot.store.set_fields(request_id, run_at=time.time() + 0.5)
+    await world.bot._sweep()
+    payload = await world.settled()
+    assert (payload["state"], payload["changed"]) == ("succeeded", many)
+    comments = [e.comment for n in found for e in world.qualys.tickets[n].history]
+    assert comments.count("later") == many
 
 
 @pytest.mark.parametrize("fault", ["reset", "http_503", "html_200", "error_200", "hostile_xml"])

@@ -302,6 +302,17 @@ async def test_a_long_wait_is_handed_on_at_once(
     assert calls(vendor, EDIT) == 1, "the vendor is left in peace until then"
 
 
+async def test_where_others_run_for_long_the_edit_is_put_off_for_a_minute(
+    client: QualysClient, vendor: QualysStandIn, sleeps: Sleeps
+) -> None:
+    vendor.set_fault("conflict_running")
+    with pytest.raises(Temporary) as caught:
+        await client.edit([23456], {"add_comment": "later"})
+    assert caught.value.wait == 61
+    assert sleeps == [1.0, 2.0]
+    assert vendor.edits == []
+
+
 @pytest.mark.parametrize("fault", ["timeout", "reset", "http_500", "http_503", "conflict_running"])
 async def test_a_read_is_tried_three_times(
     client: QualysClient, vendor: QualysStandIn, sleeps: Sleeps, fault: str
