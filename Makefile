@@ -28,7 +28,7 @@ check: $(STAMP) ## lint, format check, types, import rules
 test: check ## set up, then the whole test suite
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
-chaos: $(STAMP) ## kill -9 fifty times during bulk runs, and count at the stand-ins
+chaos: $(STAMP) ## kill -9 fifty times each on SQLite and PostgreSQL during bulk runs, and count at the stand-ins
 	AMEND_CHAOS_KILLS=50 $(BIN)/python -m pytest -s tests/chaos
 
 bench: $(STAMP) ## speed and memory, as ratios within one run

@@ -54,6 +54,7 @@ from bot.slack.voice import SlackVoice
 log = structlog.get_logger(__name__)
 
 SWEEP = 10.0  # seconds between two looks for work that nobody carries on
+REVIEWED_WITHIN = 24 * 3600.0  # seconds; a plan that nobody submitted by then is forgotten
 PATIENCE = 3.0  # seconds for a workflow of the same request that is about to end
 TOKEN_CHECKED = 60.0  # seconds between two questions whether Slack still takes the token
 REFUSALS = frozenset(
@@ -336,6 +337,9 @@ class Bot:
                 await self.engine.start("carry_out" if request.digest else "prepare", request.id)
         for request in await self.store.requests_in((State.PENDING_APPROVAL,)):
             await self._wait_on(request, now)
+        for request in await self.store.requests_in((State.PLANNED,)):
+            if (request.planned_at or now) < now - REVIEWED_WITHIN:
+                await self.pipeline.preparer.abandon(request)
         OUTBOX_WAITING.set(await self.outbox.waiting())
         for state, many in (await self.store.count_requests()).items():
             REQUESTS.labels(state).set(many)

@@ -213,10 +213,14 @@ class Store:
     async def listed(
         self, team: str, *, requester: str = "", channel: str = "", before: float = 0.0, limit: int
     ) -> Sequence[Request]:
-        """Requests that reached a plan, newest first: one person's, or one channel's."""
+        """Requests that were submitted, newest first: one person's, or one channel's."""
+        unsubmitted = (State.RECEIVED, State.DENIED, State.PLANNED)
         async with self.transaction() as session:
             query = select(Request).where(
-                Request.team == team, col(Request.state).not_in((State.RECEIVED, State.DENIED))
+                Request.team == team,
+                col(Request.state).not_in(unsubmitted),
+                # An approval that expired had a time to expire at; a review that was left has none.
+                (col(Request.state) != State.EXPIRED) | col(Request.expires_at).is_not(None),
             )
             if requester:
                 query = query.where(Request.requester == requester)

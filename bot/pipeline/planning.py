@@ -318,3 +318,17 @@ class Preparer:
         )
         shown = error if isinstance(error, AmendError) else AmendError(explain(error))
         await self.parts.voice.refused(request, shown)
+
+    async def abandon(self, request: Request) -> None:
+        """Forget a plan whose review nobody submitted; its records may be many."""
+        moved = await self.parts.store.move(
+            request.id,
+            (State.PLANNED,),
+            State.EXPIRED,
+            actor="amend",
+            action="request:abandoned",
+            words="Nobody submitted its review.",
+            ended_at=self.parts.clock(),
+        )
+        if moved:
+            await self.parts.ledger.clear(request.id)

@@ -8,6 +8,7 @@ import io
 import time
 from typing import Any
 
+from bot.domain.plans import State
 from tests.e2e.conftest import APPROVALS, MARA, ONCA, OPS, SAMI, World, text_of, until
 
 BULK = "/qualys states=OPEN change_state=RESOLVED add_comment=patched"
@@ -93,6 +94,23 @@ async def test_more_than_500_records_need_somebody_else(world: World) -> None:
     payload = await world.settled()
     assert payload["records"] > 500
     assert payload["changed"] == sum(len(e["ticket_numbers"].split(",")) for e in world.edits())
+
+
+async def test_a_review_that_nobody_submits_is_forgotten_after_a_day(world: World) -> None:
+    await world.type(MARA, "/qualys 23456,23457 add_comment=left")
+    await world.view_is(MARA, "review")
+    (left,) = await world.bot.store.requests_in((State.PLANNED,))
+    await world.bot.store.set_fields(left.id, planned_at=time.time() - 25 * 3600)
+    await world.bot._sweep()
+    request = await world.bot.store.request(left.id)
+    assert request is not None
+    assert request.state == "expired"
+    assert (await world.bot.pipeline.parts.ledger.counts(left.id)).records == 0
+    await world.act(MARA, "submit", view_id=world.view(MARA)["id"], values={})
+    await world.type(MARA, "/amend requests")
+    await world.told(MARA, "None yet")
+    assert world.cards() == []
+    assert world.edits() == []
 
 
 # --- cancel ---------------------------------------------------------------------------------------

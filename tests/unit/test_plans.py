@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from bot.domain.operations import Record
 from bot.domain.plans import Digest, as_json
+from bot.pipeline.planning import Tally
 
 TEXTS = st.text(max_size=12)
 STATES = st.dictionaries(TEXTS, TEXTS, max_size=4)
@@ -54,3 +55,21 @@ def test_any_difference_makes_another_digest() -> None:
     digests.add(Digest("x.undo", {}).hex())
     digests.add(Digest("x.do", {"a": "b"}).hex())
     assert len(digests) == 7
+
+
+def test_of_many_different_changes_none_escapes_what_policy_looks_at() -> None:
+    tally = Tally(Digest("qualys.edit_tickets", {}), frozenset({"change_state"}))
+    for number in range(3000):
+        record = Record(str(number), "", {"state": "Open"}, {"assignee": f"user_{number}"})
+        tally.add(record, {"change_assignee": f"user_{number}"})
+    tally.add(Record("last", "", {}, {"state": "Closed/Ignored"}), {"change_state": "IGNORED"})
+    assert tally.own_changes == {frozenset(), frozenset({("change_state", "IGNORED")})}
+    assert (tally.records, tally.left_out) == (3001, 0)
+
+
+def test_a_tally_keeps_the_first_that_will_be_sent() -> None:
+    tally = Tally(Digest("x.do", {}))
+    for number in range(100):
+        tally.add(Record(str(number), "", {}, {}, "is so already" if number % 2 else ""), None)
+    assert [each.id for each in tally.first] == [str(each) for each in range(0, 40, 2)]
+    assert (tally.records, tally.left_out) == (100, 50)

@@ -152,6 +152,16 @@ def test_a_parameter_that_one_of_the_operations_lacks_does_not_match_there() -> 
     assert not policy.demands("zstack.change_ticket_status", {"statusEvent": "approve"}, 1)
 
 
+def test_what_can_make_a_difference_is_known() -> None:
+    narrow = rule('operations = ["qualys.*"]\nwhere = { change_assignee = ["qualys_ac"] }')
+    assert narrow.looks_at(TICKETS) == {"change_assignee"}
+    assert narrow.looks_at("ccs.update_ticket") == frozenset()
+    both = rule(
+        'operations = ["qualys.*"]\nwhere = { change_assignee = ["qualys_ac"] }', defaults=True
+    )
+    assert both.looks_at(TICKETS) == {"change_assignee", "change_state"}
+
+
 def test_every_matching_rule_counts_and_the_largest_number_wins() -> None:
     policy = load(
         '[[approvals.rules]]\noperations = ["qualys.*"]\napprovers = 3\n'
