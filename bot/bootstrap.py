@@ -381,11 +381,8 @@ class _Work:
     async def prepare(self, request_id: str) -> float | None:
         return await self.pipeline.prepare(request_id)
 
-    async def due(self, request_id: str) -> float:
-        return await self.runner.due(request_id)
-
-    async def lane(self, request_id: str) -> str:
-        return await self.runner.lane(request_id)
+    async def outlook(self, request_id: str) -> tuple[float, str, bool]:
+        return await self.runner.outlook(request_id)
 
     async def waits(self, request_id: str) -> None:
         await self.pipeline.parts.voice.show(request_id)

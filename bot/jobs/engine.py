@@ -38,8 +38,7 @@ class Work(Protocol):
     async def prepare(self, request_id: str) -> float | None: ...
     async def begin(self, request_id: str) -> bool: ...
     async def run_slice(self, request_id: str) -> float | None: ...
-    async def due(self, request_id: str) -> float: ...
-    async def lane(self, request_id: str) -> str: ...
+    async def outlook(self, request_id: str) -> tuple[float, str, bool]: ...
     async def waits(self, request_id: str) -> None: ...
     async def resume(self, request_id: str) -> None: ...
     async def finish(self, request_id: str) -> None: ...
@@ -90,19 +89,15 @@ async def _finish(request_id: str) -> None:
     await _current().finish(request_id)
 
 
-@DBOS.step(name="due")
-async def _due(request_id: str) -> float:
-    return await _current().due(request_id)
+@DBOS.step(name="outlook")
+async def _outlook(request_id: str) -> list[Any]:
+    """[seconds until it may run, its lane, has it begun]; a list, because the engine keeps JSON."""
+    return list(await _current().outlook(request_id))
 
 
 @DBOS.step(name="follow_up")
 async def _follow_up(request_id: str) -> float | None:
     return await _current().follow_up(request_id)
-
-
-@DBOS.step(name="lane")
-async def _lane(request_id: str) -> str:
-    return await _current().lane(request_id)
 
 
 @DBOS.step(name="others_wait")
@@ -129,24 +124,26 @@ async def _prepare_workflow(request_id: str) -> None:
     while wait := await _prepare(request_id):
         await DBOS.sleep_async(wait)
     # A direct request is running now and goes on here; any other waits for its submission.
-    await _carry_out(request_id, "")
+    await _carry_out(request_id)
 
 
 @DBOS.workflow(name="carry_out", max_recovery_attempts=None)
 async def _carry_out_workflow(request_id: str) -> None:
-    if pause := await _due(request_id):
+    pause, lane, begun = await _outlook(request_id)
+    if pause:
         await DBOS.sleep_async(pause)
         await _resume(request_id)
-    lane = await _lane(request_id)
     if lane:
-        await _line_up(request_id, lane)
+        await _line_up(request_id, lane, 1)
+    elif begun:
+        await _go_on(request_id)
     else:
-        await _carry_out(request_id, "")
+        await _carry_out(request_id)
 
 
 @DBOS.workflow(name="bulk", max_recovery_attempts=None)
-async def _bulk_workflow(request_id: str, lane: str) -> None:
-    await _carry_out(request_id, lane)
+async def _bulk_workflow(request_id: str, lane: str, turn: int) -> None:
+    await _carry_out(request_id, lane, turn)
 
 
 @DBOS.workflow(name="follow", max_recovery_attempts=None)
@@ -155,25 +152,30 @@ async def _follow_workflow(request_id: str) -> None:
         await DBOS.sleep_async(wait)
 
 
-async def _carry_out(request_id: str, lane: str) -> None:
+async def _carry_out(request_id: str, lane: str = "", turn: int = 0) -> None:
+    if await _begin(request_id):
+        await _go_on(request_id, lane, turn)
+
+
+async def _go_on(request_id: str, lane: str = "", turn: int = 0) -> None:
     """Slice after slice. It ends early where the vendor asks for a long pause: the request is
     scheduled then, and started again when its time comes."""
-    if not await _begin(request_id):
-        return
     while (wait := await _slice(request_id)) is not None:
         if wait:
             return
         if lane and await _others_wait(lane):
-            await _line_up(request_id, lane)
+            await _line_up(request_id, lane, turn + 1)
             return
     await _finish(request_id)
     if await _follow_up(request_id) is not None:
         await DBOS.start_workflow_async(_follow_workflow, request_id)
 
 
-async def _line_up(request_id: str, lane: str) -> None:
-    with SetEnqueueOptions(queue_partition_key=lane):
-        await DBOS.enqueue_workflow_async(BULK, _bulk_workflow, request_id, lane)
+async def _line_up(request_id: str, lane: str, turn: int) -> None:
+    """To the end of the line, as the next turn of the workflow that began it."""
+    began = str(DBOS.workflow_id).partition("/")[0]
+    with SetWorkflowID(f"{began}/{turn}"), SetEnqueueOptions(queue_partition_key=lane):
+        await DBOS.enqueue_workflow_async(BULK, _bulk_workflow, request_id, lane, turn)
     await _lined_up(request_id, lane)
 
 

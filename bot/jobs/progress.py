@@ -16,6 +16,7 @@ from bot.pipeline.parts import Voice
 log = structlog.get_logger(__name__)
 
 TICK = 1.0  # seconds between two looks; a card is not edited more often
+FIRST = 0.05  # seconds; the vendor's first call goes out before the first card
 
 
 @asynccontextmanager
@@ -23,8 +24,10 @@ async def ticking(voice: Voice, request_id: str) -> AsyncIterator[None]:
     """Ask for a fresh card each second while the body runs."""
 
     async def tick() -> None:
+        pause = FIRST
         while True:
-            await asyncio.sleep(TICK)
+            await asyncio.sleep(pause)
+            pause = TICK
             try:
                 await voice.show(request_id)
             except Exception:  # words never hold up the work
@@ -74,12 +77,12 @@ class Parking:
 
 @dataclass
 class Brake:
-    """Whether a request is to stop, as of at most a second ago."""
+    """Whether a request is to stop, as of at most a second ago; it was not when this was made."""
 
     store: Store
     request_id: str
     _known: bool = False
-    _until: float = 0.0
+    _until: float = field(default_factory=lambda: time.monotonic() + TICK)
 
     async def pulled(self) -> bool:
         now = time.monotonic()

@@ -52,12 +52,26 @@ class Runner:
 
     # --- begin and end ----------------------------------------------------------------------------
 
-    async def due(self, request_id: str) -> float:
-        """Seconds until a scheduled request may run; 0 for one that runs now."""
+    async def outlook(self, request_id: str) -> tuple[float, str, bool]:
+        """(seconds until a request may run, the account in whose line it waits, has it begun).
+
+        The line is "" for a short run; where that is due it begins here, and not a step later.
+        """
         request = await self.store.request(request_id)
-        if request is None or request.state != State.SCHEDULED or request.run_at is None:
-            return 0.0
-        return max(request.run_at - self.store.clock(), 0.001)
+        if request is None:
+            return 0.0, "", False
+        lane = await self._lane(request)
+        if request.state == State.SCHEDULED and request.run_at is not None:
+            return max(request.run_at - self.store.clock(), 0.001), lane, False
+        return 0.0, lane, not lane and await self._begun(request)
+
+    async def _lane(self, request: Request) -> str:
+        if request.records - request.left_out <= SLICE:
+            return ""
+        try:
+            return _account(await self._vendor(request))
+        except AmendError:
+            return ""  # `begin` says why it may not be
 
     async def resume(self, request_id: str) -> None:
         """The wait is over: the vendor's pause, or the time that was wished for."""
@@ -74,35 +88,24 @@ class Runner:
             words="",
         )
 
-    async def lane(self, request_id: str) -> str:
-        """The vendor account in whose line a bulk run waits; "" for a short one, which goes at once."""
-        request = await self.store.request(request_id)
-        if request is None or request.records - request.left_out <= SLICE:
-            return ""
-        try:
-            return _account(await self._vendor(request))
-        except AmendError:
-            return ""  # `begin` says why it may not be
-
     async def _vendor(self, request: Request) -> Vendor:
         """The vendor as the requester acts at it. Raises `AmendError`."""
         acting = self.pipeline.acting
         return await acting.vendor(acting.operation(request.operation).vendor, request.requester)
 
     async def begin(self, request_id: str) -> bool:
-        """Check rights and approvals once more and show the card; False where the run must not be."""
+        """Check rights and approvals once more; False where the run must not be."""
         request = await self.store.request(request_id)
-        if request is None or request.state != State.RUNNING:
+        return request is not None and await self._begun(request)
+
+    async def _begun(self, request: Request) -> bool:
+        if request.state != State.RUNNING:
             return False
         why = await self._forbidden(request)
         if why:
             await self._stop(request, why)
             return False
-        if not await self.store.begin(request_id):
-            return False
-        # The card is words: it never holds up the vendor's call.
-        await self.pipeline.parts.voice.show(request_id)
-        return True
+        return await self.store.begin(request.id)
 
     async def _forbidden(self, request: Request) -> str:
         try:
@@ -195,34 +198,41 @@ class Runner:
         request = await self.store.request(request_id)
         if request is None or request.state != State.RUNNING:
             return None
-        vendor = await self._vendor(request)
-        operation = vendor.operation(request.operation)
-        window = self.budgets.window(_account(vendor), vendor.edits_per_second)
-        calls = Calls(
-            self.store,
-            self.journal,
-            self.pipeline,
-            operation,
-            request,
-            self.sleep,
-            window,
-            self.parking,
-        )
-        await self._settle_interrupted(calls)
-        brake = Brake(self.store, request_id)
-        if await brake.pulled():
+        calls = await self._calls(request)
+        operation = calls.operation
+        size = max(operation.call_size, SLICE, WAVES * operation.parallel)
+        rows = await self.ledger.records(request_id, (Result.SENDING, Result.TO_SEND), size)
+        interrupted = [row for row in rows if row.result == Result.SENDING]
+        if interrupted:
+            # A killed process had sent them: what became of them is read, and what is not safe to
+            # repeat never goes out again.
+            await calls.settle_interrupted(interrupted)
+            return 0.0
+        if request.cancelling:
             await self.ledger.close_rest(request_id, "cancelled before it was sent")
             return None
-        size = max(operation.call_size, SLICE, WAVES * operation.parallel)
-        rows = await self.ledger.records(request_id, (Result.TO_SEND,), size)
         if not rows:
             return None
+        brake = Brake(self.store, request_id)
         async with ticking(self.pipeline.parts.voice, request_id):
             kept = await self._unmoved(request, operation, rows)
             wait = await calls.send(kept, brake)
         await self.parking.stand()
         await self.pipeline.parts.voice.show(request_id)
         return wait
+
+    async def _calls(self, request: Request) -> Calls:
+        vendor = await self._vendor(request)
+        return Calls(
+            self.store,
+            self.journal,
+            self.pipeline,
+            vendor.operation(request.operation),
+            request,
+            self.sleep,
+            self.budgets.window(_account(vendor), vendor.edits_per_second),
+            self.parking,
+        )
 
     async def _operation(self, request: Request) -> Operation:
         return (await self._vendor(request)).operation(request.operation)
@@ -273,17 +283,6 @@ class Runner:
     async def _hold(self, request: Request, rows: Sequence[Row], why: str) -> None:
         outcomes = [Outcome(row.record_id, Result.NOT_SENT, why) for row in rows]
         await self.journal.settle(request.id, rows, outcomes)
-
-    async def _settle_interrupted(self, calls: Calls) -> None:
-        """What stood at `sending` when the process died is decided by reading, never sent again.
-
-        A record that reading finds untouched goes back to do only where repeating is safe.
-        """
-        request, operation = calls.request, calls.operation
-        size = max(operation.call_size, WAVES * operation.parallel)
-        rows = await self.ledger.records(request.id, (Result.SENDING,), size)
-        if rows:
-            await calls.settle_interrupted(rows)
 
 
 def _account(vendor: Vendor) -> str:
