@@ -38,6 +38,8 @@ _SETTLED = (
     )
 )
 
+_AT_ONCE = 2000  # rows in one go: the driver makes a copy of what it is given
+
 
 @dataclass
 class _Line:
@@ -112,14 +114,15 @@ class Journal:
         outcomes = [row for line in lines if not line.intent for row in line.rows]
         async with self.store.transaction() as session:
             connection = await session.connection()
-            if outcomes:
-                await connection.execute(_SETTLED, outcomes)
-            if intents:
-                done = await connection.execute(_SENDING, intents)
-                if done.rowcount != len(intents):
-                    await session.rollback()
-                    return False
-        return True
+            for at in range(0, len(outcomes), _AT_ONCE):
+                await connection.execute(_SETTLED, outcomes[at : at + _AT_ONCE])
+            noted = 0
+            for at in range(0, len(intents), _AT_ONCE):
+                done = await connection.execute(_SENDING, intents[at : at + _AT_ONCE])
+                noted += done.rowcount
+            if noted != len(intents):
+                await session.rollback()
+        return noted == len(intents)
 
     async def _one_by_one(self, lines: Sequence[_Line]) -> list[bool]:
         return [await self._commit([line]) for line in lines]

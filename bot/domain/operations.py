@@ -34,7 +34,7 @@ class Result(StrEnum):
     NOT_SENT = "not_sent"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Record:
     """A record in a plan: its present state, what it is to become, and why not, if it is left out.
 
@@ -53,7 +53,7 @@ class Record:
     places: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of one record, in the vendor's words where it has any.
 
