@@ -385,7 +385,7 @@ class _Work:
         return await self.runner.outlook(request_id)
 
     async def waits(self, request_id: str) -> None:
-        await self.pipeline.parts.voice.show(request_id)
+        await self.runner.waits(request_id)
 
     async def begin(self, request_id: str) -> bool:
         return await self.runner.begin(request_id)

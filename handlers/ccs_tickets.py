@@ -186,10 +186,14 @@ class UpdateTicket(Operation):
 
     async def reconcile(self, batch: Batch, since: str) -> Sequence[Outcome]:
         (record,) = batch.records
-        seen = _seen(record.id, await self._client.ticket(record.id), batch.changes)
+        now = await self._client.ticket(record.id)
+        seen = _seen(record.id, now, batch.changes)
+        if now is not None and _state(now) == record.state:
+            return [Outcome(record.id, Result.TO_SEND)]
         if seen.result is Result.CHANGED:
             return [seen]
-        return [Outcome(record.id, Result.TO_SEND)]
+        words = "sent without an answer, and CCS shows other values"
+        return [Outcome(record.id, Result.UNKNOWN, words)]
 
     def goes_on(self, parameters: Parameters) -> bool:
         return given(parameters).get("TicketState") == VERIFYING

@@ -191,13 +191,14 @@ class EditTickets(Operation):
         sent = Sent(batch.changes, _moment(since))
         repeatable = "add_comment" not in batch.changes
         found = await self._tickets(batch.records)
-        outcomes = [_seen(each, found.get(int(each.id)), sent) for each in batch.records]
-        return [
-            each
-            if each.result is Result.CHANGED
-            else _undecided(each, int(each.id) in found, repeatable)
-            for each in outcomes
-        ]
+        outcomes = []
+        for each in batch.records:
+            ticket = found.get(int(each.id))
+            outcome = _seen(each, ticket, sent)
+            if outcome.result is not Result.CHANGED and ticket is not None:
+                outcome = _undecided(each, ticket, repeatable)
+            outcomes.append(outcome)
+        return outcomes
 
     async def _tickets(self, records: Sequence[Record]) -> Mapping[int, Ticket]:
         return await self._client.tickets_by_number([int(record.id) for record in records])
@@ -290,14 +291,14 @@ def _seen(record: Record, ticket: Ticket | None, sent: Sent) -> Outcome:
     return sent.outcome(record, ticket) or Outcome(record.id, Result.UNKNOWN, words)
 
 
-def _undecided(outcome: Outcome, listed: bool, repeatable: bool) -> Outcome:
+def _undecided(record: Record, ticket: Ticket, repeatable: bool) -> Outcome:
     """A ticket that shows no trace of a call without an answer, which may still be at work."""
-    if not listed:
-        return outcome
-    if repeatable:
-        return Outcome(outcome.id, Result.TO_SEND)
+    now = state_of(ticket, with_due=True)
+    same = all(now.get(name) == value for name, value in record.state.items())
+    if repeatable and same:
+        return Outcome(record.id, Result.TO_SEND)
     words = "sent without an answer, and Qualys shows no trace of it so far"
-    return Outcome(outcome.id, Result.UNKNOWN, words)
+    return Outcome(record.id, Result.UNKNOWN, words)
 
 
 def _no_assignee(login: str, users: Sequence[User]) -> str:

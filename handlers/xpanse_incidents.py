@@ -246,6 +246,9 @@ class UpdateIncident(Operation):
             # facts B.4: no call lists comments, so nobody can tell, and it is not sent again.
             words = "sent without an answer, and Xpanse lists no comments to look for it"
             return [Outcome(record.id, Result.UNKNOWN, words)]
+        if _state(found) != record.state:
+            words = "sent without an answer, and Xpanse shows other values"
+            return [Outcome(record.id, Result.UNKNOWN, words)]
         return [Outcome(record.id, Result.TO_SEND)]
 
     async def check(self, parameters: Parameters) -> None:

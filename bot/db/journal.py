@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import bindparam, update
+from sqlalchemy import bindparam, or_, update
 
 from bot.db.ledger import Row
 from bot.db.store import Store
@@ -32,7 +32,12 @@ _SENDING = (
 )
 _SETTLED = (
     update(_TABLE)
-    .where(_TABLE.c.request_id == bindparam("of_request"), _TABLE.c.seq == bindparam("at_seq"))
+    .where(
+        _TABLE.c.request_id == bindparam("of_request"),
+        _TABLE.c.seq == bindparam("at_seq"),
+        # What has ended stays so: a late word never takes the place of an outcome.
+        or_(_TABLE.c.result == Result.TO_SEND, _TABLE.c.result == Result.SENDING),
+    )
     .values(
         result=bindparam("new_result"), words=bindparam("new_words"), made=bindparam("new_made")
     )

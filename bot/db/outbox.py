@@ -51,7 +51,8 @@ class Outbox:
                     col(Delivery.due_at) == delivery.due_at,
                     col(Delivery.sent_version) < col(Delivery.version),
                 )
-                .values(due_at=until, attempting=now)
+                # The first attempt counts: what it may have posted is looked for from then on.
+                .values(due_at=until, attempting=func.coalesce(col(Delivery.attempting), now))
             )
             return int(done.rowcount) == 1
 

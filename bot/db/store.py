@@ -14,8 +14,9 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bot.db import audit
-from bot.db.tables import Delivered, Draft, Mapping, News, Request, Vote
+from bot.db.tables import Delivered, Draft, Mapping, News, PlannedRecord, Request, Vote
 from bot.db.turns import Turns
+from bot.domain.operations import Result
 from bot.domain.people import Account
 from bot.domain.plans import State
 
@@ -129,11 +130,13 @@ class Store:
         action: str,
         facts: dict[str, Any] | None = None,
         unbegun: bool = False,
+        rest: str = "",
         **fields: Any,
     ) -> bool:
         """Compare-and-set the state, with its audit entry; False where somebody was first.
 
-        `unbegun`: only where it has not begun to run either.
+        `unbegun`: only where it has not begun to run either. `rest`: why its records that are still
+        to do end with it as not sent.
         """
         async with self.transaction() as session:
             statement = (
@@ -146,19 +149,28 @@ class Store:
             done = await session.exec(statement)
             if _rows(done) != 1:
                 return False
+            if rest:
+                await session.exec(
+                    update(PlannedRecord)
+                    .where(
+                        col(PlannedRecord.request_id) == request_id,
+                        col(PlannedRecord.result) == Result.TO_SEND,
+                    )
+                    .values(result=Result.NOT_SENT, words=rest)
+                )
             await audit.append(session, self.clock(), actor, action, request_id, facts)
             return True
 
     async def begin(self, request_id: str) -> bool:
         """Note when a running request begins, the first time; False where it runs no more."""
-        began = func.coalesce(col(Request.started_at), self.clock())
         async with self.transaction() as session:
-            done = await session.exec(
+            running = (col(Request.id) == request_id, col(Request.state) == State.RUNNING)
+            await session.exec(
                 update(Request)
-                .where(col(Request.id) == request_id, col(Request.state) == State.RUNNING)
-                .values(started_at=began)
+                .where(*running, col(Request.started_at).is_(None))
+                .values(started_at=self.clock(), words="")
             )
-            return _rows(done) == 1
+            return (await session.exec(select(Request.id).where(*running))).first() is not None
 
     async def set_fields(self, request_id: str, **fields: Any) -> None:
         async with self.transaction() as session:

@@ -197,7 +197,7 @@ class RequestFacts:
     @property
     def in_line(self) -> bool:
         """True while a run waits until others under the same vendor account have had their turn."""
-        return self.state is State.RUNNING and self.started is None
+        return self.state is State.RUNNING and self.started is None and bool(self.words)
 
 
 # What a reader of a receipt looks for first.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 
@@ -17,7 +17,7 @@ from bot.db.store import Store
 from bot.db.tables import Request
 from bot.domain.operations import Batch, Operation, Outcome, Result
 from bot.domain.parameters import Parameters
-from bot.domain.plans import State
+from bot.domain.plans import State, drift
 from bot.jobs.budgets import Window
 from bot.jobs.progress import Brake, Parking
 from bot.pipeline import Pipeline
@@ -27,6 +27,9 @@ from integrations.errors import BadCredentials, Rejected, Temporary, Unreadable,
 log = structlog.get_logger(__name__)
 
 TRIES = 3  # how often a call that certainly changed nothing is sent
+STALE = 15.0  # seconds after which a look at a record's state no longer counts
+FRESH_FOR = 5.0  # seconds that a retry may pause without another look
+LOOKS_AFTER = (0.5, 1.0, 2.0, 4.0)  # seconds before each attempt to read what became of a call
 
 Rows = Sequence[Row]
 
@@ -43,27 +46,51 @@ class Calls:
     sleep: Callable[[float], Awaitable[None]]
     window: Window = field(default_factory=lambda: Window(0))
     parking: Parking = field(default_factory=Parking)
-    _wait: float = field(default=0.0)
+    _brake: Brake | None = None
+    _long: Temporary | None = None
+    _broken: bool = False
 
     async def send(self, rows: Rows, brake: Brake) -> float:
         """Send the rows in calls of the operation's size; seconds that the vendor asks to wait.
 
         Intents of calls that may be repeated are noted while others are under way, so that no call
-        waits for a commit; those of others only when their turn has come.
+        waits for a commit; those of others only when their turn has come. What has no turn within
+        `STALE` seconds is left for the next slice, which looks at it again first.
         """
+        self._brake = brake
         gate = asyncio.Semaphore(self.operation.parallel)
         ahead = self.operation.call_size == 1 and self.operation.repeatable(self._parameters)
         queue = asyncio.Semaphore(self.operation.parallel * (2 if ahead else 1))
+        until = time.monotonic() + STALE
 
         async def one(group: Rows) -> None:
             async with queue:
-                if self._wait or self.parking.parked or await brake.pulled():
+                if self._ended or time.monotonic() > until or await brake.pulled():
                     return
                 with self.parking.call():
-                    await self._call(group, gate)
+                    await self._guarded(group, gate)
 
-        await asyncio.gather(*(one(group) for group in self._groups(rows)))
-        return self._wait
+        ended = await asyncio.gather(
+            *(one(group) for group in self._groups(rows)), return_exceptions=True
+        )
+        # Only when nothing is under way any more may the step fail, or the request be put off:
+        # whoever goes on with it must find every call settled.
+        for each in ended:
+            if isinstance(each, BaseException):
+                raise each
+        return await self.put_off(self._long) if self._long else 0.0
+
+    @property
+    def _ended(self) -> bool:
+        """True where no further call of this slice goes out."""
+        return self._broken or self._long is not None or self.parking.parked
+
+    async def _guarded(self, rows: Rows, gate: asyncio.Semaphore) -> None:
+        try:
+            await self._call(rows, gate)
+        except Exception:
+            self._broken = True
+            raise
 
     def _groups(self, rows: Rows) -> list[list[Row]]:
         """Rows that go out in one call: as many as it takes, all with the same values."""
@@ -93,40 +120,51 @@ class Calls:
         return Batch(self._parameters, changes, [as_record(row) for row in rows], rows[0].key)
 
     async def _call(self, rows: Rows, gate: asyncio.Semaphore) -> None:
-        batch = self._batch(rows)
+        unanswered = ""
         for attempt in range(1, TRIES + 1):
             if not await self._intended(rows):
                 return
-            outcomes = await self._attempt(batch, rows, attempt, gate)
-            if outcomes is None:
-                return
+            try:
+                outcomes = await self._attempt(self._batch(rows), rows, gate)
+            except Temporary as error:
+                # Nothing was sent, and that is written down before any pause.
+                await self._settled(rows, _to_send(rows))
+                if attempt == TRIES:
+                    await self._give_up(rows, str(error), unanswered)
+                    return
+                if not await self._paused(rows, error, attempt):
+                    return
+                continue
             await self._settled(rows, outcomes)
-            if all(each.result is not Result.TO_SEND for each in outcomes):
+            again = {each.id: each.words for each in outcomes if each.result is Result.TO_SEND}
+            if not again:
                 return
-        await self._hold(rows, "the vendor did not take it after several tries")
+            rows = [row for row in rows if row.record_id in again]
+            unanswered = next(iter(again.values())) or "the vendor did not answer"
+        await self._give_up(rows, unanswered, unanswered)
 
     async def _intended(self, rows: Rows) -> bool:
         """Note the intent, once the budget has room; False where the call must not go out."""
         await self.window.take()
-        if self.parking.parked:
+        if self._ended or (self._brake and await self._brake.pulled()):
             return False
         return await self.journal.sending(self.request.id, rows, self.store.clock())
 
     async def _attempt(
-        self, batch: Batch, rows: Rows, attempt: int, gate: asyncio.Semaphore
-    ) -> Sequence[Outcome] | None:
-        """One call's outcomes, `TO_SEND` where it may be tried again; None where that is over."""
+        self, batch: Batch, rows: Rows, gate: asyncio.Semaphore
+    ) -> Sequence[Outcome]:
+        """One call's outcomes, `TO_SEND` where it may be tried again. Raises `Temporary`."""
         sent_at = time.time()
         try:
             async with gate:
                 sent_at = time.time()
                 return await self.operation.apply(batch)
-        except Temporary as error:
-            return await self._not_sent(rows, error, attempt)
+        except Temporary:
+            raise
         except (Rejected, BadCredentials) as error:
             await self.store.set_fields(self.request.id, words=str(error))
             return [Outcome(row.record_id, Result.REFUSED, error.words) for row in rows]
-        except (VendorError, Exception) as error:
+        except Exception as error:
             return await self._look_up(batch, sent_at, error)
 
     async def _settled(self, rows: Rows, outcomes: Sequence[Outcome]) -> None:
@@ -136,36 +174,51 @@ class Calls:
             if words:
                 await self.store.set_fields(self.request.id, reply=words[:1000])
 
-    async def _not_sent(
-        self, rows: Rows, error: Temporary, attempt: int
-    ) -> Sequence[Outcome] | None:
-        """Nothing was changed: try again after a pause, put the request off, or give up."""
+    async def _paused(self, rows: Rows, error: Temporary, attempt: int) -> bool:
+        """Wait as the vendor asks; False where the rows are left for later, or have moved."""
         if error.wait is not None and error.wait > LONG_WAIT:
-            await self._settled(rows, _to_send(rows))
-            await self._put_off(error)
-            return None
-        if attempt == TRIES:
-            await self.store.set_fields(self.request.id, words=str(error))
-            await self._hold(rows, str(error))
-            return None
-        await self.sleep(error.wait if error.wait is not None else 2.0 ** (attempt - 1))
-        return _to_send(rows)
+            self._long = max(self._long or error, error, key=lambda each: each.wait or 0.0)
+            return False
+        pause = error.wait if error.wait is not None else 2.0 ** (attempt - 1)
+        await self.sleep(pause)
+        return pause < FRESH_FOR or await self._as_planned(rows)
 
-    async def _put_off(self, error: Temporary) -> None:
-        self._wait = max(self._wait, error.wait or 0.0)
+    async def _as_planned(self, rows: Rows) -> bool:
+        """After a pause: are all of them still as planned? What moved is held back."""
+        try:
+            now = await self.operation.read([row.record_id for row in rows])
+        except VendorError:
+            return False
+        moved = {row.record_id: drift(as_record(row), now.get(row.record_id)) for row in rows}
+        held = [Outcome(each, Result.NOT_SENT, why) for each, why in moved.items() if why]
+        if held:
+            await self.journal.settle(
+                self.request.id, [row for row in rows if moved[row.record_id]], held
+            )
+        return not held
+
+    async def put_off(self, error: Temporary) -> float:
+        """The request goes on after the vendor's wait; 0 where it is to stop anyway."""
+        wait = error.wait or 0.0
+        if await self.store.stopping(self.request.id):
+            return 0.0
         await self.store.move(
             self.request.id,
             (State.RUNNING,),
             State.SCHEDULED,
             actor="amend",
             action="request:scheduled",
-            facts={"reason": str(error), "seconds": error.wait},
+            facts={"reason": str(error), "seconds": wait},
             words=str(error),
-            run_at=self.store.clock() + (error.wait or 0.0),
+            run_at=self.store.clock() + wait,
         )
+        return wait
 
-    async def _hold(self, rows: Rows, why: str) -> None:
-        outcomes = [Outcome(row.record_id, Result.NOT_SENT, why) for row in rows]
+    async def _give_up(self, rows: Rows, why: str, unanswered: str) -> None:
+        """Tried often enough. What was sent without an answer may still happen: it is unknown."""
+        await self.store.set_fields(self.request.id, words=why)
+        result = Result.UNKNOWN if unanswered else Result.NOT_SENT
+        outcomes = [Outcome(row.record_id, result, why) for row in rows]
         await self.journal.settle(self.request.id, rows, outcomes)
 
     # --- no trustworthy answer --------------------------------------------------------------------
@@ -186,19 +239,35 @@ class Calls:
     async def _look_up(self, batch: Batch, sent_at: float, error: Exception) -> Sequence[Outcome]:
         """Sent without a trustworthy answer: decide by reading; what cannot be told is unknown."""
         log.warning("vendor_answer_missing", request=self.request.id, error=type(error).__name__)
-        known = isinstance(error, VendorError)
-        words = str(error) if known else "The answer could not be read."
-        await self.store.set_fields(self.request.id, words=words)
+        words = str(error) if isinstance(error, VendorError) else "The answer could not be read."
         since = datetime.fromtimestamp(sent_at, UTC).isoformat()
-        for attempt in range(1, TRIES + 1):
-            await self.sleep(0.5 * attempt)
+        outcomes = await self._reconciled(batch, since)
+        if outcomes is None:
+            # Nothing can be read either. What may be repeated is, for repeating does no harm.
+            again = self.operation.repeatable(self._parameters)
+            result = Result.TO_SEND if again else Result.UNKNOWN
+            outcomes = [Outcome(each.id, result, "" if again else words) for each in batch.records]
+        if any(each.result is Result.UNKNOWN for each in outcomes):
+            await self.store.set_fields(self.request.id, words=words)
+        return [
+            replace(each, words=words) if each.result is Result.TO_SEND else each
+            for each in outcomes
+        ]
+
+    async def _reconciled(self, batch: Batch, since: str) -> Sequence[Outcome] | None:
+        """What reading tells, tried as often as the vendor needs; None where it cannot be read."""
+        for pause in LOOKS_AFTER:
+            await self.sleep(pause)
             try:
                 return await self.operation.reconcile(batch, since)
-            except (Temporary, Unreadable):
+            except Temporary as error:
+                if error.wait is not None:
+                    await self.sleep(min(error.wait, LONG_WAIT))
+            except Unreadable:
                 continue
             except VendorError:
-                break
-        return [Outcome(record.id, Result.UNKNOWN, words) for record in batch.records]
+                return None
+        return None
 
 
 def _to_send(rows: Rows) -> list[Outcome]:

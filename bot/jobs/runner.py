@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
 
 import structlog
 
@@ -14,12 +16,13 @@ from bot.db.store import Store
 from bot.db.tables import Request
 from bot.domain.errors import AmendError
 from bot.domain.operations import Operation, Outcome, Result, Vendor
-from bot.domain.plans import OVER, State, drift, outcome
+from bot.domain.plans import OVER, Counts, State, drift, outcome
 from bot.jobs.budgets import Budgets
-from bot.jobs.calls import Calls
+from bot.jobs.calls import TRIES, Calls
 from bot.jobs.progress import Brake, Parking, ticking
 from bot.pipeline import Pipeline
-from integrations.errors import VendorError
+from bot.pipeline.parts import LONG_WAIT
+from integrations.errors import Temporary, VendorError
 
 log = structlog.get_logger(__name__)
 
@@ -31,6 +34,9 @@ WAVES = 64  # calls that each of the parallel ones gets in a slice
 FRESH = 1.0  # seconds for which a plan of a direct request needs no second look
 FOLLOW_EVERY = 10.0  # seconds between two looks at what the vendor does by itself
 
+IN_LINE = "Another bulk run under the same vendor account goes first."
+
+T = TypeVar("T")
 Sleep = Callable[[float], Awaitable[None]]
 
 
@@ -93,6 +99,14 @@ class Runner:
         acting = self.pipeline.acting
         return await acting.vendor(acting.operation(request.operation).vendor, request.requester)
 
+    async def waits(self, request_id: str) -> None:
+        """It stands in line; a run that was begun already shows how far it is instead."""
+        request = await self.store.request(request_id)
+        if request is None or request.started_at is not None:
+            return
+        await self.store.set_fields(request_id, words=IN_LINE)
+        await self.pipeline.parts.voice.show(request_id)
+
     async def begin(self, request_id: str) -> bool:
         """Check rights and approvals once more; False where the run must not be."""
         request = await self.store.request(request_id)
@@ -121,45 +135,67 @@ class Runner:
         return ""
 
     async def finish(self, request_id: str) -> None:
-        """Add up, name the state that the request ends in, and post the receipt."""
+        """Add up, name the state that the request ends in, and post the receipt.
+
+        Safe to repeat: where a killed process had ended it, the words are asked for once more.
+        """
         request = await self.store.request(request_id)
-        if request is None or request.state in OVER or request.state == State.SCHEDULED:
+        if request is None or request.state == State.SCHEDULED:
             return
-        operation = self.pipeline.acting.operation(request.operation)
+        operation = self.pipeline.parts.registry.by_name(request.operation)
         counts = await self.ledger.counts(request_id)
-        left_out = await self.ledger.never_meant(request_id)
-        cancelled = request.cancelling and counts.not_sent > left_out
-        state = outcome(counts, left_out, cancelled)
-        now = self.store.clock()
-        goes_on = (
-            counts.changed
-            and request.relation != "undo"
-            and operation.goes_on(self.pipeline.acting.parameters(request))
-        )
-        await self.store.move(
-            request_id,
-            (State.RUNNING,),
-            state,
-            actor="amend",
-            action=f"request:{state}",
-            facts={**counts.public(), "not_sent": counts.not_sent},
-            ended_at=now,
-            follow_until=now + operation.follows if goes_on else None,
-        )
+        if request.state not in OVER:
+            await self._end(request, operation, counts)
         voice = self.pipeline.parts.voice
         await voice.show(request_id)
         await voice.reply(request_id)
-        if operation.approved_as and counts.changed:
+        if operation is not None and operation.approved_as and counts.changed:
             await voice.offer(request_id)
         if request.relation == "decision":
             await voice.show(request.source)
             await voice.reply(request.source)
             await voice.offer(request.source)
 
+    async def _end(self, request: Request, operation: Operation | None, counts: Counts) -> None:
+        left_out = await self.ledger.never_meant(request.id)
+        cancelled = request.cancelling and counts.not_sent > left_out
+        state = outcome(counts, left_out, cancelled)
+        now = self.store.clock()
+        goes_on = (
+            operation is not None
+            and counts.changed
+            and request.relation != "undo"
+            and operation.goes_on(self.pipeline.acting.parameters(request))
+        )
+        await self.store.move(
+            request.id,
+            (State.RUNNING,),
+            state,
+            actor="amend",
+            action=f"request:{state}",
+            facts={**counts.public(), "not_sent": counts.not_sent},
+            ended_at=now,
+            follow_until=now + operation.follows if operation and goes_on else None,
+        )
+
     async def _stop(self, request: Request, why: str) -> None:
+        """The run must not be, or not go on. What was under way when a process died is settled."""
+        await self._settle_left(request)
         await self.ledger.close_rest(request.id, why)
         await self.store.set_fields(request.id, words=why)
         await self.finish(request.id)
+
+    async def _settle_left(self, request: Request) -> None:
+        rows = await self.ledger.records(request.id, (Result.SENDING,), request.records)
+        if not rows:
+            return
+        try:
+            calls = await self._calls(request)
+        except AmendError:  # the vendor is switched off, or the credentials are closed
+            outcomes = [Outcome(row.record_id, Result.UNKNOWN) for row in rows]
+            await self.journal.settle(request.id, rows, outcomes)
+        else:
+            await calls.settle_interrupted(rows)
 
     async def follow_up(self, request_id: str) -> float | None:
         """Look once at what the vendor did by itself; seconds until the next look, None at the end.
@@ -215,8 +251,11 @@ class Runner:
             return None
         brake = Brake(self.store, request_id)
         async with ticking(self.pipeline.parts.voice, request_id):
-            kept = await self._unmoved(request, operation, rows)
-            wait = await calls.send(kept, brake)
+            try:
+                kept = await self._unmoved(request, operation, rows)
+                wait = await calls.send(kept, brake)
+            except Temporary as error:  # only one with a long wait comes this far
+                wait = await calls.put_off(error)
         await self.parking.stand()
         await self.pipeline.parts.voice.show(request_id)
         return wait
@@ -252,9 +291,15 @@ class Runner:
     async def _still(
         self, request: Request, operation: Operation, rows: Sequence[Row]
     ) -> list[Row]:
+        ids = [row.record_id for row in rows]
         try:
-            now = await operation.read([row.record_id for row in rows])
-            barred = await self._barred(request, operation, rows)
+            now = await self._patiently(partial(operation.read, ids))
+            barred = await self._patiently(partial(self._barred, request, operation, rows))
+        except Temporary as error:
+            if error.wait is not None and error.wait > LONG_WAIT:
+                raise
+            await self._hold(request, rows, f"its present state could not be read: {error}")
+            return []
         except VendorError as error:
             await self._hold(request, rows, f"its present state could not be read: {error}")
             return []
@@ -267,6 +312,18 @@ class Runner:
         moved = [row for row in rows if row.record_id in held]
         await self.journal.settle(request.id, moved, outcomes)
         return [row for row in rows if row.record_id not in held]
+
+    async def _patiently(self, read: Callable[[], Awaitable[T]]) -> T:
+        """A read, tried again after the vendor's pause. Raises a `VendorError`."""
+        for attempt in range(1, TRIES):
+            try:
+                return await read()
+            except Temporary as error:
+                pause = error.wait if error.wait is not None else 2.0 ** (attempt - 1)
+                if pause > LONG_WAIT:
+                    raise
+                await self.sleep(pause)
+        return await read()
 
     async def _barred(
         self, request: Request, operation: Operation, rows: Sequence[Row]

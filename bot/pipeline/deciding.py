@@ -98,14 +98,16 @@ class Approvals:
             decided_why=why,
             ended_at=self.parts.clock(),
             unbegun=State.RUNNING in states,
+            rest=f"the request was {to}",
         )
         if not won:
             return no_longer(await self.parts.store.request(request_id))
-        await self.parts.ledger.close_rest(request_id, f"the request was {to}")
         request = await self.parts.store.request(request_id)
         if request is not None and request.demands:
             await self.parts.voice.ask(request_id)
         await self.parts.voice.show(request_id)
+        if request is not None and request.started_at is not None:
+            await self.parts.voice.reply(request_id)  # it stopped in a pause, half done
         return ""
 
     async def still_approved(self, request: Request) -> bool:

@@ -94,9 +94,7 @@ def _payload(facts: RequestFacts) -> dict[str, Any]:
 
 def _status_lines(facts: RequestFacts, now: float) -> list[str]:
     lines = []
-    if facts.in_line:
-        lines.append("Another bulk run under the same vendor account goes first.")
-    elif facts.state is State.RUNNING and facts.to_send > 1:
+    if facts.state is State.RUNNING and facts.to_send > 1 and not facts.in_line:
         lines.append(_progress(facts, now))
     if facts.ended is not None and facts.counts.ended:
         lines.append(counted(facts.counts))

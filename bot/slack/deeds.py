@@ -66,8 +66,13 @@ class Deeds:
             reason=str(payload.get("reason") or ""),
         )
         request = await self.pipeline.parts.store.request(payload["request"])
-        if request is not None and request.requester == payload["user"]:
-            await self.pipeline.follow(request.id)
+        if request is None or request.requester != payload["user"]:
+            return
+        if request.state == State.EXPIRED and request.expires_at is None:
+            words = "This review was left for more than a day. Please ask again."
+            await self._answer({**payload, "channel": request.channel}, words)
+            return
+        await self.pipeline.follow(request.id)
 
     async def approve(self, _key: str, payload: Payload) -> None:
         words = await self.pipeline.approvals.approve(

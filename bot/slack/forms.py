@@ -11,7 +11,7 @@ from typing import Any
 from bot.domain.errors import Problem
 from bot.domain.operations import Lookup, Operation
 from bot.domain.parameters import Kind, Param, Widget
-from bot.slack.blocks import Block, cut, divider, header, plain, section
+from bot.slack.blocks import Block, cut, divider, escape, header, plain, section
 
 View = dict[str, Any]
 
@@ -43,7 +43,7 @@ def form_view(
     changes = [name for name, spec in drawn.items() if spec.kind is Kind.CHANGE]
     rest = [name for name in drawn if name not in (*first, *changes)]
     rest.sort(key=lambda name: drawn[name].advanced)
-    blocks: list[Block] = [section(f":warning: {each.message}") for each in problems]
+    blocks: list[Block] = [section(f":warning: {escape(each.message)}") for each in problems]
 
     def add(names: Sequence[str]) -> None:
         for name in names:

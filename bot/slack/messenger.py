@@ -17,6 +17,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.db.ledger import Ledger, Row, as_record
 from bot.db.outbox import Outbox
 from bot.db.tables import Delivery, Request
+from bot.domain.errors import AmendError
 from bot.domain.operations import Offer, Operation, Outcome, Record, Result
 from bot.domain.plans import RESULT_WORDS, RequestFacts, State
 from bot.slack import cards
@@ -159,8 +160,11 @@ class Messenger:
         request = await self.request(delivery.request_id)
         if request is None:
             return delivery.channel, delivery.ts
-        facts = await self.facts(request)
-        operation = self.operation(request.operation)
+        try:
+            facts = await self.facts(request)
+            operation = self.operation(request.operation)
+        except AmendError:  # its vendor is switched off, so nothing can be said of it
+            return delivery.channel, delivery.ts
         kind = delivery.kind.rstrip("0123456789")
         special = {
             "reply": self._reply,
@@ -172,6 +176,7 @@ class Messenger:
             return await special(delivery, request, operation, facts)
         offers = _offers(delivery.kind, facts)
         message = cards.card(operation, facts, now=self.clock(), offers=offers)
+        _tell_apart(message, delivery)
         if delivery.ts:
             await self.client.chat_update(channel=delivery.channel, ts=delivery.ts, **message)
             return delivery.channel, delivery.ts
@@ -221,7 +226,10 @@ class Messenger:
         except (SlackApiError, OSError, TimeoutError):
             return ""
         kind = "amend_request" if delivery.kind in _CARDS else f"amend_{delivery.kind}"
-        wanted, facts = mark or (kind, {"request_id": delivery.request_id})
+        own = {"request_id": delivery.request_id}
+        if delivery.kind in _CARDS:
+            own["kind"] = delivery.kind
+        wanted, facts = mark or (kind, own)
         for message in answer.get("messages") or []:
             metadata = message.get("metadata") or {}
             payload = metadata.get("event_payload") or {}
@@ -242,7 +250,11 @@ class Messenger:
             return delivery.channel, delivery.ts
         channel, ts = await self._post(delivery, request, _marked(message, "reply", request.id))
         if facts.counts.records > SHOWN:
-            await self._upload(request, channel, delivery.thread_ts)
+            try:
+                await self._upload(request, channel, delivery.thread_ts)
+            except SlackApiError as error:
+                # The receipt stands; posting it again and again would bring no file either.
+                log.warning("file_not_uploaded", error=error.response.get("error"))
         return channel, ts
 
     async def _under_card(self, delivery: Delivery, request: Request) -> None:
@@ -287,6 +299,7 @@ class Messenger:
         offers = next_steps(operation, facts, rows)
         made = f"{operation.vendor_title} {operation.noun[0]} {rows[0].made if rows else ''}"
         message = cards.offer_card(operation, facts, made.strip(), offers)
+        _tell_apart(message, delivery)
         if delivery.ts:
             await self.client.chat_update(channel=delivery.channel, ts=delivery.ts, **message)
             return delivery.channel, delivery.ts
@@ -314,6 +327,11 @@ def _marked(message: Mapping[str, Any], kind: str, request_id: str) -> dict[str,
         **message,
         "metadata": {"event_type": f"amend_{kind}", "event_payload": payload},
     }
+
+
+def _tell_apart(message: Mapping[str, Any], delivery: Delivery) -> None:
+    """A request's cards may all stand in one channel; each is found again by its kind."""
+    message["metadata"]["event_payload"]["kind"] = delivery.kind
 
 
 def _outcomes(rows: Sequence[Row]) -> list[tuple[Record, Result, str]]:

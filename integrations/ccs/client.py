@@ -93,6 +93,9 @@ class CcsClient:
             return protocol.update_request(self._settings, token, number, sent)
 
         reply = await self._send(make, writes=True)
+        if reply.status in protocol.UNDECIDED:
+            # A gateway or a time limit spoke, and CCS may have done it all the same.
+            raise UnknownOutcome(VENDOR, protocol.words_of(reply) or f"HTTP {reply.status}")
         try:
             protocol.read_updated(reply)
         except Unreadable as error:

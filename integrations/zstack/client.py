@@ -128,11 +128,26 @@ class ZstackClient:
                 raise UnknownOutcome(VENDOR, error.words) from error
             if found is not None:
                 return found
-        ended = await self._followed(job)
+        ended = await self._told(job)
         if ended is None:
             words = f"job {job} is still running"
             raise UnknownOutcome(VENDOR, words)
         return ended
+
+    async def _told(self, job: str) -> Ticket | None:
+        """How a job that the server has taken ended; None where it has not.
+
+        The job goes on whatever happens to our reading of it, so a failure to read is no failure
+        of the job: `UnknownOutcome`.
+        """
+        try:
+            return await self._followed(job)
+        except SessionGone:
+            raise
+        except VendorError as error:
+            if isinstance(error, Rejected) and error.code != "404":
+                raise  # the job itself ended so
+            raise UnknownOutcome(VENDOR, error.words) from error
 
     async def _fire(self, ticket: str, changes: Mapping[str, str], job: str) -> Reply:
         """With the other spelling of the action where the server knows only that (facts C.1)."""

@@ -67,7 +67,8 @@ async def test_bulk_runs_under_one_account_take_turns(
     assert sorted(sent) == ["first"] * EACH + ["second"] * EACH
     taken = turns(sent)
     assert len(taken) >= 4, "the second run does not wait for the end of the first"
-    assert max(many for _, many in taken) <= A_SLICE, taken
+    # Before the second was in line, and after its end, the first had the lane for itself.
+    assert max(many for _, many in taken[1:-1]) <= A_SLICE, taken
     assert "In line" not in text_of(world.cards()[-1])
 
 

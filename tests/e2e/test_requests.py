@@ -107,6 +107,7 @@ async def test_a_review_that_nobody_submits_is_forgotten_after_a_day(world: Worl
     assert request.state == "expired"
     assert (await world.bot.pipeline.parts.ledger.counts(left.id)).records == 0
     await world.act(MARA, "submit", view_id=world.view(MARA)["id"], values={})
+    await world.told(MARA, "left for more than a day")
     await world.type(MARA, "/amend requests")
     await world.told(MARA, "None yet")
     assert world.cards() == []

@@ -53,7 +53,9 @@ def test_records_that_were_left_out_are_no_progress() -> None:
 
 
 def test_a_run_in_line_has_no_bar_yet() -> None:
-    words = shown(facts(counts=Counts(records=300), started=None), 1000.0)
+    words = shown(
+        facts(counts=Counts(records=300), started=None, words="Another one goes first."), 1000.0
+    )
     assert "In line" in words
     assert "░" not in words
 
