@@ -55,6 +55,7 @@ log = structlog.get_logger(__name__)
 
 SWEEP = 10.0  # seconds between two looks for work that nobody carries on
 REVIEWED_WITHIN = 24 * 3600.0  # seconds; a plan that nobody submitted by then is forgotten
+DEED_LASTS = 60.0  # seconds; a deed that was not done by then failed, and is done again
 PATIENCE = 3.0  # seconds for a workflow of the same request that is about to end
 TOKEN_CHECKED = 60.0  # seconds between two questions whether Slack still takes the token
 REFUSALS = frozenset(
@@ -337,6 +338,7 @@ class Bot:
                 await self.engine.start("carry_out" if request.digest else "prepare", request.id)
         for request in await self.store.requests_in((State.PENDING_APPROVAL,)):
             await self._wait_on(request, now)
+        await self.deeds.take_up(DEED_LASTS)
         for request in await self.store.requests_in((State.PLANNED,)):
             if (request.planned_at or now) < now - REVIEWED_WITHIN:
                 await self.pipeline.preparer.abandon(request)

@@ -40,6 +40,10 @@ class UnknownOutcome(VendorError):
     lead = "{vendor} gave no trustworthy answer, so the outcome is not known"
 
 
+class NoAnswer(UnknownOutcome):
+    """No answer at all came from the vendor itself, so the request may still be at work there."""
+
+
 class Rejected(VendorError):
     """The vendor refused the request; sending it again would be refused again."""
 

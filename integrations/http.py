@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from integrations.errors import Temporary, UnknownOutcome, Unreadable, VendorError
+from integrations.errors import NoAnswer, Temporary, Unreadable, VendorError
 
 Transport = httpx.AsyncBaseTransport
 
@@ -156,7 +156,7 @@ class Http:
             words = f"it did not answer within {seconds:g} seconds"
         else:
             words = "the connection broke before the answer was complete"
-        return (UnknownOutcome if writes else Temporary)(self.vendor, words)
+        return (NoAnswer if writes else Temporary)(self.vendor, words)
 
     def _timeout(self, request: Request) -> httpx.Timeout:
         read = request.read or self.timeouts.read

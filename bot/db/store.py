@@ -104,10 +104,13 @@ class Store:
                 update(Delivered).where(col(Delivered.key) == key).values(done_at=self.clock())
             )
 
-    async def undone(self) -> Sequence[Delivered]:
-        """Deliveries that were acknowledged and not finished, oldest first."""
+    async def undone(self, older: float = 0.0) -> Sequence[Delivered]:
+        """Deliveries acknowledged at least `older` seconds ago and not finished, oldest first."""
         async with self.transaction() as session:
-            query = select(Delivered).where(col(Delivered.done_at).is_(None))
+            before = self.clock() - older
+            query = select(Delivered).where(
+                col(Delivered.done_at).is_(None), col(Delivered.at) <= before
+            )
             return (await session.exec(query.order_by(col(Delivered.at)))).all()
 
     async def request(self, request_id: str) -> Request | None:

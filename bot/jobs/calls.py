@@ -22,7 +22,14 @@ from bot.jobs.budgets import Window
 from bot.jobs.progress import Brake, Parking
 from bot.pipeline import Pipeline
 from bot.pipeline.parts import LONG_WAIT, changes_on_the_wire
-from integrations.errors import BadCredentials, Rejected, Temporary, Unreadable, VendorError
+from integrations.errors import (
+    BadCredentials,
+    NoAnswer,
+    Rejected,
+    Temporary,
+    Unreadable,
+    VendorError,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -120,17 +127,17 @@ class Calls:
         return Batch(self._parameters, changes, [as_record(row) for row in rows], rows[0].key)
 
     async def _call(self, rows: Rows, gate: asyncio.Semaphore) -> None:
-        unanswered = ""
+        told = Result.NOT_SENT
         for attempt in range(1, TRIES + 1):
             if not await self._intended(rows):
                 return
             try:
-                outcomes = await self._attempt(self._batch(rows), rows, gate)
+                outcomes, answered = await self._attempt(self._batch(rows), rows, gate)
             except Temporary as error:
                 # Nothing was sent, and that is written down before any pause.
                 await self._settled(rows, _to_send(rows))
                 if attempt == TRIES:
-                    await self._give_up(rows, str(error), unanswered)
+                    await self._give_up(rows, str(error), told)
                     return
                 if not await self._paused(rows, error, attempt):
                     return
@@ -140,8 +147,10 @@ class Calls:
             if not again:
                 return
             rows = [row for row in rows if row.record_id in again]
-            unanswered = next(iter(again.values())) or "the vendor did not answer"
-        await self._give_up(rows, unanswered, unanswered)
+            # What had no answer at all may still happen. What had one, and left no trace, will not.
+            known = answered and told is not Result.UNKNOWN
+            told = Result.REFUSED if known else Result.UNKNOWN
+        await self._give_up(rows, next(iter(again.values())), told)
 
     async def _intended(self, rows: Rows) -> bool:
         """Note the intent, once the budget has room; False where the call must not go out."""
@@ -152,20 +161,24 @@ class Calls:
 
     async def _attempt(
         self, batch: Batch, rows: Rows, gate: asyncio.Semaphore
-    ) -> Sequence[Outcome]:
-        """One call's outcomes, `TO_SEND` where it may be tried again. Raises `Temporary`."""
+    ) -> tuple[Sequence[Outcome], bool]:
+        """One call's outcomes, `TO_SEND` where it may be tried again, and whether it was answered.
+
+        Raises `Temporary` where nothing was sent.
+        """
         sent_at = time.time()
         try:
             async with gate:
                 sent_at = time.time()
-                return await self.operation.apply(batch)
+                return await self.operation.apply(batch), True
         except Temporary:
             raise
         except (Rejected, BadCredentials) as error:
             await self.store.set_fields(self.request.id, words=str(error))
-            return [Outcome(row.record_id, Result.REFUSED, error.words) for row in rows]
+            return [Outcome(row.record_id, Result.REFUSED, error.words) for row in rows], True
         except Exception as error:
-            return await self._look_up(batch, sent_at, error)
+            answered = isinstance(error, VendorError) and not isinstance(error, NoAnswer)
+            return await self._look_up(batch, sent_at, error), answered
 
     async def _settled(self, rows: Rows, outcomes: Sequence[Outcome]) -> None:
         await self.journal.settle(self.request.id, rows, outcomes)
@@ -214,10 +227,9 @@ class Calls:
         )
         return wait
 
-    async def _give_up(self, rows: Rows, why: str, unanswered: str) -> None:
-        """Tried often enough. What was sent without an answer may still happen: it is unknown."""
+    async def _give_up(self, rows: Rows, why: str, result: Result) -> None:
+        """Tried often enough."""
         await self.store.set_fields(self.request.id, words=why)
-        result = Result.UNKNOWN if unanswered else Result.NOT_SENT
         outcomes = [Outcome(row.record_id, result, why) for row in rows]
         await self.journal.settle(self.request.id, rows, outcomes)
 

@@ -31,6 +31,7 @@ class Replicas:
     url: str
     executor: str
     _held: psycopg.AsyncConnection[tuple[bool]] | None = field(default=None)
+    _missing: set[str] = field(default_factory=set)
 
     async def hold(self) -> None:
         """Hold our own lock; taken again where the connection was lost."""
@@ -47,12 +48,20 @@ class Replicas:
     async def take_over(
         self, owners: Iterable[str], resume: Callable[[str], Awaitable[None]]
     ) -> None:
-        """Call `resume` for each of the owners that is gone; one replica at a time does."""
+        """Call `resume` for each of the owners that is gone; one replica at a time does.
+
+        Gone is who held no lock in two looks: a living one takes its lock again at its own next
+        look, where only its connection was lost.
+        """
+        missing: set[str] = set()
         for owner in set(owners) - {self.executor, ""}:
             async with self._gone(owner) as gone:
-                if gone:
+                if gone and owner in self._missing:
                     log.warning("replica_gone", replica=owner)
                     await resume(owner)
+                elif gone:
+                    missing.add(owner)
+        self._missing = missing
 
     @asynccontextmanager
     async def _gone(self, owner: str) -> AsyncIterator[bool]:

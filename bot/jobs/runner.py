@@ -21,7 +21,7 @@ from bot.jobs.budgets import Budgets
 from bot.jobs.calls import TRIES, Calls
 from bot.jobs.progress import Brake, Parking, ticking
 from bot.pipeline import Pipeline
-from bot.pipeline.parts import LONG_WAIT
+from bot.pipeline.parts import LONG_WAIT, barred_as_sent
 from integrations.errors import Temporary, VendorError
 
 log = structlog.get_logger(__name__)
@@ -333,9 +333,11 @@ class Runner:
         decision = await acting.decide(operation, request.requester, request.channel)
         if decision.account is None or decision.reach is None:
             return {row.record_id: " ".join(decision.reasons) for row in rows}
-        records = [as_record(row) for row in rows]
+        records = [(as_record(row), row.changes) for row in rows]
         parameters = acting.parameters(request)
-        return await operation.barred(parameters, records, decision.account, decision.reach)
+        return await barred_as_sent(
+            operation, parameters, records, decision.account, decision.reach
+        )
 
     async def _hold(self, request: Request, rows: Sequence[Row], why: str) -> None:
         outcomes = [Outcome(row.record_id, Result.NOT_SENT, why) for row in rows]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from bot.db.ledger import as_record
@@ -11,9 +12,9 @@ from bot.db.tables import Request
 from bot.domain import access
 from bot.domain.operations import Operation, Record, Result
 from bot.domain.plans import State
-from bot.domain.policy import Demand
+from bot.domain.policy import Demand, quoted
 from bot.pipeline.acting import Acting
-from bot.pipeline.parts import Parts
+from bot.pipeline.parts import Parts, barred_as_sent
 from integrations.errors import VendorError
 
 PAGE = 1000
@@ -149,23 +150,24 @@ class Approvals:
         """Why the approver may not do this on all of its records; "" if they may."""
         if decision.account is None or decision.reach is None:
             return "It is not known through which account."
-        parameters = self.acting.parameters(request)
-        page: list[Record] = []
-        to_send = self.parts.ledger.all(request.id, (Result.TO_SEND,))
+        asked = partial(
+            barred_as_sent,
+            operation,
+            self.acting.parameters(request),
+            account=decision.account,
+            reach=decision.reach,
+        )
+        page: list[tuple[Record, Mapping[str, str] | None]] = []
         try:
-            async for row in to_send:
-                page.append(as_record(row))
+            async for row in self.parts.ledger.all(request.id, (Result.TO_SEND,)):
+                page.append((as_record(row), row.changes))
                 if len(page) == PAGE:
-                    found = await operation.barred(
-                        parameters, page, decision.account, decision.reach
-                    )
-                    if found:
+                    if found := await asked(page):
                         return _outside(found)
                     page = []
-            found = await operation.barred(parameters, page, decision.account, decision.reach)
+            return _outside(await asked(page))
         except VendorError as error:
-            return f"Your own rights on these records could not be checked: {error}"
-        return _outside(found)
+            return f"Your own rights on these records could not be checked: {quoted(str(error))}"
 
     async def _standing(self, request: Request, voters: Sequence[str]) -> set[str]:
         """The vendor accounts whose votes hold at this moment: one account has one vote."""

@@ -13,9 +13,9 @@ from bot.db.store import Store
 from bot.db.tables import Request
 from bot.db.vault import Vault
 from bot.domain.errors import AmendError
-from bot.domain.operations import Operation, Registry
-from bot.domain.parameters import Parameters, wire
-from bot.domain.people import Caller
+from bot.domain.operations import Operation, Reach, Record, Registry
+from bot.domain.parameters import Kind, Parameters, wire
+from bot.domain.people import Account, Caller
 from bot.domain.plans import RequestFacts
 from bot.domain.policy import Policy
 from integrations.errors import BadCredentials, Temporary
@@ -106,3 +106,35 @@ def explain(error: Exception) -> str:
     if isinstance(error, Temporary) and error.wait:
         return f"{error} Nothing was sent; try again in {int(error.wait) + 1} s."
     return f"{error} Nothing was sent."
+
+
+async def barred_as_sent(
+    operation: Operation,
+    parameters: Parameters,
+    rows: Sequence[tuple[Record, Mapping[str, str] | None]],
+    account: Account,
+    reach: Reach,
+) -> dict[str, str]:
+    """Why an account may not change some records (id → reason), by what will really be sent.
+
+    A record of an undo comes with changes of its own, and a right may depend on them.
+    """
+    groups: dict[str, tuple[Parameters, list[Record]]] = {}
+    for record, changes in rows:
+        key = str(sorted(changes.items())) if changes is not None else ""
+        if key not in groups:
+            groups[key] = (_with(operation, parameters, changes), [])
+        groups[key][1].append(record)
+    found: dict[str, str] = {}
+    for sent, records in groups.values():
+        found |= await operation.barred(sent, records, account, reach)
+    return found
+
+
+def _with(
+    operation: Operation, parameters: Parameters, changes: Mapping[str, str] | None
+) -> Parameters:
+    if changes is None:
+        return parameters
+    none = {name: None for name, spec in operation.params().items() if spec.kind is Kind.CHANGE}
+    return parameters.model_copy(update={**none, **changes})

@@ -11,12 +11,12 @@ from bot.db.ledger import Ledger, as_record
 from bot.db.tables import Request
 from bot.domain.access import Decision
 from bot.domain.errors import AmendError, Denied, invalid
-from bot.domain.operations import Operation, Record, Result, canonical
+from bot.domain.operations import Operation, Record, Result, Reversal, canonical
 from bot.domain.parameters import Parameters, given
 from bot.domain.plans import Digest, State, drift
 from bot.domain.policy import Demand
 from bot.pipeline.acting import Acting
-from bot.pipeline.parts import LONG_WAIT, Parts, explain, plain_name
+from bot.pipeline.parts import LONG_WAIT, Parts, barred_as_sent, explain, plain_name
 from integrations.errors import Temporary, VendorError
 
 PAGE = 1000
@@ -206,8 +206,9 @@ class Planner:
             now = await operation.read([each.id for each in before])
             barred: Mapping[str, str] = {}
             if decision.account is not None and decision.reach is not None:
-                barred = await operation.barred(
-                    parameters, before, decision.account, decision.reach
+                back = [(each, operation.revert(each).changes) for each in before]
+                barred = await barred_as_sent(
+                    operation, parameters, back, decision.account, decision.reach
                 )
             for record in before:
                 present = now.get(record.id)
@@ -222,7 +223,11 @@ def _reversed(
     if not barred and back.changes and _is_back(record, now):
         state = dict(now or {})
         return Record(record.id, record.label, state, {}, "is back already", True), back.changes
-    why = barred or _moved(record, now) or ("" if back.changes else back.lost or "cannot go back")
+    why = (
+        barred
+        or _moved(record, back, now)
+        or ("" if back.changes else back.lost or "cannot go back")
+    )
     label = f"{record.label} · {back.lost}" if back.lost and not why else record.label
     state = dict(now or record.state)
     return Record(record.id, label, state, {} if why else back.after, left_out=why), back.changes
@@ -234,10 +239,19 @@ def _is_back(record: Record, now: Mapping[str, str] | None) -> bool:
     return now is not None and all(now.get(name) == record.state.get(name) for name in changed)
 
 
-def _moved(record: Record, now: Mapping[str, str] | None) -> str:
-    """Why a record is not as the source left it."""
-    left = {name: value for name, value in record.after.items() if name in (now or {})}
-    return drift(Record(record.id, "", left, {}), now)
+def _moved(record: Record, back: Reversal, now: Mapping[str, str] | None) -> str:
+    """Why a record is not as the source left it, in what is to go back.
+
+    In any case of letters: some vendors write a value in their own.
+    """
+    if now is None:
+        return drift(record, None)
+    other = [
+        f"{name} is {now.get(name, '') or 'empty'}"
+        for name in back.after
+        if now.get(name, "").casefold() != record.after.get(name, "").casefold()
+    ]
+    return f"changed since: {'; '.join(other)}" if other else ""
 
 
 async def _pages(items: AsyncIterator[Any]) -> AsyncIterator[list[Any]]:

@@ -49,9 +49,9 @@ class Deeds:
         await work(key, payload)
         await self.pipeline.parts.store.done(key)
 
-    async def take_up(self) -> None:
-        """After a start: do what was acknowledged and not finished."""
-        for delivered in await self.pipeline.parts.store.undone():
+    async def take_up(self, older: float = 0.0) -> None:
+        """Do what was acknowledged at least so many seconds ago and not finished."""
+        for delivered in await self.pipeline.parts.store.undone(older):
             try:
                 await self.do(delivered.key, delivered.kind, delivered.payload)
             except Exception:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from aiohttp import ClientError
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
@@ -15,6 +16,7 @@ from bot.db.store import Store
 from bot.domain.people import Caller
 
 KEPT = 60.0  # seconds that a person's profile is believed
+OUTAGE = 3600.0  # the same, where Slack cannot be asked
 FRESH = 3.0  # the same, where somebody decides
 
 
@@ -65,11 +67,17 @@ class SlackDirectory:
             return known[1]
         try:
             answer = await asyncio.wait_for(self.client.users_info(user=user), 10.0)
-        except (SlackApiError, OSError, TimeoutError):
-            return None
-        profile: Mapping[str, Any] = answer["user"]
-        self._known[user] = (self.clock(), profile)
-        return profile
+        except SlackApiError as error:
+            if error.response.status_code < 500 and error.response.status_code != 429:
+                return None
+        except (ClientError, OSError, TimeoutError):
+            pass
+        else:
+            profile: Mapping[str, Any] = answer["user"]
+            self._known[user] = (self.clock(), profile)
+            return profile
+        # While Slack is away, what it said within the hour still counts.
+        return known[1] if known and self.clock() - known[0] < OUTAGE else None
 
     def _barred(self, profile: Mapping[str, Any]) -> str:
         if profile.get("deleted"):

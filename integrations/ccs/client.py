@@ -10,7 +10,7 @@ from functools import partial
 from integrations.ccs import protocol
 from integrations.ccs.config import CcsSettings
 from integrations.ccs.protocol import VENDOR, Ticket, Token
-from integrations.errors import BadCredentials, Rejected, UnknownOutcome, Unreadable
+from integrations.errors import BadCredentials, NoAnswer, Rejected, UnknownOutcome, Unreadable
 from integrations.http import Http, Reply, Request, Timeouts, Transport
 
 # CCS REST API Guide 1.0 (facts A.2): access 60 minutes, refresh 90; renewed a little before.
@@ -95,7 +95,7 @@ class CcsClient:
         reply = await self._send(make, writes=True)
         if reply.status in protocol.UNDECIDED:
             # A gateway or a time limit spoke, and CCS may have done it all the same.
-            raise UnknownOutcome(VENDOR, protocol.words_of(reply) or f"HTTP {reply.status}")
+            raise NoAnswer(VENDOR, protocol.words_of(reply) or f"HTTP {reply.status}")
         try:
             protocol.read_updated(reply)
         except Unreadable as error:

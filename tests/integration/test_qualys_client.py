@@ -14,6 +14,7 @@ import pytest
 from deploy.sandbox.vendors.qualys import QualysStandIn
 from integrations.errors import (
     BadCredentials,
+    NoAnswer,
     Rejected,
     Temporary,
     UnknownOutcome,
@@ -243,9 +244,9 @@ async def test_a_person_sees_and_edits_what_the_vendor_lets_them(vendor: QualysS
 
 
 WRITE_FAULTS: list[tuple[str, type[VendorError], bool]] = [
-    ("timeout", UnknownOutcome, False),
-    ("reset", UnknownOutcome, False),
-    ("reset_after_edit", UnknownOutcome, True),
+    ("timeout", NoAnswer, False),
+    ("reset", NoAnswer, False),
+    ("reset_after_edit", NoAnswer, True),
     ("http_500", UnknownOutcome, False),
     ("http_503", UnknownOutcome, False),
     ("html_200", Unreadable, False),

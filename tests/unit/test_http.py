@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from integrations.errors import Temporary, UnknownOutcome, Unreadable, VendorError
+from integrations.errors import NoAnswer, Temporary, Unreadable, VendorError
 from integrations.http import Http, Request
 
 
@@ -41,9 +41,9 @@ async def test_no_redirect_is_followed_and_no_cookie_kept() -> None:
         (httpx.ConnectTimeout("late"), True, Temporary),
         (httpx.PoolTimeout("full"), True, Temporary),
         (httpx.ProxyError("403"), True, Temporary),
-        (httpx.WriteError("broken"), True, UnknownOutcome),
-        (httpx.ReadTimeout("late"), True, UnknownOutcome),
-        (httpx.RemoteProtocolError("gone"), True, UnknownOutcome),
+        (httpx.WriteError("broken"), True, NoAnswer),
+        (httpx.ReadTimeout("late"), True, NoAnswer),
+        (httpx.RemoteProtocolError("gone"), True, NoAnswer),
         (httpx.ReadTimeout("late"), False, Temporary),
         (httpx.ReadError("broken"), False, Temporary),
     ],
