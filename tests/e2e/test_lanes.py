@@ -19,7 +19,7 @@ async def two_bulk_runs(make: Make, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(runner, "SLICE", A_SLICE)
     monkeypatch.setattr(runner, "WAVES", 1)
     world = await make(AMEND_ATTRIBUTION="off")
-    world.sandbox.ccs.set_fault("slow", {"seconds": 0.3, "only": "RemediationTickets"})
+    slow(world, 0.6)
     numbers = sorted(world.sandbox.ccs.tickets)
     await confirmed(world, MARA, f"/ccs {','.join(numbers[:EACH])} TicketDescription=first")
     await until(lambda: bool(patched(world)), "the first run")
@@ -28,6 +28,10 @@ async def two_bulk_runs(make: Make, monkeypatch: pytest.MonkeyPatch) -> World:
     )
     await until(lambda: len(world.cards()) == 2, "the second card")
     return world
+
+
+def slow(world: World, seconds: float) -> None:
+    world.sandbox.ccs.set_fault("slow", {"seconds": seconds, "only": "RemediationTickets"})
 
 
 def words_sent(world: World) -> list[str]:
@@ -62,6 +66,7 @@ async def test_bulk_runs_under_one_account_take_turns(
 ) -> None:
     world = await two_bulk_runs(make, monkeypatch)
     await until(lambda: "In line" in text_of(world.cards()[-1]), "the words of who waits")
+    slow(world, 0.2)
     await all_over(world)
     sent = words_sent(world)
     assert sorted(sent) == ["first"] * EACH + ["second"] * EACH
@@ -79,6 +84,7 @@ async def test_who_cancels_in_line_stops_at_once_and_nothing_was_sent(
     card = world.cards()[-1]
     await world.act(ONCA, "press", channel=OPS, ts=card["ts"], **button(card, "cancel"))
     await state_is(world, "cancelled")
+    slow(world, 0.1)
     await all_over(world)
     assert "second" not in words_sent(world)
     request = world.payload()["request_id"]
@@ -94,12 +100,14 @@ async def test_a_short_run_does_not_wait_for_a_long_one(
     await world.type(MARA, f"/ccs {last} TicketDescription=short")
     await until(lambda: "short" in words_sent(world), "the short run")
     assert len(words_sent(world)) < 2 * EACH
+    slow(world, 0.1)
     await all_over(world)
 
 
 async def test_a_restart_goes_on_with_both(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     world = await two_bulk_runs(make, monkeypatch)
     request = world.payload()["request_id"]
+    slow(world, 0.2)
     await world.bot.engine.close()
     await world.bot.engine.launch(world.bot.work)
     await all_over(world)
