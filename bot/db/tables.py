@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import JSON, Column, Index, MetaData, Text
+from sqlalchemy import JSON, Boolean, Column, Index, MetaData, Text, false
 from sqlmodel import Field, SQLModel
 
 SQLModel.metadata = MetaData(
@@ -46,8 +46,9 @@ class Request(SQLModel, table=True):
     """One request, from the moment it was accepted. `origin` makes redelivered ones one.
 
     `source` is the request that this one retries, undoes or decides on, and `relation` says which.
-    `wished_at` is when the caller wants it to run; `follow_until` until when the vendor is asked
-    what it did by itself afterwards.
+    `wished_at` is when the caller wants it to run, and `in_quiet` says that it is to be in the
+    vendor's quiet window, whichever is next once it may run; `follow_until` until when the vendor is
+    asked what it did by itself afterwards.
     """
 
     __tablename__ = "request"
@@ -86,6 +87,9 @@ class Request(SQLModel, table=True):
     ended_at: float | None = None
     run_at: float | None = None
     wished_at: float | None = None
+    in_quiet: bool = Field(
+        default=False, sa_column=Column(Boolean, nullable=False, server_default=false())
+    )
     expires_at: float | None = None
     remind_at: float | None = None
     reminders: int = 0

@@ -143,17 +143,21 @@ class Pipeline:
         user: str,
         *,
         wished: float | None = None,
+        in_quiet: bool = False,
         reason: str = "",
     ) -> State | None:
         """Start a planned request, or ask for its approval; None where it is not theirs to start.
 
-        `wished` is when it shall run (epoch seconds), None for at once. Compare-and-set: a second
+        `wished` is when it shall run (epoch seconds), None for at once; `in_quiet`: in the vendor's
+        quiet window, now if it is open and else in the next. Compare-and-set: a second
         submission of the same plan finds nothing to do.
         """
         request = await self.parts.store.request(request_id)
         if request is None or request.requester != user or request.digest != digest:
             return None
         now = self.parts.clock()
+        if in_quiet:
+            wished = self._quiet(self.acting.operation(request.operation).vendor)
         later = wished is not None and wished > now
         to = State.SCHEDULED if later else State.RUNNING
         policy = self.parts.policy.approvals
@@ -168,6 +172,7 @@ class Pipeline:
             facts={"digest": digest, "demands": request.demands, "run_at": wished},
             run_at=wished if to is State.SCHEDULED else None,
             wished_at=wished if later else None,
+            in_quiet=in_quiet,
             reason=reason,
             expires_at=now + policy.expires_after if request.demands else None,
             remind_at=now + policy.remind_after if request.demands else None,

@@ -13,6 +13,7 @@ from bot.domain import access
 from bot.domain.operations import Operation, Record, Result
 from bot.domain.plans import State
 from bot.domain.policy import Demand, quoted
+from bot.domain.quiet import next_window
 from bot.pipeline.acting import Acting
 from bot.pipeline.parts import Parts, barred_as_sent
 from integrations.errors import VendorError
@@ -48,7 +49,8 @@ class Approvals:
     async def _start(self, request: Request, user: str, voters: Sequence[str]) -> None:
         """The last vote: it runs now, or at the time that was wished for."""
         now = self.parts.clock()
-        later = request.wished_at is not None and request.wished_at > now
+        wished = self._wished(request, now)
+        later = wished is not None and wished > now
         won = await self.parts.store.move(
             request.id,
             (State.PENDING_APPROVAL,),
@@ -56,11 +58,19 @@ class Approvals:
             actor=user,
             action="request:approved",
             facts={"digest": request.digest, "approvers": list(voters)},
-            run_at=request.wished_at if later else None,
+            run_at=wished if later else None,
             decided_by=user,
         )
         if won and not later:
             await self.parts.start("carry_out", request.id)
+
+    def _wished(self, request: Request, now: float) -> float | None:
+        """When it is to run: a quiet window may have passed while somebody had to approve."""
+        if not request.in_quiet:
+            return request.wished_at
+        vendor = self.acting.operation(request.operation).vendor
+        span = next_window(self.parts.policy.quiet_windows(vendor), now)
+        return span[0] if span else None
 
     async def reject(self, request_id: str, digest: str, user: str, why: str) -> str:
         """One person's rejection ends a pending request."""

@@ -63,6 +63,7 @@ class Deeds:
             payload["digest"],
             payload["user"],
             wished=payload.get("run_at"),
+            in_quiet=bool(payload.get("in_quiet")),
             reason=str(payload.get("reason") or ""),
         )
         request = await self.pipeline.parts.store.request(payload["request"])

@@ -271,14 +271,12 @@ class Modals:
         if problem:
             await ack({"response_action": "errors", "errors": review_errors(problem)})
             return
-        run_at = values.run_at
-        if values.when == WHEN_QUIET and about.get("quiet"):
-            run_at = float(about["quiet"])
         payload = {
             "user": user_of(body),
             "request": str(about.get("request")),
             "digest": str(about.get("digest")),
-            "run_at": run_at,
+            "run_at": values.run_at,
+            "in_quiet": values.when == WHEN_QUIET,
             "reason": values.reason,
         }
         key = f"submit:{payload['request']}:{payload['user']}"

@@ -102,3 +102,26 @@ async def test_words_of_people_never_mention_or_link(world: World) -> None:
     everything = "".join(str(each) for each in world.messages())
     assert "<!channel>" not in everything.replace("/qualys", "")
     assert "<!here>" not in everything
+
+
+async def test_a_read_that_fails_for_a_moment_holds_nothing_back(world: World) -> None:
+    numbers = sorted(world.sandbox.ccs.tickets)[:30]
+    await world.type(MARA, f"/ccs {','.join(numbers)} TicketDescription=patched")
+    view = await world.view_is(MARA, "review")
+    world.sandbox.ccs.set_fault("http_503", {"times": 1, "only": "RemediationTickets"})
+    await world.act(MARA, "submit", view_id=view["id"], values={})
+    await until(lambda: bool(world.cards()), "the card")
+    payload = await world.settled()
+    assert (payload["state"], payload["changed"]) == ("succeeded", 30)
+
+
+async def test_who_cancels_in_the_vendors_pause_gets_a_receipt(world: World) -> None:
+    world.qualys.set_fault("conflict_wait", {"times": 1, "seconds": 300, "only": "ticket_edit"})
+    await confirmed(world, MARA, "/qualys 23456,23458 add_comment=later")
+    await until(lambda: bool(world.cards()) and world.payload()["state"] == "scheduled")
+    await world.type(MARA, f"/amend cancel {world.payload()['request_id']}")
+    payload = await world.settled()
+    assert payload["state"] == "cancelled"
+    await until(lambda: any("2 not sent" in text_of(each) for each in world.thread()), "receipt")
+    counts = await world.bot.pipeline.parts.ledger.counts(payload["request_id"])
+    assert counts.not_sent == counts.records == 2

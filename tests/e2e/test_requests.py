@@ -276,6 +276,27 @@ async def test_the_quiet_window_of_policy_can_be_chosen(make: Any, tmp_path: Any
     assert 7000 < request.run_at - time.time() < 7300
 
 
+async def test_a_window_that_passed_while_somebody_had_to_approve_is_the_next_one(
+    make: Any, tmp_path: Any
+) -> None:
+    begins = time.strftime("%H:%M", time.gmtime(time.time() - 3600))
+    ends = time.strftime("%H:%M", time.gmtime(time.time() + 7200))
+    (tmp_path / "policy.toml").write_text(QUIET.format(begins=begins, ends=ends))
+    world = await make(AMEND_POLICY=str(tmp_path / "policy.toml"))
+    option = {"text": {"type": "plain_text", "text": "x"}, "value": "quiet"}
+    chosen = {"when": {"when": {"type": "static_select", "selected_option": option}}}
+    await confirmed(world, MARA, "/qualys 23456 change_state=IGNORED", **chosen)
+    await until(lambda: bool(world.cards(APPROVALS)), "the question")
+    parts = world.bot.pipeline.parts
+    parts.clock = lambda: time.time() + 3 * 3600  # it is open now, and closed when the vote comes
+    await press(world, ONCA, "approve", APPROVALS)
+    await state_is(world, "scheduled")
+    request = await world.bot.store.request(world.payload()["request_id"])
+    assert request is not None
+    assert 22 * 3600 < (request.run_at or 0.0) - time.time() < 24 * 3600
+    assert world.edits() == []
+
+
 # --- looking back ---------------------------------------------------------------------------------
 
 

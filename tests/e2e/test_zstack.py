@@ -168,3 +168,30 @@ async def test_each_role_has_its_events(world: World, user: str, event: str, the
 async def test_who_is_not_mapped_may_nothing(world: World) -> None:
     await world.type(SAMI, f"/zstack {PENDING} statusEvent=cancel")
     await world.told(SAMI, "Not allowed")
+
+
+async def _no_sleep(_: float) -> None:
+    """The pauses between looks are no part of what is tested."""
+
+
+@pytest.mark.parametrize(("times", "state"), [(4, "succeeded"), (None, "unknown")])
+async def test_a_job_that_cannot_be_followed_is_never_called_not_sent(
+    world: World, times: int | None, state: str
+) -> None:
+    """The server has taken the job: whatever happens to our reading of it, it goes on."""
+    world.bot.work.runner.sleep = _no_sleep
+    world.sandbox.zstack.set_fault("http_503", {"times": times, "only": "/api-jobs/"})
+    payload = await run(world, MARA, f"{LAST_LEVEL} statusEvent=approve")
+    assert payload["state"] == state
+    assert world.sandbox.zstack.tickets[LAST_LEVEL].events == ["approve"]
+    assert len(fired(world)) == 1
+
+
+async def test_an_undo_is_judged_by_the_event_that_it_fires(world: World) -> None:
+    """Who may reject may not reopen: that is the owner's."""
+    payload = await run(world, MARA, f"{PENDING} statusEvent=reject")
+    await world.type(MARA, f"/amend undo {payload['request_id']}")
+    view = await world.view_is(MARA, "review")
+    assert "may not reopen; it needs owner" in str(view)
+    assert not view.get("submit")
+    assert world.sandbox.zstack.tickets[PENDING].events == ["reject"]
