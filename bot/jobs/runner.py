@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -27,6 +28,8 @@ from integrations.errors import Temporary, VendorError
 log = structlog.get_logger(__name__)
 
 LOOK = 1000  # records that are read again in one go
+LOOK_ONE_BY_ONE = 256  # the same, where a call takes one record
+LOOK_FOR = 5.0  # seconds after which a slice is cut to what has been read again
 SLICE = (
     100  # records between two looks at drift, where a call takes fewer; up to this a run is short
 )
@@ -284,8 +287,13 @@ class Runner:
         if request.direct and fresh:
             return list(rows)
         kept: list[Row] = []
-        for at in range(0, len(rows), LOOK):
-            kept += await self._still(request, operation, rows[at : at + LOOK])
+        one_by_one = operation.call_size == 1
+        piece = LOOK_ONE_BY_ONE if one_by_one else LOOK
+        until = time.monotonic() + LOOK_FOR
+        for at in range(0, len(rows), piece):
+            if one_by_one and at and time.monotonic() > until:
+                break  # a slow vendor: the rest is looked at when its turn is near
+            kept += await self._still(request, operation, rows[at : at + piece])
         return kept
 
     async def _still(
