@@ -261,14 +261,22 @@ timezone = "UTC"
 """
 
 
+IN_QUIET = {
+    "when": {
+        "when": {
+            "type": "static_select",
+            "selected_option": {"text": {"type": "plain_text", "text": "x"}, "value": "quiet"},
+        }
+    }
+}
+
+
 async def test_the_quiet_window_of_policy_can_be_chosen(make: Any, tmp_path: Any) -> None:
     begins = time.strftime("%H:%M", time.gmtime(time.time() + 7200))
     ends = time.strftime("%H:%M", time.gmtime(time.time() + 10800))
     (tmp_path / "policy.toml").write_text(QUIET.format(begins=begins, ends=ends))
     world = await make(AMEND_POLICY=str(tmp_path / "policy.toml"))
-    option = {"text": {"type": "plain_text", "text": "x"}, "value": "quiet"}
-    chosen = {"when": {"when": {"type": "static_select", "selected_option": option}}}
-    await confirmed(world, MARA, "/qualys 23456,23458 add_comment=later", **chosen)
+    await confirmed(world, MARA, "/qualys 23456,23458 add_comment=later", **IN_QUIET)
     await state_is(world, "scheduled")
     request = await world.bot.store.request(world.payload()["request_id"])
     assert request is not None
@@ -283,9 +291,7 @@ async def test_a_window_that_passed_while_somebody_had_to_approve_is_the_next_on
     ends = time.strftime("%H:%M", time.gmtime(time.time() + 7200))
     (tmp_path / "policy.toml").write_text(QUIET.format(begins=begins, ends=ends))
     world = await make(AMEND_POLICY=str(tmp_path / "policy.toml"))
-    option = {"text": {"type": "plain_text", "text": "x"}, "value": "quiet"}
-    chosen = {"when": {"when": {"type": "static_select", "selected_option": option}}}
-    await confirmed(world, MARA, "/qualys 23456 change_state=IGNORED", **chosen)
+    await confirmed(world, MARA, "/qualys 23456 change_state=IGNORED", **IN_QUIET)
     await until(lambda: bool(world.cards(APPROVALS)), "the question")
     parts = world.bot.pipeline.parts
     parts.clock = lambda: time.time() + 3 * 3600  # it is open now, and closed when the vote comes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
@@ -59,7 +60,7 @@ class Answer:
         return "" if self.value is None else json.dumps(self.value, ensure_ascii=False)
 
 
-class JsonStandIn:
+class JsonStandIn(ABC):
     """`async with Vendor() as vendor`, or `start` and `stop`; subclasses answer in `answer`."""
 
     name = ""
@@ -102,21 +103,21 @@ class JsonStandIn:
         """Switch a fault on (options: times, seconds, only), or all off with None."""
         self.faults.set(name, options)
 
+    @abstractmethod
     def settings(self) -> dict[str, str]:
         """A bot's settings to reach this stand-in."""
-        raise NotImplementedError
 
+    @abstractmethod
     def answer(self, call: Call) -> Answer:
         """What the document says comes back."""
-        raise NotImplementedError
 
     def refused(self) -> Answer:
         """How this vendor refuses an account."""
         return Answer(401, {"message": "unauthorized"})
 
+    @abstractmethod
     def broken(self, fault: str, call: Call) -> Answer | None:
         """The answer of one of `more_faults`; None for an answer as usual."""
-        raise NotImplementedError
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         began = time.perf_counter()
