@@ -228,7 +228,7 @@ async def test_a_run_can_wait_for_its_time_and_be_cancelled(world: World) -> Non
 
 
 async def test_when_its_time_comes_it_is_checked_again_and_runs_once(world: World) -> None:
-    await confirmed(world, MARA, "/qualys 23456,23458 add_comment=later", **at(2))
+    await confirmed(world, MARA, "/qualys 23456,23458 add_comment=later", **at(4))
     await state_is(world, "scheduled")
     world.qualys.tickets[23458].condition = "IGNORED"
     payload = await world.settled()
@@ -237,7 +237,7 @@ async def test_when_its_time_comes_it_is_checked_again_and_runs_once(world: Worl
 
 
 async def test_rights_that_are_lost_meanwhile_stop_a_scheduled_run(world: World) -> None:
-    await confirmed(world, MARA, "/qualys 23456,23458 add_comment=later", **at(2))
+    await confirmed(world, MARA, "/qualys 23456,23458 add_comment=later", **at(4))
     await state_is(world, "scheduled")
     await world.bot.store.unmap_person(world.bot.team, MARA, "qualys", "test")
     payload = await world.settled()
