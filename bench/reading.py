@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from bench.figures import peak, say, scaled
 from bench.pages import page_client, parsed
 from bot.bootstrap import settle
-from bot.db.engine import open_engine
+from bot.db.engine import close_engine, open_engine
 from bot.db.ledger import Ledger
 from bot.db.migrate import migrate
 from bot.db.store import Store
@@ -177,4 +177,4 @@ async def _store() -> AsyncIterator[Store]:
             await migrate(engine)
             yield Store(engine)
         finally:
-            await engine.dispose()
+            await close_engine(engine)

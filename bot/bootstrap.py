@@ -128,10 +128,10 @@ class Bot:
         """Bring up database, Slack link, engine and server. Raises `BadSettings` for a bad token."""
         settings = self.settings
         database = settings.database_url
-        self._engine_sql = open_engine(database)
-        self._quick_sql = open_engine(database, busy_seconds=ACCEPT_WITHIN * 0.8)
-        await migrate(self._engine_sql)
-        self.store = Store(self._engine_sql, self._quick_sql)
+        self.store = Store(
+            open_engine(database), open_engine(database, busy_seconds=ACCEPT_WITHIN * 0.8)
+        )
+        await migrate(self.store.engine)
         await self.store.tidy()
         # The environment's proxy is not for loopback, and Slack's emulators live there.
         self._session = ClientSession(timeout=ClientTimeout(total=20))
@@ -369,8 +369,7 @@ class Bot:
         for vendor in self.registry.vendors:
             await vendor.close()
         await self._session.close()
-        await self._engine_sql.dispose()
-        await self._quick_sql.dispose()
+        await self.store.close()
 
 
 @dataclass

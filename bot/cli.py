@@ -19,7 +19,7 @@ from rich.table import Table
 
 from bot import bootstrap
 from bot.db import audit as trail
-from bot.db.engine import open_engine
+from bot.db.engine import close_engine, open_engine
 from bot.db.ledger import Ledger
 from bot.db.migrate import migrate as migrate_database
 from bot.db.store import Store
@@ -138,7 +138,7 @@ def migrate() -> None:
         try:
             await migrate_database(engine)
         finally:
-            await engine.dispose()
+            await close_engine(engine)
 
     _run(go())
     print("The database has the newest schema.")
@@ -211,7 +211,7 @@ def import_people(
         found = await resolve_people(rows, client, str(who["team_id"]))
         store = await _opened(settings)
         await store.import_people(str(who["team_id"]), found, replace=replace, actor="cli")
-        await store.engine.dispose()
+        await store.close()
         return len(found)
 
     print(f"{_run(go())} entries imported.")
@@ -237,7 +237,7 @@ async def _everybody() -> list[tuple[str, Account]]:
     try:
         return await store.mapped(None)
     finally:
-        await store.engine.dispose()
+        await store.close()
 
 
 # --- requests ---------------------------------------------------------------------------------------
@@ -267,7 +267,7 @@ async def _show(request_id: str) -> None:
             cells = (row.record_id, RESULT_WORDS[Result(row.result)], row.said, row.label)
             writer.writerow(receipt_csv(*cells))
     finally:
-        await store.engine.dispose()
+        await store.close()
 
 
 # --- audit ----------------------------------------------------------------------------------------
@@ -282,7 +282,7 @@ def verify_audit() -> None:
         try:
             return await trail.first_broken(store.engine)
         finally:
-            await store.engine.dispose()
+            await store.close()
 
     broken = _run(go())
     if broken is not None:
@@ -327,7 +327,7 @@ async def _export_audit(since: float, kind: Literal["jsonl", "csv"]) -> None:
             writer.writerow(row.values())
         else:
             print(json.dumps(row, sort_keys=True))
-    await store.engine.dispose()
+    await store.close()
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from alembic.script import ScriptDirectory
 from slack_sdk.errors import SlackApiError
 
 from bot.bootstrap import entries, load_policy, slack_client
-from bot.db.engine import open_engine
+from bot.db.engine import close_engine, open_engine
 from bot.db.migrate import alembic_config
 from bot.domain.operations import Registry
 from bot.settings import Settings
@@ -65,7 +65,7 @@ async def _database(settings: Settings) -> str:
                 lambda sync: MigrationContext.configure(sync).get_current_revision()
             )
     finally:
-        await engine.dispose()
+        await close_engine(engine)
     if present == newest:
         return "answers, newest schema"
     return "answers; `amend migrate` (or the next start) brings its schema up to date"

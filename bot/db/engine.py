@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import QueuePool
 
 # What was acknowledged survives even a power cut.
 SYNCHRONOUS = "FULL"
+
+GIVEN_BACK_WITHIN = 5.0  # seconds; a transaction that was cancelled needs a rollback's time
 
 
 def driver_url(url: str) -> str:
@@ -45,6 +50,24 @@ def open_engine(url: str, *, busy_seconds: float = 5.0, pool: int = 2) -> AsyncE
             "options": f"-c lock_timeout={int(busy_seconds * 1000)}",
         },
     )
+
+
+async def close_engine(engine: AsyncEngine) -> None:
+    """Close every connection, also one that a cancelled transaction is still giving back.
+
+    An engine that is disposed of earlier forgets such a connection, and nobody closes it.
+    """
+    with suppress(TimeoutError):
+        async with asyncio.timeout(GIVEN_BACK_WITHIN):
+            while _lent(engine):  # noqa: ASYNC110 - a pool tells nobody what comes back
+                await asyncio.sleep(0.01)
+    await engine.dispose()
+
+
+def _lent(engine: AsyncEngine) -> int:
+    """Connections that somebody has out of the pool, or is opening."""
+    pool = engine.sync_engine.pool
+    return pool.checkedout() if isinstance(pool, QueuePool) else 0
 
 
 def _prepare_sqlite(engine: AsyncEngine, busy_seconds: float) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any
 
@@ -14,6 +15,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bot.db import audit
+from bot.db.engine import close_engine
 from bot.db.tables import Delivered, Draft, Mapping, News, PlannedRecord, Request, Vote
 from bot.db.turns import Turns
 from bot.domain.operations import Result
@@ -40,16 +42,27 @@ class Store:
 
     @asynccontextmanager
     async def transaction(self, engine: AsyncEngine | None = None) -> AsyncIterator[AsyncSession]:
-        """One transaction, committed where the block ends well; `engine` is `quick` or nothing."""
-        async with (
-            self._turn(hurried=engine is not None),
-            AsyncSession(engine or self.engine, expire_on_commit=False) as session,
-            session.begin(),
-        ):
-            yield session
+        """One transaction, committed where the block ends well; `engine` is `quick` or nothing.
+
+        Its end is not cut short by a cancellation: the turn is passed on only once the write lock is
+        let go and the connection is back in its pool.
+        """
+        async with self._turn(hurried=engine is not None):
+            session = AsyncSession(engine or self.engine, expire_on_commit=False)
+            try:
+                yield session
+            except BaseException:
+                await _to_the_end(session.close())  # which rolls back
+                raise
+            await _to_the_end(_commit(session))
 
     def _turn(self, *, hurried: bool) -> AbstractAsyncContextManager[None]:
         return self._turns.take(hurried=hurried) if self._turns else nullcontext()
+
+    async def close(self) -> None:
+        """Close the database; nothing may be asked of the store any more."""
+        for engine in {self.engine, self.quick}:
+            await close_engine(engine)
 
     async def ping(self) -> None:
         """Raises where the database does not answer."""
@@ -399,6 +412,26 @@ class Store:
         async with self.transaction() as session:
             query = select(Request.state, func.count()).group_by(Request.state)
             return dict((await session.exec(query)).all())
+
+
+async def _commit(session: AsyncSession) -> None:
+    async with session:
+        await session.commit()
+
+
+async def _to_the_end(ending: Coroutine[Any, Any, None]) -> None:
+    """Await `ending` whole; a cancellation that comes meanwhile is raised after it."""
+    task, cancelled = asyncio.create_task(ending), None
+    while not task.done():
+        try:
+            await asyncio.wait((task,))
+        except asyncio.CancelledError as error:
+            cancelled = error
+    try:
+        task.result()
+    finally:
+        if cancelled is not None:
+            raise cancelled
 
 
 def _check(deadline: float) -> None:

@@ -12,9 +12,11 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
+from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass, field
+from functools import wraps
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ParamSpec, Protocol, cast
 
 import dbos._serialization as serialization
 import structlog
@@ -23,11 +25,15 @@ from dbos._serialization import DBOSPortableJSONSerializer
 
 from bot.jobs.replicas import TAKEN_EVERY, Replicas
 
+P = ParamSpec("P")
+
 log = structlog.get_logger(__name__)
 
 BULK = "bulk"  # the queue, partitioned by lane
 LOOKS_EVERY = 0.25  # seconds; a waiting run begins within them once its lane is free
 AT_ONCE = 20  # bulk runs in one process
+
+CUT_WITHIN = 2.0  # seconds; a workflow that is cut off has a transaction to end at most
 
 VERSION = "3"  # changed only when the order of a workflow's steps changes
 
@@ -119,7 +125,28 @@ async def _in_lane(lane: str, statuses: list[str]) -> int:
     return sum(each.queue_partition_key == lane for each in known)
 
 
+_tasks: set[asyncio.Task[Any]] = set()
+
+
+def _held(
+    run: Callable[P, Coroutine[Any, Any, None]],
+) -> Callable[P, Coroutine[Any, Any, None]]:
+    """The task of a workflow is known while it runs, so that nothing of it outlives the engine."""
+
+    @wraps(run)
+    async def held(*args: P.args, **kwargs: P.kwargs) -> None:
+        task = cast("asyncio.Task[None]", asyncio.current_task())
+        _tasks.add(task)
+        try:
+            await run(*args, **kwargs)
+        finally:
+            _tasks.discard(task)
+
+    return held
+
+
 @DBOS.workflow(name="prepare", max_recovery_attempts=None)
+@_held
 async def _prepare_workflow(request_id: str) -> None:
     while wait := await _prepare(request_id):
         await DBOS.sleep_async(wait)
@@ -128,6 +155,7 @@ async def _prepare_workflow(request_id: str) -> None:
 
 
 @DBOS.workflow(name="carry_out", max_recovery_attempts=None)
+@_held
 async def _carry_out_workflow(request_id: str) -> None:
     pause, lane, begun = await _outlook(request_id)
     if pause:
@@ -142,11 +170,13 @@ async def _carry_out_workflow(request_id: str) -> None:
 
 
 @DBOS.workflow(name="bulk", max_recovery_attempts=None)
+@_held
 async def _bulk_workflow(request_id: str, lane: str, turn: int) -> None:
     await _carry_out(request_id, lane, turn)
 
 
 @DBOS.workflow(name="follow", max_recovery_attempts=None)
+@_held
 async def _follow_workflow(request_id: str) -> None:
     while (wait := await _follow_up(request_id)) is not None:
         await DBOS.sleep_async(wait)
@@ -181,6 +211,14 @@ async def _line_up(request_id: str, lane: str, turn: int) -> None:
 
 _UNDER_WAY = frozenset({"PENDING", "ENQUEUED", "DELAYED"})
 _WORKFLOWS = {"prepare": _prepare_workflow, "carry_out": _carry_out_workflow}
+
+
+async def _cut(tasks: Collection[asyncio.Task[Any]]) -> None:
+    """Cancel, and wait for the end; to a request that is the same as a kill at this moment."""
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(list(tasks), timeout=CUT_WITHIN)
 
 
 def jobs_url(database_url: str) -> str:
@@ -260,8 +298,9 @@ class Engine:
     async def close(self) -> None:
         """Park what runs: it goes on after the next start, or in another replica."""
         if self._watch is not None:
-            self._watch.cancel()
+            await _cut([self._watch])
         await asyncio.to_thread(DBOS.destroy, workflow_completion_timeout_sec=0)
+        await _cut(_tasks)
         if self._replicas is not None:
             await self._replicas.close()
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import MARA, World, text_of, until
+from tests.e2e.conftest import MARA, World, start_bot, text_of, until
 from tests.e2e.test_requests import confirmed
 
 COMMENT = '/qualys 23456 add_comment="Host patched"'
@@ -125,3 +127,18 @@ async def test_who_cancels_in_the_vendors_pause_gets_a_receipt(world: World) -> 
     await until(lambda: any("2 not sent" in text_of(each) for each in world.thread()), "receipt")
     counts = await world.bot.pipeline.parts.ledger.counts(payload["request_id"])
     assert counts.not_sent == counts.records == 2
+
+
+async def test_a_stop_while_a_vendor_hangs_leaves_nothing_running_and_the_call_is_read_back(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.bootstrap.STOP_WITHIN", 0.2)
+    world.qualys.set_fault("slow", {"times": 1, "seconds": 1, "only": "ticket_edit"})
+    await world.type(MARA, COMMENT)
+    await until(lambda: any("ticket_edit" in each.path for each in world.qualys.requests))
+    await world.bot.stop()
+    left = [each for each in asyncio.all_tasks() if "workflow" in repr(each.get_coro())]
+    assert left == [], "what outlives the bot would still write to its database"
+    world.bot = await start_bot(world.sandbox, tmp_path, monkeypatch, AMEND_ATTRIBUTION="off")
+    assert (await world.settled())["state"] in ("succeeded", "unknown")
+    assert sum("ticket_edit" in each.path for each in world.qualys.requests) == 1

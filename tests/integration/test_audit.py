@@ -25,7 +25,7 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
             facts = {"number": number, "words": "host patched"}
             await audit.append(session, 1000.0 + number, "U0MARA", "request:accepted", "R1", facts)
     yield store
-    await engine.dispose()
+    await store.close()
 
 
 async def test_an_untouched_trail_holds(store: Store) -> None:

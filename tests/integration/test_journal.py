@@ -21,8 +21,9 @@ PLANNED = [(Record(str(each), "", {"state": "Open"}, {}), None) for each in rang
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
     engine = open_engine(f"sqlite:///{tmp_path / 'amend.db'}")
     await migrate(engine)
-    yield Store(engine)
-    await engine.dispose()
+    store = Store(engine)
+    yield store
+    await store.close()
 
 
 async def rows_of(store: Store) -> list[Row]:
