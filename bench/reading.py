@@ -64,8 +64,8 @@ async def plan() -> None:
     """A plan of 100,000 tickets from 100 pages: fetched, read, decided, digested and kept.
 
     By the pipeline's own planner. The yardstick reads the same pages from files. Both take turns,
-    and the best of each counts. A plan of a tenth of the size comes first, and shows whether the
-    memory that it needs depends on the size.
+    five times, and the best of each counts. A plan of a tenth of the size comes first, and shows
+    whether the memory that it needs depends on the size.
     """
     many = scaled(100_000)
     async with page_client(max(1000, many // 10)) as (_, client):
@@ -74,7 +74,7 @@ async def plan() -> None:
     small = peak()
     bare, own = [], []
     async with page_client(many) as (files, client):
-        for _ in range(3):
+        for _ in range(5):
             began = time.perf_counter()
             assert await asyncio.to_thread(parsed, files) >= many
             bare.append(time.perf_counter() - began)

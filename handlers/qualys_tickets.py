@@ -129,7 +129,7 @@ class EditTickets(Operation):
             # Sources disagree on the default of `states` (vendors/qualys.md 1.2).
             filters["states"] = ALL_STATES
         outlook = _Outlook(changes)
-        async with aclosing(self._client.pages(filters)) as pages:
+        async with aclosing(self._client.pages(filters, history=False)) as pages:
             async for page in pages:
                 reachable = await inside(scope, page, self._client.tickets) if scope else None
                 for ticket in page:

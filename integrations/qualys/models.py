@@ -31,8 +31,9 @@ class Ticket(NamedTuple):
     """A remediation ticket as `ticket_list.php` gives it.
 
     `state` and `status` are the vendor's own words, and so are `due_at` and `created_at`; `entries`
-    holds time, actor and comment of each entry of the history in turn, in the vendor's order. They
-    are only read where somebody asks, for a plan has 100,000 tickets and asks for few of them.
+    holds time, actor and comment of each entry of the history in turn, in the vendor's order, each
+    with a line end behind it. They are only read where somebody asks, for a plan has 100,000 tickets
+    and asks for few of them.
     """
 
     number: int
@@ -43,7 +44,7 @@ class Ticket(NamedTuple):
     title: str = ""
     due_at: str = ""
     created_at: str = ""
-    entries: tuple[str, ...] = ()
+    entries: str = ""
 
     @property
     def due(self) -> datetime | None:
@@ -51,8 +52,8 @@ class Ticket(NamedTuple):
 
     @property
     def history(self) -> tuple[HistoryEntry, ...]:
-        times, actors, comments = self.entries[::3], self.entries[1::3], self.entries[2::3]
-        return tuple(map(HistoryEntry, map(moment, times), actors, comments))
+        *cells, _ = self.entries.split("\n")
+        return tuple(map(HistoryEntry, map(moment, cells[::3]), cells[1::3], cells[2::3]))
 
     @property
     def modified(self) -> datetime | None:

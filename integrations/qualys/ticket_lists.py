@@ -1,7 +1,7 @@
-"""Reading a page of `ticket_list.php`: one stylesheet flattens it, so that a ticket costs a line.
+"""Reading a page of `ticket_list.php`: a stylesheet flattens it to a row of cells for each ticket.
 
 A plan may read 100,000 tickets. The stylesheet runs inside libxslt, without the interpreter's lock;
-what is left for Python is to split lines. "Facts" are the Qualys API facts, by section.
+what is left for Python is to split its text. "Facts" are the Qualys API facts, by section.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from integrations.xml import Element, name_of
 
 STATES = frozenset({"OPEN", "RESOLVED", "CLOSED"})
 
-# The leaves of a TICKET (facts 3.1), in the order of a line.
+# The leaves of a TICKET (facts 3.1), in the order of a row; its history is the last cell.
 _LEAVES = (
     "NUMBER",
     "CURRENT_STATE",
@@ -31,38 +31,41 @@ _LEAVES = (
     "DUE_DATETIME",
     "CREATION_DATETIME",
 )
+_CELLS = len(_LEAVES) + 1
 # Facts 3.1: the name of the comment's element is not known; none of the others holds the word.
 _ENTRY = ("DATETIME", "ACTOR", "*[contains(local-name(),'COMMENT')]")
 
 
-def _values(paths: Sequence[str]) -> str:
-    """Each path's first text, every run of blanks made one blank, and a tab behind it.
+_TAB, _LINE_END = "<xsl:text>&#9;</xsl:text>", "<xsl:text>&#10;</xsl:text>"
+
+
+def _values(paths: Sequence[str], end: str) -> str:
+    """Each path's first text, every run of blanks made one blank, and `end` behind it.
 
     So no value can hold a tab or a line end, and none can pass for two.
     """
-    return "".join(
-        f'<xsl:value-of select="normalize-space({path})"/><xsl:text>&#9;</xsl:text>'
-        for path in paths
-    )
+    return "".join(f'<xsl:value-of select="normalize-space({path})"/>{end}' for path in paths)
 
 
-_FLATTEN = etree.XSLT(
-    etree.fromstring(f"""
+def _flatten(history: str) -> etree.XSLT:
+    return etree.XSLT(
+        etree.fromstring(f"""
 <xsl:stylesheet version="1.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform">
   <xsl:output method="text"/>
   <xsl:template match="/">
-    <xsl:for-each select="/*/TICKET_LIST/TICKET">
-      {_values(_LEAVES)}
-      <xsl:for-each select="HISTORY_LIST/HISTORY">{_values(_ENTRY)}</xsl:for-each>
-      <xsl:text>&#10;</xsl:text>
-    </xsl:for-each>
+    <xsl:for-each select="/*/TICKET_LIST/TICKET">{_values(_LEAVES, _TAB)}{history}{_TAB}</xsl:for-each>
   </xsl:template>
 </xsl:stylesheet>""")
-)
+    )
 
 
-def read_page(reply: Reply) -> Page:
-    """One page of a ticket list. Raises a `VendorError`.
+_ENTRIES = _values(_ENTRY, _LINE_END)
+_WHOLE = _flatten(f'<xsl:for-each select="HISTORY_LIST/HISTORY">{_ENTRIES}</xsl:for-each>')
+_BRIEF = _flatten("")
+
+
+def read_page(reply: Reply, *, history: bool = True) -> Page:
+    """One page of a ticket list, its tickets with or without their history. Raises a `VendorError`.
 
     Facts 3.1: an empty result is no error, but it must be a ticket list; facts 1.4: an error
     arrives with HTTP 200 too, and must not be taken for "no tickets".
@@ -70,9 +73,10 @@ def read_page(reply: Reply) -> Page:
     root = good_root(reply, writes=False)
     if name_of(root) != "REMEDIATION_TICKETS":
         raise Unreadable(VENDOR, "it is not a ticket list")
-    # Not `splitlines`, to which a separator of Unicode inside a value would be a line end too.
-    lines = str(_FLATTEN(root)).split("\n")[:-1]
-    tickets = [_ticket(line.split("\t")) for line in lines]
+    cells = str((_WHOLE if history else _BRIEF)(root)).split("\t")
+    # One iterator for all the cells of a row, so that each row takes the next ones.
+    rows = zip(*[iter(cells)] * _CELLS, strict=False)
+    tickets = [_ticket(*row) for row in rows]
     return Page(tickets, _last(root, tickets))
 
 
@@ -84,10 +88,9 @@ def _last(root: Element, tickets: Sequence[Ticket]) -> int | None:
     return number(cut.get("last")) or max((each.number for each in tickets), default=0)
 
 
-def _ticket(told: Sequence[str]) -> Ticket:
-    """One line. Raises `Unreadable` without a number or a known state."""
-    found, state = number(told[0]), told[1].upper()
+def _ticket(told: str, state: str, status: str, *rest: str) -> Ticket:
+    """One row. Raises `Unreadable` without a number or a known state."""
+    found, state = number(told), state.upper()
     if found is None or state not in STATES:
         raise Unreadable(VENDOR, "a ticket in it has no number or an unknown state")
-    _, _, status, login, ip, title, due, created, *entries = told
-    return Ticket(found, state, status.upper(), login, ip, title, due, created, tuple(entries[:-1]))
+    return Ticket(found, state, status.upper(), *rest)

@@ -106,6 +106,14 @@ async def test_a_comment_is_read_from_the_history() -> None:
     assert oldest.at < newest.at
 
 
+def test_a_list_without_history_is_otherwise_the_same() -> None:
+    reply = Reply(200, {}, (SAMPLES / "list_two_truncated" / "reply.xml").read_bytes())
+    whole, brief = read_page(reply), read_page(reply, history=False)
+    assert [each.history for each in brief.tickets] == [(), ()]
+    assert brief.last == whole.last
+    assert brief.tickets == [each._replace(entries="") for each in whole.tickets]
+
+
 async def test_a_truncation_without_a_number_goes_on_from_the_highest_seen() -> None:
     body = (SAMPLES / "list_two_truncated" / "reply.xml").read_bytes()
     page = await read_list(Reply(200, {}, body.replace(b' last="1803"', b"")))

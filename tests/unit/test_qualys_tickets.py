@@ -393,7 +393,9 @@ class Tenant:
             if (named or not spans) and (grouped or titles == [""]):
                 yield row
 
-    async def pages(self, filters: Mapping[str, str]) -> AsyncGenerator[list[Ticket]]:
+    async def pages(
+        self, filters: Mapping[str, str], *, history: bool = True
+    ) -> AsyncGenerator[list[Ticket]]:
         found = [each async for each in self.tickets(filters)]
         for at in range(0, len(found), 1000):
             yield found[at : at + 1000]
@@ -533,7 +535,9 @@ async def test_numbers_that_are_not_listed_are_said() -> None:
 
 async def test_a_long_selection_is_streamed() -> None:
     class Endless(Tenant):
-        async def pages(self, filters: Mapping[str, str]) -> AsyncGenerator[list[Ticket]]:
+        async def pages(
+            self, filters: Mapping[str, str], *, history: bool = True
+        ) -> AsyncGenerator[list[Ticket]]:
             for at in itertools.count(0, 1000):
                 yield [ticket(at + each) for each in range(1, 1001)]
 
@@ -680,8 +684,8 @@ async def test_what_the_reply_omits_is_read_back() -> None:
     assert outcomes[1].words == "Qualys left it as it was"
 
 
-def said(words: str, at: str = "2026-01-05T10:00:00Z") -> tuple[str, ...]:
-    return (at, "svc", words)
+def said(words: str, at: str = "2026-01-05T10:00:00Z") -> str:
+    return f"{at}\nsvc\n{' '.join(words.split())}\n"
 
 
 @pytest.mark.parametrize(
@@ -691,12 +695,10 @@ def said(words: str, at: str = "2026-01-05T10:00:00Z") -> tuple[str, ...]:
         (said("Host patched", "2026-01-05T09:59:59Z"), Result.UNKNOWN),
         (said("Host patched", ""), Result.UNKNOWN),
         (said("something else"), Result.UNKNOWN),
-        ((), Result.UNKNOWN),
+        ("", Result.UNKNOWN),
     ],
 )
-async def test_a_comment_alone_is_looked_up_in_the_history(
-    entries: tuple[str, ...], result: Result
-) -> None:
+async def test_a_comment_alone_is_looked_up_in_the_history(entries: str, result: Result) -> None:
     edit = operation(Tenant(ticket(1, entries=entries)))
     sent = batch(record(1, {}), add_comment="Host patched")
     assert [each.result for each in await edit.apply(sent)] == [result]
