@@ -25,13 +25,23 @@ class VendorError(Exception):
 
 
 class Temporary(VendorError):
-    """Nothing was changed; try again, after `wait` seconds where the vendor named a time."""
+    """Nothing was changed; try again, after `wait` seconds where the vendor named a time.
+
+    Where it named none, and tries soon after do not help, `later` is when to come back, in seconds.
+    """
 
     lead = "{vendor} did not take the request, and nothing was changed"
 
-    def __init__(self, vendor: str, words: str, *, wait: float | None = None) -> None:
+    def __init__(
+        self, vendor: str, words: str, *, wait: float | None = None, later: float | None = None
+    ) -> None:
         super().__init__(vendor, words)
         self.wait = wait
+        self.later = later
+
+    def lasting(self) -> Temporary:
+        """The same after the tries soon after it: `later` is the wait."""
+        return self if self.later is None else Temporary(self.vendor, self.words, wait=self.later)
 
 
 class UnknownOutcome(VendorError):

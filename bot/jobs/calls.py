@@ -136,6 +136,9 @@ class Calls:
             except Temporary as error:
                 # Nothing was sent, and that is written down before any pause.
                 await self._settled(rows, _to_send(rows))
+                if attempt == TRIES and error.later is not None:
+                    self._leave(error.lasting())
+                    return
                 if attempt == TRIES:
                     await self._give_up(rows, str(error), told)
                     return
@@ -190,11 +193,15 @@ class Calls:
     async def _paused(self, rows: Rows, error: Temporary, attempt: int) -> bool:
         """Wait as the vendor asks; False where the rows are left for later, or have moved."""
         if error.wait is not None and error.wait > LONG_WAIT:
-            self._long = max(self._long or error, error, key=lambda each: each.wait or 0.0)
+            self._leave(error)
             return False
         pause = error.wait if error.wait is not None else 2.0 ** (attempt - 1)
         await self.sleep(pause)
         return pause < FRESH_FOR or await self._as_planned(rows)
+
+    def _leave(self, error: Temporary) -> None:
+        """The rows are left for when the vendor's wait is over, the longest of all calls'."""
+        self._long = max(self._long or error, error, key=lambda each: each.wait or 0.0)
 
     async def _as_planned(self, rows: Rows) -> bool:
         """After a pause: are all of them still as planned? What moved is held back."""

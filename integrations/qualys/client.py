@@ -24,7 +24,7 @@ from integrations.errors import Temporary
 from integrations.http import Http, Reply, Request, Timeouts, Transport
 from integrations.qualys import protocol
 from integrations.qualys.config import QualysSettings
-from integrations.qualys.faults import BUSY_FOR, VENDOR, Busy
+from integrations.qualys.faults import VENDOR
 from integrations.qualys.models import EditReply, Page, Ticket, User
 from integrations.qualys.pacing import LONGEST_WAIT, Pace
 from integrations.qualys.page_turning import Glance, turned
@@ -40,8 +40,9 @@ NUMBERS_A_CALL = 1_000
 class QualysClient:
     """Calls Qualys with one account; Basic authentication, as ticket_edit.php requires.
 
-    Every method raises a `VendorError`: `Temporary` after 3 tries, or at once where the vendor
-    asks to wait for more than a minute (`wait` says how long).
+    Every method raises a `VendorError`. A read raises `Temporary` after 3 tries, or at once where the
+    vendor asks to wait for more than a minute (`wait` says how long). A write is sent once: whoever
+    waits must write down that nothing was sent, and look at the records again before the next try.
     """
 
     def __init__(
@@ -93,8 +94,8 @@ class QualysClient:
     async def edit(self, numbers: Sequence[int], changes: Mapping[str, str]) -> EditReply:
         """Edit 1 to 20,000 tickets; ValueError for none, more, or no change.
 
-        Repeated only where the vendor says that it did not run (409 with 1960 or 1965) or where
-        nothing was sent. `UnknownOutcome` and `Unreadable`: read the tickets back.
+        `Temporary`: it did not run (409 with 1960 or 1965), or nothing was sent. `UnknownOutcome` and
+        `Unreadable`: read the tickets back.
         """
         request = protocol.edit_request(self._base, numbers, changes)
         read = self._http.timeouts.read + len(numbers) * protocol.SECONDS_PER_TICKET
@@ -118,16 +119,13 @@ class QualysClient:
         await self._page({"ticket_numbers": "1", "states": protocol.ALL_STATES}, None)
 
     async def call(self, request: Request, read: Callable[[Reply], T], *, writes: bool) -> T:
-        """Send any request with the account, at the vendor's pace; `read` makes the value of it.
-
-        Repeated only on `Temporary`, so `read` raises that on a write only where nothing ran.
-        """
+        """Send any request with the account, at the vendor's pace; `read` makes the value of it."""
         signed = self._signed(request)
 
         async def once() -> T:
             return read(await self._sent(signed, writes=writes))
 
-        return await self._tried(once)
+        return await (once() if writes else self._tried(once))
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -153,7 +151,7 @@ class QualysClient:
 
     async def _sent(self, request: Request, *, writes: bool) -> Reply:
         pace = self._pace(request)
-        async with pace.turn():
+        async with pace.turn(0.0 if writes else LONGEST_WAIT):
             reply = await self._http.send(request, writes=writes)
             pace.heed(reply.headers)
         return reply
@@ -170,8 +168,8 @@ class QualysClient:
                 await self._sleep(wait)
         try:
             return await call()
-        except Busy as error:
-            raise Temporary(VENDOR, error.words, wait=BUSY_FOR) from error
+        except Temporary as error:
+            raise error.lasting() from error
 
     def _pace(self, request: Request) -> Pace:
         return self._paces[urlsplit(request.url).path]

@@ -35,10 +35,6 @@ BROKEN = frozenset({"999", "1981", "1999"})
 WRONG = frozenset({"1901", "1903", "1904", "1905", "1907", "1908", "1920", "1922", "2012"})
 
 
-class Busy(Temporary):
-    """Other calls of the subscription are running, and how long they take is not told."""
-
-
 @dataclass(frozen=True)
 class Fault:
     """An error as the body tells it; `wait` is in seconds."""
@@ -67,7 +63,7 @@ def failure_of(
     if fault.code in BLOCKED:
         wait = fault.wait or wait_in(headers)
         busy = fault.code == CONCURRENCY and wait is None
-        return Busy(VENDOR, words) if busy else Temporary(VENDOR, words, wait=wait)
+        return Temporary(VENDOR, words, wait=wait, later=BUSY_FOR if busy else None)
     if fault.code in ACCOUNT or status == 401:
         return BadCredentials(VENDOR, words)
     if fault.code in BROKEN or (status >= 500 and fault.code not in WRONG):

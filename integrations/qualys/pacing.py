@@ -33,13 +33,13 @@ class Pace:
         self._not_before = 0.0
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """Wait for a turn. Raises `Temporary` where the vendor asks for more than a minute."""
+    async def turn(self, most: float = LONGEST_WAIT) -> AsyncIterator[None]:
+        """Wait for a turn. Raises `Temporary` where the vendor asks for more than `most` seconds."""
         async with self._changed:
             await self._changed.wait_for(lambda: self._running < self._allowed)
             self._running += 1
         try:
-            await self._pause()
+            await self._pause(most)
             yield
         finally:
             self._running -= 1
@@ -54,9 +54,9 @@ class Pace:
         if wait and number(headers.get("x-ratelimit-remaining")) == 0:
             self._not_before = max(self._not_before, self._clock() + wait)
 
-    async def _pause(self) -> None:
+    async def _pause(self, most: float) -> None:
         wait = self._not_before - self._clock()
-        if wait > LONGEST_WAIT:
+        if wait > most:
             raise Temporary(VENDOR, "its limit of calls is used up for now", wait=wait)
         if wait > 0:
             await self._sleep(wait)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from bot.domain.operations import Result
+from bot.domain.plans import State
 from tests.e2e.conftest import MARA, World, start_bot, text_of, until
 from tests.e2e.test_requests import confirmed
 
@@ -95,6 +97,27 @@ async def test_what_changed_between_review_and_submission_is_held_back(world: Wo
     await world.settled()
     numbers = {each for edit in world.edits() for each in edit["ticket_numbers"].split(",")}
     assert "23456" not in numbers
+    assert "changed since the plan" in text_of(world.thread()[0])
+
+
+async def test_what_changes_in_the_vendors_pause_is_held_back(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.jobs.calls.FRESH_FOR", 0.5)
+    world.qualys.set_fault("conflict_wait", {"times": 1, "seconds": 1, "only": "ticket_edit"})
+    await confirmed(world, MARA, "/qualys 23456,23458 change_state=RESOLVED add_comment=done")
+    await until(lambda: any("ticket_edit" in each.path for each in world.qualys.requests))
+    (request,) = await world.bot.store.requests_in([State.RUNNING])
+    for _ in range(50):
+        await asyncio.sleep(0.01)
+        rows = await world.bot.pipeline.parts.ledger.records(request.id, [Result.TO_SEND], 9)
+        if len(rows) == 2:
+            break
+    assert len(rows) == 2, "a kill in the pause finds nothing that may have been sent"
+    world.qualys.tickets[23456].condition = "IGNORED"
+    assert (await world.settled())["state"] == "partial"
+    assert [edit.changed for edit in world.qualys.edits] == [(23458,)]
+    await until(lambda: bool(world.thread()), "the receipt")
     assert "changed since the plan" in text_of(world.thread()[0])
 
 

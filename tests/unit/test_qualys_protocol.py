@@ -41,6 +41,7 @@ def check_error(error: errors.VendorError, meta: dict[str, Any]) -> None:
     assert meta.get("words", "") in error.words
     assert getattr(error, "code", None) == meta.get("code")
     assert getattr(error, "wait", None) == meta.get("wait")
+    assert getattr(error, "later", None) == meta.get("later")
     assert "\n" not in str(error)
     assert str(error).endswith(".")
     assert str(pickle.loads(pickle.dumps(error))) == str(error)  # noqa: S301 - our own bytes
