@@ -18,6 +18,7 @@ from integrations.errors import NoAnswer, Temporary, Unreadable, VendorError
 Transport = httpx.AsyncBaseTransport
 
 LARGEST_REPLY = 64 * 1024 * 1024
+MOST = 20  # connections to a vendor at a time; reads keep theirs, for a new one costs as much as a call
 
 # In these cases not one byte of the request has reached the vendor.
 NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
@@ -172,7 +173,7 @@ class Http:
                 follow_redirects=False,
                 cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
                 headers={"User-Agent": "Amend"},
-                limits=_limits(self._keep_writes if writes else 10),
+                limits=_limits(self._keep_writes if writes else MOST),
             )
         return self._clients[key]
 
@@ -188,7 +189,7 @@ class Http:
 def _limits(kept: int) -> httpx.Limits:
     # A kept connection may be closed by the vendor just as a request goes out, and then nobody
     # knows whether it ran. So each write has a new one, unless repeating it is harmless.
-    return httpx.Limits(max_connections=20, max_keepalive_connections=kept, keepalive_expiry=5.0)
+    return httpx.Limits(max_connections=MOST, max_keepalive_connections=kept, keepalive_expiry=5.0)
 
 
 def not_reached(request: Request, error: Exception) -> str:
