@@ -22,6 +22,7 @@ from bot.domain.operations import Result
 from bot.domain.people import Account
 from bot.domain.plans import State
 
+ENDS_WITHIN = 0.8  # seconds; with the time limit before it an acknowledgement keeps within three
 KEPT_FOR = 24 * 3600.0  # Slack's last redelivery comes after some six minutes
 
 
@@ -45,7 +46,8 @@ class Store:
         """One transaction, committed where the block ends well; `engine` is `quick` or nothing.
 
         Its end is not cut short by a cancellation: the turn is passed on only once the write lock is
-        let go and the connection is back in its pool.
+        let go and the connection is back in its pool. What somebody waits for (`quick`) is told as it
+        is: a time limit that strikes during a commit does not count where the commit succeeds.
         """
         async with self._turn(hurried=engine is not None):
             session = AsyncSession(engine or self.engine, expire_on_commit=False)
@@ -54,7 +56,7 @@ class Store:
             except BaseException:
                 await _to_the_end(session.close())  # which rolls back
                 raise
-            await _to_the_end(_commit(session))
+            await _to_the_end(_commit(session), heed=engine is None)
 
     def _turn(self, *, hurried: bool) -> AbstractAsyncContextManager[None]:
         return self._turns.take(hurried=hurried) if self._turns else nullcontext()
@@ -419,18 +421,24 @@ async def _commit(session: AsyncSession) -> None:
         await session.commit()
 
 
-async def _to_the_end(ending: Coroutine[Any, Any, None]) -> None:
-    """Await `ending` whole; a cancellation that comes meanwhile is raised after it."""
+async def _to_the_end(ending: Coroutine[Any, Any, None], *, heed: bool = True) -> None:
+    """Await `ending`; a cancellation that comes meanwhile is raised after it, if at all.
+
+    A database that hangs gets `ENDS_WITHIN` seconds after the last cancellation.
+    """
     task, cancelled = asyncio.create_task(ending), None
     while not task.done():
         try:
-            await asyncio.wait((task,))
+            done, _ = await asyncio.wait((task,), timeout=ENDS_WITHIN if cancelled else None)
         except asyncio.CancelledError as error:
             cancelled = error
+        else:
+            if not done:
+                task.cancel()
     try:
         task.result()
     finally:
-        if cancelled is not None:
+        if cancelled is not None and heed:
             raise cancelled
 
 

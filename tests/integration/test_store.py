@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from sqlmodel import select
+from sqlmodel.ext.asyncio.session import AsyncSession
 
+from bot.db import store as store_module
 from bot.db.engine import open_engine
 from bot.db.migrate import migrate
 from bot.db.store import Store
@@ -77,6 +80,39 @@ async def test_no_moment_of_a_transaction_is_a_bad_one_to_cancel(
         await asyncio.wait((task,))
         assert lent(store) == 0, f"after {moment} steps"
     assert not caplog.messages, "an end that is cut short is an error in the log"
+
+
+async def test_a_time_limit_during_a_commit_does_not_make_it_unrecorded(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a person would hear "not accepted" of what the next sweep carries out."""
+    commit = store_module._commit
+
+    async def slow(session: AsyncSession) -> None:
+        await asyncio.sleep(0.2)
+        await commit(session)
+
+    monkeypatch.setattr(store_module, "_commit", slow)
+    async with asyncio.timeout(0.1):
+        assert await store.take("approve:1", "approve", {}, time.monotonic() + 1)
+    assert [each.key for each in await store.undone()] == ["approve:1"]
+
+
+async def test_a_commit_that_hangs_is_given_up(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hangs(session: AsyncSession) -> None:
+        async with session:
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(store_module, "_commit", hangs)
+    began = time.monotonic()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await store.take("approve:2", "approve", {}, time.monotonic() + 1)
+    assert time.monotonic() - began < 3
+    monkeypatch.undo()
+    assert await store.undone() == []
 
 
 async def test_closing_waits_for_what_is_still_open(store: Store) -> None:

@@ -337,7 +337,7 @@ def _change(found: Exempt, params: Mapping[str, str], caller: Member, now: datet
     found.reopen = params.get("reopen_on_evidence_change", found.reopen)
     if "end_date" in params:
         end = params["end_date"]
-        day = datetime.strptime(end, DAY).date().isoformat() if end != "0" else "Never"  # noqa: DTZ007
+        day = datetime.strptime(end, DAY).date().isoformat() if end != "0" else "Never"  # noqa: DTZ007 - a day
         found.expires = day
     found.modified, found.modified_by = now, caller.login
     found.history.append((now, caller.login, params["comments"]))

@@ -163,7 +163,7 @@ NUMBERS = (*range(23_000, 24_600), *range(215_400, 215_800))
 def seed_tickets() -> dict[int, StandInTicket]:
     """About 2,000 tickets by number, the same each time; the lowest are the oldest."""
     # A seeded generator is wanted here: equal contents each time, and nothing secret.
-    chance = random.Random(20260105)  # noqa: S311
+    chance = random.Random(20260105)  # noqa: S311 - equal contents each time
     hosts = seed_hosts()
     tickets = {
         number: _ticket(chance, number, index, hosts) for index, number in enumerate(NUMBERS)
