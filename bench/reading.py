@@ -27,8 +27,8 @@ from bot.domain.policy import Policy
 from bot.pipeline.acting import Acting
 from bot.pipeline.parts import Parts
 from bot.pipeline.planning import Planner
-from handlers.qualys_tickets import EditTickets
-from handlers.qualys_watches import TicketWatcher
+from handlers.qualys.tickets import EditTickets
+from handlers.qualys.watches import TicketWatcher
 from integrations.qualys.client import QualysClient
 
 MARA = "U0MARA"

@@ -39,17 +39,17 @@ from bot.jobs.watching import Watching
 from bot.metrics import OUTBOX_WAITING, REQUESTS
 from bot.pipeline import ACCEPT_WITHIN, Parts, Pipeline
 from bot.settings import BadSettings, Settings, explain
-from bot.slack.deeds import Deeds
-from bot.slack.directory import SlackDirectory
-from bot.slack.frame import Frame
-from bot.slack.home import Home
-from bot.slack.listeners import Listeners
-from bot.slack.messenger import Messenger
-from bot.slack.notices import Notices
-from bot.slack.server import build_server
-from bot.slack.socket import SocketLink
-from bot.slack.topics.watches import Watches
-from bot.slack.voice import SlackVoice
+from bot.slack.incoming.deeds import Deeds
+from bot.slack.incoming.frame import Frame
+from bot.slack.incoming.listeners import Listeners
+from bot.slack.incoming.topics.watches import Watches
+from bot.slack.link.directory import SlackDirectory
+from bot.slack.link.server import build_server
+from bot.slack.link.socket import SocketLink
+from bot.slack.outgoing.home import Home
+from bot.slack.outgoing.messenger import Messenger
+from bot.slack.outgoing.notices import Notices
+from bot.slack.outgoing.voice import SlackVoice
 
 log = structlog.get_logger(__name__)
 

@@ -32,8 +32,8 @@ from bot.domain.policy import PolicyError
 from bot.logs import configure_logs
 from bot.people import export_csv, parse_people, resolve_people
 from bot.settings import BadSettings, Settings, load_settings, require_slack
-from bot.slack.manifest import manifest as app_manifest
-from bot.slack.receipts import receipt_csv
+from bot.slack.link.manifest import manifest as app_manifest
+from bot.slack.views.receipts import receipt_csv
 
 FAILED, WRONG = 1, 2
 

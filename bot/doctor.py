@@ -16,7 +16,7 @@ from bot.db.engine import close_engine, open_engine
 from bot.db.migrate import alembic_config
 from bot.domain.operations import Registry
 from bot.settings import Settings
-from bot.slack.manifest import SCOPES
+from bot.slack.link.manifest import SCOPES
 
 SKEW = 60.0  # seconds; Slack refuses signatures that are five minutes off
 

@@ -14,7 +14,7 @@ from typing import Any
 from cryptography.fernet import Fernet
 
 from bot.bootstrap import entries
-from bot.slack.manifest import manifest
+from bot.slack.link.manifest import manifest
 from deploy.sandbox import company
 from deploy.sandbox.slack.server import SlackSandbox
 from deploy.sandbox.vendors.ccs import CcsStandIn

@@ -12,7 +12,7 @@ import yaml
 from bot.bootstrap import entries
 from bot.reference import renewed, table
 from bot.settings import Settings
-from bot.slack.manifest import EVENTS, SCOPES, manifest
+from bot.slack.link.manifest import EVENTS, SCOPES, manifest
 from integrations.ccs.config import CcsSettings
 from integrations.qualys.config import QualysSettings
 from integrations.xpanse.config import XpanseSettings
@@ -69,7 +69,7 @@ def test_the_manifest_names_every_command_and_event_that_is_listened_to() -> Non
     assert commands == {"/amend"} | {
         f"/{op.command}" for e in entries() for op in e.operations if op.command
     }
-    source = (ROOT / "bot/slack/listeners.py").read_text()
+    source = (ROOT / "bot/slack/incoming/listeners.py").read_text()
     assert all(f'"{event}"' in source for event in EVENTS)
     assert all("url" in each for each in made["features"]["slash_commands"])
 

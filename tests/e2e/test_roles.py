@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bot.domain.people import Account
-from handlers.qualys import ENTRY
+from handlers.qualys.vendor import ENTRY
 from tests.e2e.conftest import SAMI, World, until
 
 EDIT = "/qualys 23456 add_comment=checked-{n}"

@@ -14,7 +14,7 @@ from bot.domain.operations import Batch, Context, Reach, Record, Result
 from bot.domain.parameters import Parameters, read, wire
 from bot.domain.people import Account
 from deploy.sandbox.vendors.qualys import Call, QualysStandIn
-from handlers.qualys_tickets import EditTickets, TicketParameters
+from handlers.qualys.tickets import EditTickets, TicketParameters
 from integrations.errors import BadCredentials, UnknownOutcome
 from integrations.qualys.client import QualysClient
 from integrations.qualys.config import QualysSettings

@@ -8,9 +8,9 @@ import pytest
 
 from bot.domain.operations import Operation
 from bot.domain.plans import Counts, RequestFacts, State
-from bot.slack.blocks import lasting
-from bot.slack.cards import card
-from handlers.ccs_tickets import UpdateTicket
+from bot.slack.views.blocks import lasting
+from bot.slack.views.cards import card
+from handlers.ccs.tickets import UpdateTicket
 from tests.e2e.conftest import text_of
 
 CCS = cast(Operation, UpdateTicket(cast(Any, None)))

@@ -17,9 +17,9 @@ from bot.domain.operations import Batch, Context, Reach, Record, Result, canonic
 from bot.domain.parameters import Kind, Widget, read, wire
 from bot.domain.people import Account
 from bot.settings import explain
-from handlers import qualys
-from handlers.qualys_scope import Scope
-from handlers.qualys_tickets import EditTickets, TicketParameters
+from handlers.qualys import vendor as qualys
+from handlers.qualys.scope import Scope
+from handlers.qualys.tickets import EditTickets, TicketParameters
 from integrations.errors import Rejected, Temporary, UnknownOutcome, Unreadable, VendorError
 from integrations.qualys.client import QualysClient
 from integrations.qualys.models import EditReply, Ticket, User

@@ -1,0 +1,272 @@
+"""The one way of every request: decide, plan, decide again, approve, hand to the run."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass, field, replace
+
+from bot.db.ledger import as_record
+from bot.db.tables import Request
+from bot.domain.errors import Denied, invalid
+from bot.domain.operations import Operation, canonical
+from bot.domain.parameters import Parameters, given
+from bot.domain.plans import OVER, RequestFacts, State
+from bot.domain.quiet import next_window
+from bot.pipeline.acting import Acting
+from bot.pipeline.deciding import Approvals, needed
+from bot.pipeline.parts import ACCEPT_WITHIN, Origin, Parts
+from bot.pipeline.planning import Planner, Preparer
+
+SAMPLE = 5
+_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTVWXYZ"
+SOON = 60.0  # seconds; what is due later is started when its time has nearly come
+MOST_AHEAD = 90 * 24 * 3600.0  # seconds; a run further ahead is a mistake in the date
+
+
+@dataclass
+class Pipeline:
+    """Joins the steps; holds no state of its own."""
+
+    parts: Parts
+    acting: Acting = field(init=False)
+    approvals: Approvals = field(init=False)
+    preparer: Preparer = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.acting = Acting(self.parts)
+        self.approvals = Approvals(self.parts, self.acting)
+        self.preparer = Preparer(self.parts, Planner(self.parts, self.acting))
+
+    # --- understand and accept --------------------------------------------------------------------
+
+    def needs_review(self, operation: Operation, parameters: Parameters) -> bool:
+        """True unless one record is named and neither an approval nor an execution is due."""
+        if not operation.single(parameters) or operation.executes(parameters):
+            return True
+        return bool(self.parts.policy.demands(operation.name, given(parameters), 1))
+
+    async def accept(
+        self,
+        operation: Operation,
+        parameters: Parameters,
+        origin: Origin,
+        *,
+        direct: bool,
+        within: float = ACCEPT_WITHIN,
+    ) -> str | None:
+        """Record the request durably; its id, or None for a redelivery.
+
+        Raises `TimeoutError` or a database error where it was not recorded `within` so many seconds.
+        """
+        request = Request(
+            id=f"R{''.join(secrets.choice(_ALPHABET) for _ in range(7))}",
+            origin=origin.key,
+            operation=operation.name,
+            parameters=canonical(parameters),
+            team=self.parts.directory.team,
+            requester=origin.user,
+            channel=origin.channel,
+            thread_ts=origin.thread_ts,
+            view_id=origin.view_id,
+            response_url=origin.response_url,
+            source=origin.source,
+            relation=origin.relation,
+            direct=direct,
+            state=State.RECEIVED,
+            created_at=self.parts.clock(),
+        )
+        accepted = await self.parts.store.accept(request, time.monotonic() + within)
+        return request.id if accepted else None
+
+    async def again(self, source: Request, relation: str, origin: Origin) -> str | None:
+        """A new request for what a finished one missed (`retry`) or changed (`undo`).
+
+        Raises `Denied` where there is nothing of the kind, or it is not this person's.
+        """
+        if source.requester != origin.user:
+            raise Denied(["Only the person who asked can do that; type your own request instead."])
+        if source.state not in OVER:
+            raise Denied([f"Request {source.id} has not ended yet."])
+        facts = await self.facts(source)
+        if relation == "retry" and not facts.missed:
+            raise Denied([f"Request {source.id} missed nothing."])
+        if relation == "undo" and not facts.undoable:
+            raise Denied([f"Request {source.id} changed nothing that can be taken back."])
+        if relation == "retry" and source.relation in ("undo", "decision"):
+            # To try an undo again is to undo once more: its parameters are those of the edit.
+            origin = replace(origin, source=source.source, relation=source.relation)
+        operation = self.acting.operation(source.operation)
+        parameters = self.acting.parameters(source)
+        return await self.accept(operation, parameters, origin, direct=False)
+
+    # --- plan -------------------------------------------------------------------------------------
+
+    async def prepare(self, request_id: str) -> float | None:
+        """Plan a request that was received. Seconds to wait where the vendor asks for a pause.
+
+        A direct one goes on to its run at once; the others are shown for review. Safe to repeat.
+        """
+        wait = await self.preparer.prepare(request_id)
+        if wait is not None:
+            return wait
+        planned = await self.parts.store.request(request_id)
+        if planned is None or planned.state != State.PLANNED:
+            return None
+        if planned.direct:
+            await self._go_directly(planned)
+        else:
+            await self.parts.voice.planned(planned, await self.facts(planned))
+        return None
+
+    async def _go_directly(self, request: Request) -> None:
+        facts = await self.facts(request)
+        if facts.to_send == 0 and facts.counts.unchanged == 0:
+            reasons = [f"{ids[0]}: {reason}." for reason, _, ids in facts.left_out]
+            await self.preparer.turn_down(request, invalid(" ".join(reasons)))
+            return
+        await self.submit(request.id, request.digest, request.requester)
+
+    # --- submit, cancel ---------------------------------------------------------------------------
+
+    def misfit(self, wished: float | None) -> str:
+        """Why a request cannot wait until `wished`; "" where it can."""
+        if wished is None or wished > self.parts.clock() - 60:
+            far = wished is not None and wished > self.parts.clock() + MOST_AHEAD
+            return "The time must lie within the next 90 days." if far else ""
+        return "The time has passed; choose one that is still to come, or leave it empty."
+
+    async def submit(
+        self,
+        request_id: str,
+        digest: str,
+        user: str,
+        *,
+        wished: float | None = None,
+        in_quiet: bool = False,
+        reason: str = "",
+    ) -> State | None:
+        """Start a planned request, or ask for its approval; None where it is not theirs to start.
+
+        `wished` is when it shall run (epoch seconds), None for at once; `in_quiet`: in the vendor's
+        quiet window, now if it is open and else in the next. Compare-and-set: a second
+        submission of the same plan finds nothing to do.
+        """
+        request = await self.parts.store.request(request_id)
+        if request is None or request.requester != user or request.digest != digest:
+            return None
+        now = self.parts.clock()
+        if in_quiet:
+            wished = self._quiet(self.acting.operation(request.operation).vendor)
+        later = wished is not None and wished > now
+        to = State.SCHEDULED if later else State.RUNNING
+        policy = self.parts.policy.approvals
+        if request.demands:
+            to = State.PENDING_APPROVAL
+        moved = await self.parts.store.move(
+            request_id,
+            (State.PLANNED,),
+            to,
+            actor=user,
+            action="request:submitted",
+            facts={"digest": digest, "demands": request.demands, "run_at": wished},
+            run_at=wished if to is State.SCHEDULED else None,
+            wished_at=wished if later else None,
+            in_quiet=in_quiet,
+            reason=reason,
+            expires_at=now + policy.expires_after if request.demands else None,
+            remind_at=now + policy.remind_after if request.demands else None,
+        )
+        return to if moved else None
+
+    async def follow(self, request_id: str) -> None:
+        """What comes after a submission: the messages, and the run where none has to approve."""
+        request = await self.parts.store.request(request_id)
+        if request is None:
+            return
+        if request.state == State.RUNNING:
+            await self.parts.start("carry_out", request_id)
+            return
+        if request.run_at is not None and request.run_at < self.parts.clock() + SOON:
+            await self.parts.start("carry_out", request_id)
+        await self.parts.voice.show(request_id)
+        if request.state == State.PENDING_APPROVAL:
+            await self.parts.voice.ask(request_id)
+
+    async def cancel(self, request_id: str, user: str) -> str:
+        """The requester's stop: before the run at once, else after the calls under way."""
+        request = await self.parts.store.request(request_id)
+        if request is None or request.requester != user:
+            return "Only the person who asked can cancel this request."
+        waiting = (State.PENDING_APPROVAL, State.SCHEDULED, State.PLANNED)
+        states = (State.RUNNING,) if request.state == State.RUNNING else waiting
+        late = await self.approvals.end(request_id, State.CANCELLED, user, "", states)
+        if not late or not await self.parts.store.stop(request_id, user):
+            return late
+        await self.parts.voice.show(request_id)
+        return ""
+
+    # --- facts ------------------------------------------------------------------------------------
+
+    async def facts(self, request: Request) -> RequestFacts:
+        """What messages and views show of a request now."""
+        ledger, store = self.parts.ledger, self.parts.store
+        counts = await ledger.counts(request.id)
+        over = request.state in OVER
+        operation = self.acting.operation(request.operation)
+        decision = await store.decision_on(request.id) if operation.approved_as else None
+        return RequestFacts(
+            id=request.id,
+            operation=request.operation,
+            state=State(request.state),
+            requester=request.requester,
+            parameters=request.parameters,
+            digest=request.digest,
+            counts=counts,
+            sample=[as_record(row) for row in await ledger.sample(request.id, SAMPLE)],
+            left_out=await ledger.left_out(request.id) if request.left_out else [],
+            left_out_many=request.left_out,
+            missed=await ledger.missed_many(request.id) if over else 0,
+            words=request.words,
+            reply=request.reply,
+            sent_comment=request.comment,
+            approvers=" ".join(dict.fromkeys(str(each["why"]) for each in request.demands)),
+            approvals_needed=needed(request),
+            approved_by=await store.approvers(request.id) if request.demands else (),
+            decided_by=request.decided_by,
+            decided_why=request.decided_why,
+            created=request.created_at,
+            started=request.started_at,
+            ended=request.ended_at,
+            run_at=request.run_at,
+            wished=request.wished_at,
+            notes=request.notes,
+            source=request.source,
+            asked_by=await self._asked_by(request),
+            relation=request.relation,
+            reason=request.reason,
+            cancelling=request.cancelling,
+            undoable=bool(counts.changed) and reversible(operation) and request.relation != "undo",
+            decided_upon=decision.state if decision else "",
+            decision_by=decision.requester if decision else "",
+            decision_words=(decision.reply or decision.words) if decision else "",
+            quiet_from=self._quiet(operation.vendor),
+        )
+
+    async def _asked_by(self, request: Request) -> str:
+        """Who asked for what a decision is about; "" for other requests."""
+        if request.relation != "decision":
+            return ""
+        source = await self.parts.store.request(request.source)
+        return source.requester if source else ""
+
+    def _quiet(self, vendor: str) -> float | None:
+        """When the vendor's next quiet window begins (or began, if it is open)."""
+        windows = self.parts.policy.quiet_windows(vendor)
+        span = next_window(windows, self.parts.clock())
+        return span[0] if span else None
+
+
+def reversible(operation: Operation) -> bool:
+    """True where the operation can take something back at all."""
+    return type(operation).revert is not Operation.revert

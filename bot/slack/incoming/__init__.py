@@ -1,0 +1,1 @@
+"""What comes in from Slack: listeners, and what each command, click and submission asks for."""

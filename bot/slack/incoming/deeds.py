@@ -1,0 +1,196 @@
+"""Deeds: what was recorded before its acknowledgement is done here, also after a crash."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from bot.db.ledger import as_record
+from bot.db.tables import Request
+from bot.domain.errors import InvalidInput
+from bot.domain.operations import Operation, Result
+from bot.domain.parameters import nearest
+from bot.domain.plans import RESULT_WORDS, State
+from bot.domain.text import unescape
+from bot.pipeline import Origin, Pipeline
+from bot.pipeline.deciding import no_longer
+from bot.slack.incoming.typed import understand, understood
+from bot.slack.outgoing.voice import SlackVoice
+from bot.slack.views import cards, forms
+from bot.slack.views.blocks import escape, fit
+
+log = structlog.get_logger(__name__)
+
+Payload = Mapping[str, Any]
+
+
+@dataclass
+class Deeds:
+    """Carries out recorded deeds. Each may run twice after a crash, and has one effect."""
+
+    pipeline: Pipeline
+    voice: SlackVoice
+    bot_user: str
+    topic: Callable[[str, str, str, str], Awaitable[Mapping[str, Any] | None]]
+
+    async def do(self, key: str, kind: str, payload: Payload) -> None:
+        """One deed, by its kind; marked done unless it failed."""
+        work = {
+            "submit": self.submit,
+            "approve": self.approve,
+            "reject": self.reject,
+            "cancel": self.cancel,
+            "mention": self.mention,
+        }[kind]
+        await work(key, payload)
+        await self.pipeline.parts.store.done(key)
+
+    async def take_up(self, older: float = 0.0) -> None:
+        """Do what was acknowledged at least so many seconds ago and not finished."""
+        for delivered in await self.pipeline.parts.store.undone(older):
+            try:
+                await self.do(delivered.key, delivered.kind, delivered.payload)
+            except Exception:
+                log.exception("deed_failed", kind=delivered.kind)
+
+    async def submit(self, _key: str, payload: Payload) -> None:
+        await self.pipeline.submit(
+            payload["request"],
+            payload["digest"],
+            payload["user"],
+            wished=payload.get("run_at"),
+            in_quiet=bool(payload.get("in_quiet")),
+            reason=str(payload.get("reason") or ""),
+        )
+        request = await self.pipeline.parts.store.request(payload["request"])
+        if request is None or request.requester != payload["user"]:
+            return
+        if request.state == State.EXPIRED and request.expires_at is None:
+            words = "This review was left for more than a day. Please ask again."
+            await self._answer({**payload, "channel": request.channel}, words)
+            return
+        await self.pipeline.follow(request.id)
+
+    async def approve(self, _key: str, payload: Payload) -> None:
+        words = await self.pipeline.approvals.approve(
+            payload["request"], payload["digest"], payload["user"]
+        )
+        await self._answer(payload, words)
+
+    async def reject(self, _key: str, payload: Payload) -> None:
+        words = await self.pipeline.approvals.reject(
+            payload["request"], payload["digest"], payload["user"], payload.get("reason", "")
+        )
+        await self._answer(payload, words)
+
+    async def why_not(self, request: Request | None, digest: str, user: str) -> str:
+        """Why this person cannot decide on a request now; "" where they can."""
+        if request is None or request.state != State.PENDING_APPROVAL or request.digest != digest:
+            return no_longer(request)
+        return " ".join((await self._may(request, user)) or ())
+
+    async def _may(self, request: Request, user: str) -> Sequence[str]:
+        decision = await self.pipeline.approvals.may(request, user)
+        return () if decision.allowed else decision.reasons
+
+    async def place_of(self, source: str, channel: str, thread: str) -> tuple[str, str]:
+        """Where a next step is carried out: in the thread of the request that it follows."""
+        request = await self.pipeline.parts.store.request(source) if source else None
+        card = await self.voice.outbox.get(f"{source}:card") if request else None
+        if card is None or not card.ts:
+            return channel, thread
+        return card.channel, card.thread_ts or card.ts
+
+    async def cancel(self, _key: str, payload: Payload) -> None:
+        await self._answer(payload, await self.pipeline.cancel(payload["request"], payload["user"]))
+
+    async def _answer(self, payload: Payload, words: str) -> None:
+        if words:
+            await self.voice.tell(
+                payload["user"],
+                payload["channel"],
+                {"text": words},
+                response_url=payload.get("response_url", ""),
+            )
+
+    # --- a mention in a thread --------------------------------------------------------------------
+
+    async def mention(self, key: str, payload: Payload) -> None:
+        """`@Amend qualys 23456 change_state=RESOLVED`: as typed, with the answer in the thread."""
+        text = payload["text"].replace(f"<@{self.bot_user}>", " ", 1)
+        head, _, rest = unescape(text).strip().partition(" ")
+        word = head.lower().lstrip("/")
+        operation = self.pipeline.parts.registry.by_command(word)
+        thread = payload["thread_ts"] or payload["ts"]
+        if operation is None:
+            await self._topic(payload, word, rest.strip(), thread)
+            return
+        try:
+            parameters = understand(operation, rest)
+        except InvalidInput as error:
+            await self._not_understood(payload, operation, rest, error, thread)
+            return
+        origin = Origin(key, payload["user"], payload["channel"], thread)
+        direct = not self.pipeline.needs_review(operation, parameters)
+        request_id = await self.pipeline.accept(operation, parameters, origin, direct=direct)
+        if request_id:
+            await self.pipeline.parts.start("prepare", request_id)
+
+    async def _topic(self, payload: Payload, word: str, rest: str, thread: str) -> None:
+        """`@Amend help` and the like: what needs no form is answered in the thread, privately."""
+        answer = await self.topic(word, payload["user"], payload["channel"], rest)
+        if answer is None:
+            await self._suggest(payload, word, thread)
+        else:
+            await self.voice.tell(payload["user"], payload["channel"], answer, thread_ts=thread)
+
+    async def _suggest(self, payload: Payload, word: str, thread: str) -> None:
+        commands = [
+            each.command for each in self.pipeline.parts.registry.operations if each.command
+        ]
+        near = nearest(word, commands, 1) or commands[:1]
+        hint = f"Try `@Amend {near[0]} …`, or `/amend help`." if near else "Try `/amend help`."
+        text = f"Amend does not know `{escape(word)}`. {hint}" if word else hint
+        await self.voice.tell(payload["user"], payload["channel"], {"text": text}, thread_ts=thread)
+
+    async def _not_understood(
+        self, payload: Payload, operation: Operation, text: str, error: InvalidInput, thread: str
+    ) -> None:
+        draft = await self.voice.draft(
+            operation,
+            payload["user"],
+            understood(operation, text),
+            channel=payload["channel"],
+            thread_ts=thread,
+        )
+        message = cards.problem_reply(operation, error.problems, form_value=draft)
+        await self.voice.tell(payload["user"], payload["channel"], message, thread_ts=thread)
+
+    # --- what people look at ----------------------------------------------------------------------
+
+    async def receipt(self, request: Request) -> dict[str, Any]:
+        """A request's receipt again, as a message for one person."""
+        operation = self.pipeline.acting.operation(request.operation)
+        rows = await self.pipeline.parts.ledger.foremost(request.id, 20)
+        facts = await self.pipeline.facts(request)
+        outcomes = [(as_record(row), Result(row.result), row.said) for row in rows]
+        card = cards.card(operation, facts, now=time.time(), offers=frozenset({"details"}))
+        reply = cards.thread_reply(operation, facts, outcomes)
+        return {"text": card["text"], "blocks": fit([*card["blocks"], *reply["blocks"]])}
+
+    async def details(self, request: Request) -> dict[str, Any]:
+        """A request's first records with what became of each, as a modal."""
+        rows = await self.pipeline.parts.ledger.foremost(request.id, 25)
+        lines = []
+        for row in rows:
+            record = as_record(row)
+            words = f": {escape(row.said)}" if row.said else ""
+            result = RESULT_WORDS[Result(row.result)]
+            lines.append(f"*{escape(record.id)}* {escape(record.label)} · {result}{words}")
+        if request.records > len(rows):
+            lines.append(f"… and {request.records - len(rows)} more in the thread's file.")
+        return forms.message_view(f"Request {request.id}", "\n".join(lines) or "No records.")

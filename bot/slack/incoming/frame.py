@@ -1,0 +1,149 @@
+"""The frame of every listener: acknowledge once, record in time, let no exception out."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from bot.db.store import Store
+from bot.metrics import ACK_SECONDS, RECENT_ACKS
+from bot.pipeline import ACCEPT_WITHIN, Origin
+from bot.slack.link.directory import outsider
+
+log = structlog.get_logger(__name__)
+
+NOT_ACCEPTED = "Amend could not record this in time, so it was *not accepted* and nothing will run."
+TRY_AGAIN = f"{NOT_ACCEPTED} Please try again in a moment."
+
+Message = Mapping[str, Any]
+Body = dict[str, Any]
+Listener = Callable[["Ack", Body], Awaitable[None]]
+
+
+class Ack:
+    """Bolt's `ack`, given at most once, with its time measured."""
+
+    def __init__(self, ack: Any, listener: str, began: float) -> None:
+        self._ack, self._listener, self._began = ack, listener, began
+        self.given = False
+
+    async def __call__(self, answer: Any = None) -> None:
+        if self.given:
+            return
+        self.given = True
+        took = time.monotonic() - self._began
+        ACK_SECONDS.labels(self._listener).observe(took)
+        RECENT_ACKS.append(took)
+        if answer is None:
+            await self._ack()
+        else:
+            await self._ack(**answer)
+
+
+@dataclass
+class Frame:
+    """Guards listeners, holds the tasks that go on after an acknowledgement."""
+
+    store: Store
+    team: str
+    enterprise: str = ""
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def guarded(self, listener: Listener) -> Callable[..., Awaitable[None]]:
+        """No exception may leave a listener: Bolt would take back an acknowledgement just given."""
+        name = getattr(listener, "__name__", "listener")
+
+        async def run(ack: Any, body: Body) -> None:
+            began = time.monotonic()
+            acked = Ack(ack, name, began)
+            try:
+                if outsider(body, self.team, self.enterprise):
+                    await acked()
+                    return
+                await listener(acked, body)
+            except Exception:
+                log.exception("listener_failed", listener=name)
+            finally:
+                if not acked.given:
+                    await acked()
+
+        return _with_arguments(run)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Work after the acknowledgement, in a task that is held until it ends."""
+
+        async def safe() -> None:
+            try:
+                await work
+            except Exception:
+                log.exception("task_failed")
+
+        task = asyncio.create_task(safe())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def drain(self, seconds: float) -> None:
+        """Let running tasks end, for at most `seconds`."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=seconds)
+
+    async def take(self, key: str, kind: str, payload: Body) -> bool | None:
+        """Record a delivery: True the first time, False for a repeat, None where it failed."""
+        try:
+            async with asyncio.timeout(2 * ACCEPT_WITHIN):
+                deadline = time.monotonic() + ACCEPT_WITHIN
+                return await self.store.take(key, kind, payload, deadline)
+        except Exception as error:
+            log.warning("not_recorded", kind=kind, error=type(error).__name__)
+            return None
+
+
+def _with_arguments(run: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    """Bolt injects arguments by name: exactly these two."""
+
+    async def listener(ack: Any, body: Body) -> None:
+        await run(ack, body)
+
+    return listener
+
+
+def private(text: str) -> Body:
+    """A command's answer that only the caller sees."""
+    return {"response_type": "ephemeral", "text": text}
+
+
+def user_of(body: Mapping[str, Any]) -> str:
+    user = body.get("user")
+    return str(user["id"]) if isinstance(user, Mapping) else str(body.get("user_id") or "")
+
+
+def channel_of(body: Mapping[str, Any]) -> str:
+    channel = body.get("channel")
+    if isinstance(channel, Mapping):
+        return str(channel.get("id") or "")
+    container = body.get("container") or {}
+    return str(body.get("channel_id") or container.get("channel_id") or "")
+
+
+def response_url_of(body: Mapping[str, Any]) -> str:
+    return str(body.get("response_url") or "")
+
+
+def origin_of(body: Mapping[str, Any], key: str) -> Origin:
+    return Origin(
+        key=key,
+        user=user_of(body),
+        channel=channel_of(body),
+        response_url=response_url_of(body),
+    )
+
+
+def first_word(text: str) -> tuple[str, str]:
+    """The first word, in lower case, and the rest."""
+    head, _, rest = text.partition(" ")
+    return head.lower(), rest.strip()

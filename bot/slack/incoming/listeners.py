@@ -1,0 +1,148 @@
+"""Bolt listeners: record, acknowledge, hand on. No vendor is waited for, and no exception leaves."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from slack_bolt.async_app import AsyncApp
+from slack_bolt.response import BoltResponse
+
+from bot.pipeline import Pipeline
+from bot.slack.incoming.buttons import Buttons
+from bot.slack.incoming.commands import Asked, Commands
+from bot.slack.incoming.deeds import Deeds
+from bot.slack.incoming.frame import Ack, Body, Frame, Message
+from bot.slack.incoming.modals import Modals
+from bot.slack.incoming.topics.about import About
+from bot.slack.incoming.topics.people import People
+from bot.slack.incoming.topics.requests import Requests
+from bot.slack.incoming.topics.watches import Watches
+from bot.slack.outgoing.home import Home
+from bot.slack.outgoing.voice import SlackVoice
+
+
+@dataclass
+class Listeners:
+    """Everything that Slack can send, and what it leads to."""
+
+    pipeline: Pipeline
+    voice: SlackVoice
+    deeds: Deeds
+    frame: Frame
+    home: Home
+    watches: Watches
+    admins: frozenset[str]
+    commands: Commands = field(init=False)
+    buttons: Buttons = field(init=False)
+    modals: Modals = field(init=False)
+    people: People = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.modals = Modals(self.pipeline, self.voice, self.deeds, self.frame)
+        self.people = People(self.pipeline, self.modals, self.frame, self.admins)
+        self.watches.modals = self.modals
+        about = About(self.pipeline)
+        requests = Requests(self.pipeline, self.modals, self.deeds)
+        topics = {
+            "": about.launcher,
+            "help": about.help,
+            "whoami": about.whoami,
+            "can": about.can,
+            "link": self.people.link,
+            "unlink": self.people.unlink,
+            "people": self.people.people,
+            "watch": self.watches.watch,
+            "unwatch": self.watches.unwatch,
+            "watches": self.watches.watches,
+            "history": requests.history,
+            "requests": requests.requests,
+            "show": requests.show,
+            "cancel": requests.show,
+            "undo": requests.undo,
+            "retry": requests.retry,
+        }
+        presses = {
+            "older": requests.older,
+            "people_edit": self.people.edit,
+            "people_page": self.people.turn,
+            "people_remove": self.people.remove,
+            "hand": self.people.hand,
+            "unwatch": self.watches.end,
+        }
+        self.commands = Commands(self.pipeline, self.voice, self.modals, self.frame, topics)
+        self.buttons = Buttons(self.pipeline, self.modals, self.deeds, self.frame, presses)
+
+    def register(self, app: AsyncApp) -> None:
+        """Register every listener; the specific ones first, the catch-alls last."""
+        guarded = self.frame.guarded
+        app.middleware(self._take_events)
+        app.command(re.compile(r"^/[a-z]"))(guarded(self.commands.on_command))
+        app.shortcut(re.compile(r".*"))(guarded(self.buttons.on_shortcut))
+        views = {
+            "form": self.modals.on_form,
+            "review": self.modals.on_review,
+            "reject": self.buttons.on_reject,
+            "people_entry": self.people.on_entry,
+            "link": self.people.on_link,
+            "hand": self.people.on_hand,
+            "watch": self.watches.on_watch,
+        }
+        for name, listener in views.items():
+            app.view(name)(guarded(listener))
+        app.view(re.compile(r".*"))(guarded(self._acknowledge))
+        app.options(re.compile(r".*"))(guarded(self.modals.on_options))
+        app.action(re.compile(r".*"))(guarded(self.buttons.on_action))
+        app.event("app_home_opened")(guarded(self._on_home))
+        app.event(re.compile(r".*"))(guarded(self._acknowledge))
+
+    async def drain(self, seconds: float) -> None:
+        """Let running tasks end, for at most `seconds`."""
+        await self.frame.drain(seconds)
+
+    async def topic(self, word: str, user: str, channel: str, words: str) -> Message | None:
+        """The answer of a topic that needs no form; None where there is no such topic."""
+        found = self.commands.topics.get(word) if word in _PLAIN_TOPICS else None
+        if found is None:
+            return None
+        return await self.commands.answer_of(found, Asked(user, channel, words, {}))
+
+    # --- events -----------------------------------------------------------------------------------
+
+    async def _take_events(self, body: Body, next: Any) -> BoltResponse | None:  # noqa: A002
+        """Bolt acknowledges an event before its listener runs, so a mention is recorded here.
+
+        Where it cannot be recorded it is not acknowledged, and Slack delivers it again.
+        """
+        event = body.get("event") or {}
+        if event.get("type") == "app_mention" and not event.get("bot_id"):
+            payload = _mention(event)
+            key = f"event:{body.get('event_id')}"
+            taken = await self.frame.take(key, "mention", payload)
+            if taken is None:
+                return BoltResponse(status=503, body="not recorded")
+            if taken:
+                self.frame.spawn(self.deeds.do(key, "mention", payload))
+        answer: BoltResponse | None = await next()
+        return answer
+
+    async def _on_home(self, ack: Ack, body: Body) -> None:
+        await ack()
+        user = str((body.get("event") or {}).get("user") or "")
+        self.frame.spawn(self.home.publish(user))
+
+    async def _acknowledge(self, ack: Ack, _body: Body) -> None:
+        """What is only subscribed to, or closes by itself; unmatched it would be redelivered."""
+        await ack()
+
+
+_PLAIN_TOPICS = frozenset({"", "help", "whoami", "can", "history", "requests", "show", "watches"})
+
+
+def _mention(event: Mapping[str, Any]) -> dict[str, str]:
+    names = ("user", "channel", "text", "ts", "thread_ts")
+    payload = {name: str(event.get(name) or "") for name in names}
+    payload["team"] = str(event.get("user_team") or event.get("team") or "")
+    return payload

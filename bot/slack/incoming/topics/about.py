@@ -1,0 +1,82 @@
+"""About this person: launcher, help, whoami, can."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from bot.domain.errors import InvalidInput
+from bot.domain.operations import Operation
+from bot.domain.parameters import given, nearest
+from bot.pipeline import Pipeline
+from bot.slack.incoming.commands import Asked
+from bot.slack.incoming.frame import Message, first_word
+from bot.slack.incoming.typed import understand
+from bot.slack.views import cards, helptext
+from bot.slack.views.blocks import escape
+
+_PERSON = re.compile(r"<?@?([UW][A-Z0-9]{2,})(?:\|[^>]*)?>?")
+
+
+@dataclass
+class About:
+    """Answers without a form; each shows only what concerns who asks."""
+
+    pipeline: Pipeline
+
+    async def launcher(self, asked: Asked) -> Message:
+        caller = await self.pipeline.parts.directory.caller(asked.user)
+        allowed = await self.pipeline.acting.allowed(asked.user, asked.channel)
+        return helptext.launcher(allowed, caller.name)
+
+    async def help(self, asked: Asked) -> Message:
+        allowed = await self.pipeline.acting.allowed(asked.user, asked.channel)
+        return helptext.help_message(allowed, asked.words or None)
+
+    async def whoami(self, asked: Asked) -> Message:
+        caller = await self.pipeline.parts.directory.caller(asked.user)
+        linked = await self.pipeline.parts.vault.linked(caller.team, asked.user)
+        return helptext.whoami(caller, linked)
+
+    async def can(self, asked: Asked) -> Message:
+        """`can @person qualys change_state=IGNORED`: the reasons that a denial would show."""
+        who, rest = first_word(asked.words)
+        person = _PERSON.fullmatch(who.upper())
+        command, text = first_word(rest)
+        operation = self.pipeline.parts.registry.by_command(command)
+        if person is None or operation is None:
+            return _how(self.pipeline, command)
+        return await self._can(operation, person[1], text, asked.channel)
+
+    async def _can(self, operation: Operation, user: str, text: str, channel: str) -> Message:
+        caller = await self.pipeline.parts.directory.caller(user)
+        if caller.barred:
+            return cards.verdict(user, operation, allowed=False, reasons=[caller.barred])
+        decision = await self.pipeline.acting.decide(operation, user, channel)
+        reasons = list(decision.reasons)
+        if decision.allowed and text:
+            reasons += self._demanded(operation, text)
+        return cards.verdict(user, operation, allowed=decision.allowed, reasons=reasons)
+
+    def _demanded(self, operation: Operation, text: str) -> list[str]:
+        """What policy would still ask for, for one record with these values."""
+        try:
+            values = given(understand(operation, _with_a_record(operation, text)))
+        except InvalidInput as error:
+            return [escape(str(error))]
+        demands = self.pipeline.parts.policy.demands(operation.name, values, 1)
+        return [f"But it needs an approval: {each.why}" for each in demands]
+
+
+def _with_a_record(operation: Operation, text: str) -> str:
+    """The question is about the change; where no record is named, any stands for it."""
+    named = operation.find(text) or any(f"{each}=" in text for each in operation.params())
+    example = operation.examples[0].split()[0] if operation.examples else ""
+    return text if operation.find(text) or not named else f"{example} {text}"
+
+
+def _how(pipeline: Pipeline, command: str) -> Message:
+    commands = [each.command for each in pipeline.parts.registry.operations if each.command]
+    near = nearest(command, commands, 1) or commands[:1] or ["qualys"]
+    text = f"Ask like this: `/amend can @person {near[0]}`, with the change if you like."
+    return {"text": text}

@@ -1,0 +1,310 @@
+"""People: administrators map them, each links their own credentials, a denied request is handed on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass
+
+import structlog
+
+from bot.db.tables import Draft
+from bot.domain import access
+from bot.domain.errors import Denied
+from bot.domain.mapping import Vendors, entry, entry_problems
+from bot.domain.operations import Operation, Vendor, VendorUser
+from bot.domain.people import Account
+from bot.pipeline import Pipeline
+from bot.slack.incoming.commands import Asked
+from bot.slack.incoming.frame import TRY_AGAIN, Ack, Body, Frame, Message, user_of
+from bot.slack.incoming.modals import Modals
+from bot.slack.views import forms, peopleforms
+from bot.slack.views.blocks import escape
+from bot.slack.views.cards import handed
+
+log = structlog.get_logger(__name__)
+
+SAVE_WITHIN = 2.0  # seconds inside the acknowledgement
+SUGGEST_WITHIN = 5.0  # seconds; the list does not wait longer for a vendor
+
+
+@dataclass
+class People:
+    """`admins` are Slack user ids."""
+
+    pipeline: Pipeline
+    modals: Modals
+    frame: Frame
+    admins: frozenset[str]
+
+    # --- administrators ---------------------------------------------------------------------------
+
+    async def people(self, asked: Asked) -> Message | None:
+        """`people`: the list, with forms to add, change and remove."""
+        self._require_admin(asked.user)
+        view_id = await self.modals.open(asked.body, forms.loading_view("People", "One moment …"))
+        if view_id is not None:
+            await self._list(view_id, 0)
+        return None
+
+    def _require_admin(self, user: str) -> None:
+        if user in self.admins:
+            return
+        who = ", ".join(f"<@{each}>" for each in sorted(self.admins)[:3]) or "nobody yet"
+        raise Denied([f"Only administrators of Amend map people. They are: {who}."])
+
+    async def _list(self, view_id: str, page: int) -> None:
+        team = self.pipeline.parts.directory.team
+        people = await self.pipeline.parts.store.mapped(team)
+        view = peopleforms.people_view(people, page)
+        await self.modals.voice.update(view_id, view)
+        if page == 0:
+            suggestions = await self._suggestions(people)
+            if suggestions:
+                view = peopleforms.people_view(people, page, suggestions)
+                await self.modals.voice.update(view_id, view)
+
+    async def _suggestions(
+        self, people: list[tuple[str, Account]]
+    ) -> list[tuple[str, str, VendorUser]]:
+        """Accounts that nobody is mapped to, and whose e-mail address somebody has in Slack."""
+        found: list[tuple[str, str, VendorUser]] = []
+        for vendor in self.pipeline.parts.registry.vendors:
+            if vendor.users is None:
+                continue
+            taken = {each.account.casefold() for _, each in people if each.vendor == vendor.name}
+            try:
+                async with asyncio.timeout(SUGGEST_WITHIN):
+                    users = await vendor.users()
+                    for user in users:
+                        if user.email and user.account.casefold() not in taken and len(found) < 5:
+                            person = await self.modals.voice.person_of(user.email)
+                            found += [(person, vendor.name, user)] if person else []
+            except Exception as error:  # a suggestion is a courtesy
+                log.info("no_suggestions", vendor=vendor.name, error=type(error).__name__)
+        return found
+
+    async def turn(self, body: Body, value: str) -> None:
+        """Another page of the list."""
+        self._require_admin(user_of(body))
+        await self._list(body["view"]["id"], int(value or 0))
+
+    async def edit(self, body: Body, value: str) -> None:
+        """One entry's form: new, `USER:VENDOR` to change, `USER:VENDOR:ACCOUNT` as suggested."""
+        self._require_admin(user_of(body))
+        user, vendor, suggested = [*value.split(":", 2), "", ""][:3]
+        team = self.pipeline.parts.directory.team
+        account = (await self.pipeline.parts.store.accounts(team, user)).get(vendor)
+        if suggested:
+            found = self.pipeline.parts.registry.vendor(vendor)
+            account = await self._by_vendor(found, suggested) if found else None
+        vendors = self.pipeline.parts.registry.vendors
+        await self.modals.open(body, peopleforms.entry_view(vendors, user, account))
+
+    async def on_entry(self, ack: Ack, body: Body) -> None:
+        """A submitted entry: checked, stored, then acknowledged."""
+        actor = user_of(body)
+        cells = peopleforms.read_entry(body["view"]["state"]["values"])
+        if actor not in self.admins:
+            await ack({"response_action": "errors", "errors": {"account": "Only administrators."}})
+            return
+        errors = dict(await self._entry_errors(cells))
+        if errors:
+            await ack({"response_action": "errors", "errors": errors})
+            return
+        account = entry(cells, self._vendors())
+        team = self.pipeline.parts.directory.team
+        try:
+            async with asyncio.timeout(SAVE_WITHIN):
+                await self.pipeline.parts.store.map_person(
+                    team, cells["slack_user"], account, actor
+                )
+        except Exception:
+            await ack({"response_action": "errors", "errors": {"account": _plain(TRY_AGAIN)}})
+            return
+        await ack()
+        self.frame.spawn(self._refresh(body))
+
+    async def _entry_errors(self, cells: dict[str, str]) -> list[tuple[str, str]]:
+        found = entry_problems(cells, self._vendors())
+        caller = await self.pipeline.parts.directory.caller(cells["slack_user"], fresh=True)
+        if caller.barred:
+            found.append(("slack_user", caller.barred))
+        return [
+            (name, f"{name} {words}" if name != "slack_user" else words) for name, words in found
+        ]
+
+    def _vendors(self) -> Vendors:
+        return {each.name: each.roles for each in self.pipeline.parts.registry.vendors}
+
+    async def _refresh(self, body: Body) -> None:
+        """The list below the form shows what was saved."""
+        below = body["view"].get("previous_view_id")
+        if below:
+            await self._list(below, 0)
+
+    async def remove(self, body: Body, value: str) -> None:
+        self._require_admin(user_of(body))
+        user, _, vendor = value.partition(":")
+        team = self.pipeline.parts.directory.team
+        await self.pipeline.parts.store.unmap_person(team, user, vendor, user_of(body))
+        await self.pipeline.parts.vault.forget(team, user, vendor, actor=user_of(body))
+        await self.pipeline.acting.drop(user, vendor)
+        text = f"<@{user}> is no longer mapped at {escape(vendor)}."
+        await self.modals.voice.update(body["view"]["id"], forms.message_view("Removed", text))
+        await self._refresh(body)
+
+    # --- one's own credentials --------------------------------------------------------------------
+
+    async def link(self, asked: Asked) -> Message | None:
+        """`link VENDOR`: a form for one's own credentials."""
+        vendor = self._linkable(asked.words)
+        if not self.pipeline.parts.vault.open:
+            raise Denied(["Amend has no AMEND_SECRET_KEY, so it keeps no credentials."])
+        await self.modals.open(asked.body, peopleforms.link_view(vendor))
+        return None
+
+    async def unlink(self, asked: Asked) -> Message:
+        """`unlink VENDOR`: one's own credentials are removed at once."""
+        vendor = self._linkable(asked.words)
+        team = self.pipeline.parts.directory.team
+        gone = await self.pipeline.parts.vault.forget(
+            team, asked.user, vendor.name, actor=asked.user
+        )
+        await self.pipeline.acting.drop(asked.user, vendor.name)
+        words = "are removed" if gone else "were not stored"
+        return {"text": f"Your own {vendor.title} credentials {words}."}
+
+    def _linkable(self, words: str) -> Vendor:
+        vendors = [each for each in self.pipeline.parts.registry.vendors if each.personal]
+        found = next((each for each in vendors if each.name == words.strip().lower()), None)
+        if found is None:
+            names = ", ".join(f"`{each.name}`" for each in vendors) or "none"
+            raise Denied([f"Which vendor? Those that take your own credentials: {names}."])
+        return found
+
+    async def on_link(self, ack: Ack, body: Body) -> None:
+        """Submitted credentials: nothing of them is kept before the vendor has taken them."""
+        about = json.loads(body["view"].get("private_metadata") or "{}")
+        vendor = self._linkable(str(about.get("vendor")))
+        state = body["view"]["state"]["values"]
+        secret = {name: str(state[name][name].get("value") or "") for name in vendor.credentials}
+        shell = forms.loading_view(f"Link {vendor.title}", f"Asking {vendor.title} …")
+        await ack({"response_action": "update", "view": shell})
+        self.frame.spawn(self._try_link(body["view"]["id"], user_of(body), vendor, secret))
+
+    async def _try_link(
+        self, view_id: str, user: str, vendor: Vendor, secret: dict[str, str]
+    ) -> None:
+        problem = await self._tried(vendor, secret)
+        if problem:
+            view = peopleforms.link_view(vendor, escape(problem))
+            await self.modals.voice.update(view_id, view)
+            return
+        account = vendor.account_of(secret) if vendor.account_of else ""
+        words = await self._keep(user, vendor, account, secret)
+        await self.modals.voice.update(view_id, forms.message_view(f"Link {vendor.title}", words))
+
+    async def _tried(self, vendor: Vendor, secret: dict[str, str]) -> str:
+        """Why the vendor does not take these credentials; "" where it does."""
+        if vendor.personal is None:
+            return "this vendor takes no credentials of one's own"
+        try:
+            own = vendor.personal(secret)
+        except ValueError:
+            return f"{vendor.title} cannot take these: a field is malformed."
+        try:
+            await own.check()
+        except Exception as error:
+            log.info("link_refused", vendor=vendor.name, error=type(error).__name__)
+            return str(error)
+        finally:
+            await own.close()
+        return ""
+
+    async def _keep(self, user: str, vendor: Vendor, account: str, secret: dict[str, str]) -> str:
+        """Store verified credentials; the account must be the one that the person is mapped to."""
+        team = self.pipeline.parts.directory.team
+        mapped = (await self.pipeline.parts.store.accounts(team, user)).get(vendor.name)
+        if mapped is None:
+            mapped = await self._by_vendor(vendor, account)
+            if mapped is None:
+                return (
+                    f"{vendor.title} took them, but you are not mapped to an account there, and it"
+                    " does not tell your role. Please ask an administrator; nothing was kept."
+                )
+            await self.pipeline.parts.store.map_person(team, user, mapped, user)
+        elif mapped.account.casefold() != account.casefold() and vendor.users is not None:
+            return (
+                f"You are mapped to `{escape(mapped.account)}`, and these are the credentials of"
+                f" `{escape(account)}`. Please ask an administrator; nothing was kept."
+            )
+        await self.pipeline.parts.vault.keep(team, user, vendor.name, account, secret)
+        await self.pipeline.acting.drop(user, vendor.name)
+        return f":white_check_mark: {vendor.title} took them. Your edits there run as you now."
+
+    async def _by_vendor(self, vendor: Vendor, account: str) -> Account | None:
+        """The role that the vendor itself lists for an account."""
+        if vendor.users is None:
+            return None
+        for each in await vendor.users():
+            if each.account.casefold() == account.casefold():
+                return Account(vendor.name, each.account, each.role, each.scope)
+        return None
+
+    # --- handing a denied request on --------------------------------------------------------------
+
+    async def hand(self, body: Body, draft_id: str) -> None:
+        """The button of a denial: to whom shall the finished request go?"""
+        view_id = await self.modals.open(body, forms.loading_view("Hand it on", "One moment …"))
+        if view_id is None:
+            return
+        draft = await self.pipeline.parts.store.draft(draft_id)
+        if draft is None or draft.slack_user != user_of(body):
+            view = forms.message_view("Hand it on", "This is not yours, or too old.")
+            await self.modals.voice.update(view_id, view)
+            return
+        operation = self.pipeline.acting.operation(draft.operation)
+        able = await self._able(operation, draft)
+        view = forms.message_view("Hand it on", "Nobody here may do this yet.")
+        if able:
+            view = peopleforms.hand_view(draft.id, able, operation.title.lower())
+        await self.modals.voice.update(view_id, view)
+
+    async def _able(self, operation: Operation, draft: Draft) -> list[tuple[str, str]]:
+        """Those who may do it in that channel, as (Slack user id, name)."""
+        team = self.pipeline.parts.directory.team
+        people = await self.pipeline.parts.store.mapped(team, operation.vendor)
+        found = []
+        for user, _ in people:
+            if user == draft.slack_user:
+                continue
+            caller = await self.pipeline.parts.directory.caller(user)
+            decision = access.decide(operation, caller, draft.channel, self.pipeline.parts.policy)
+            if decision.allowed:
+                found.append((user, caller.name))
+        return found
+
+    async def on_hand(self, ack: Ack, body: Body) -> None:
+        about = json.loads(body["view"].get("private_metadata") or "{}")
+        chosen = body["view"]["state"]["values"]["to"]["to"].get("selected_option") or {}
+        await ack()
+        to, draft = str(chosen.get("value") or ""), str(about.get("draft"))
+        self.frame.spawn(self._hand(user_of(body), to, draft))
+
+    async def _hand(self, user: str, to: str, draft_id: str) -> None:
+        draft = await self.pipeline.parts.store.draft(draft_id)
+        if draft is None or draft.slack_user != user:
+            return
+        operation = self.pipeline.acting.operation(draft.operation)
+        await self.pipeline.acting.require(operation, to, draft.channel)
+        copy = await self.modals.voice.draft(
+            operation, to, draft.values, channel=draft.channel, thread_ts=draft.thread_ts
+        )
+        await self.modals.voice.direct(to, handed(operation, user, draft.values, copy))
+        told = {"text": f"<@{to}> has it now, filled in and ready to review."}
+        await self.modals.voice.tell(user, draft.channel, told)
+
+
+def _plain(text: str) -> str:
+    return text.replace("*", "")

@@ -1,0 +1,173 @@
+"""Watches: a channel is told of changes; set up in words or in a form, listed, ended."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import dataclass, field
+from typing import Any
+
+from slack_sdk.errors import SlackApiError
+
+from bot.db.tables import Watch
+from bot.db.watching import WatchStore
+from bot.domain.errors import Denied, InvalidInput, Problem
+from bot.domain.operations import Watcher
+from bot.domain.parameters import nearest, read
+from bot.domain.text import Words, parse, resolve
+from bot.pipeline import Pipeline
+from bot.slack.incoming.commands import Asked
+from bot.slack.incoming.frame import Ack, Body, Frame, Message, channel_of, first_word, user_of
+from bot.slack.incoming.modals import Modals
+from bot.slack.outgoing.voice import SlackVoice
+from bot.slack.views import watchforms
+from bot.slack.views.blocks import code, escape
+
+MOST = 50  # watches of one channel
+
+
+@dataclass
+class Watches:
+    """Who may do something at the vendor in this channel may have the channel told of changes."""
+
+    pipeline: Pipeline
+    store: WatchStore
+    voice: SlackVoice
+    frame: Frame
+    admins: frozenset[str]
+    modals: Modals | None = field(default=None)
+
+    async def watch(self, asked: Asked) -> Message | None:
+        """`watch VENDOR [NAME=VALUE …] [mode=hourly] [quiet=22:00-06:00]`; a form without text."""
+        command, rest = first_word(asked.words)
+        watcher = self._watcher(command)
+        await self._require(watcher, asked.user, asked.channel)
+        if not rest and self.modals is not None and asked.body.get("trigger_id"):
+            view = watchforms.watch_view(watcher, asked.channel)
+            await self.modals.open(asked.body, view)
+            return None
+        zone = (await self.pipeline.parts.directory.caller(asked.user)).timezone
+        try:
+            raw = dict(parse(rest).values)
+            settings = watchforms.settings_of(raw, zone)
+            selection = read(watcher.parameters, resolve(watcher.params(), Words((), raw), ""))
+        except InvalidInput as error:
+            return {"text": escape(str(error))}
+        return {"text": await self._add(watcher, asked.user, asked.channel, selection, settings)}
+
+    def _watcher(self, command: str) -> Watcher:
+        known = [w for vendor in self.pipeline.parts.registry.vendors for w in vendor.watchers]
+        found = self.pipeline.parts.registry.watcher(command)
+        if found is None:
+            names = [each.command for each in known]
+            near = nearest(command, names, 1) or names
+            hint = ", ".join(f"`/amend watch {each}`" for each in near)
+            raise Denied([f"What shall be watched? {hint or 'No vendor can be watched here.'}"])
+        return found
+
+    async def _require(self, watcher: Watcher, user: str, channel: str) -> None:
+        allowed = await self.pipeline.acting.allowed(user, channel)
+        if any(each.vendor == watcher.vendor for each in allowed):
+            return
+        reason = f"To watch {watcher.vendor_title} you must be allowed to do something there."
+        raise Denied([f"{reason} `/amend whoami` shows what you are mapped to."])
+
+    async def _add(
+        self,
+        watcher: Watcher,
+        user: str,
+        channel: str,
+        selection: Any,
+        settings: watchforms.WatchSettings,
+    ) -> str:
+        """Keep the watch and say so in its channel; the sentence for who set it up."""
+        if len(await self.store.listed(channel)) >= MOST:
+            return f"This channel has {MOST} watches already; `/amend unwatch` ends one."
+        watch = Watch(
+            id=f"W{secrets.token_hex(4).upper()}",
+            team=self.pipeline.parts.directory.team,
+            channel=channel,
+            owner=user,
+            watcher=watcher.name,
+            selection=selection.model_dump(mode="json", exclude_none=True),
+            mode=settings.mode,
+            quiet=settings.quiet,
+            created_at=self.store.store.clock(),
+        )
+        text = f":eyes: <@{user}> has this channel told of {watchforms.summary(watcher, watch)}"
+        try:
+            await self.voice.client.chat_postMessage(channel=channel, text=text)
+        except SlackApiError:
+            return "Amend cannot post in this channel; please invite it first."
+        await self.store.add(watch)
+        return f"This channel is told from now on. `/amend unwatch {watch.id}` ends it."
+
+    async def on_watch(self, ack: Ack, body: Body) -> None:
+        """A submitted watch."""
+        about = json.loads(body["view"].get("private_metadata") or "{}")
+        watcher = self._watcher(str(about.get("watcher")))
+        state = body["view"]["state"]["values"]
+        raw = watchforms.read_watch(watcher, state)
+        try:
+            settings = watchforms.settings_of(raw, "UTC")
+            selection = read(watcher.parameters, raw)
+        except InvalidInput as error:
+            problems = error.problems or (Problem("", str(error)),)
+            errors = watchforms.errors_of(body["view"], problems)
+            await ack({"response_action": "errors", "errors": errors})
+            return
+        await ack()
+        self.frame.spawn(self._added(body, watcher, str(about.get("channel")), selection, settings))
+
+    async def _added(
+        self,
+        body: Body,
+        watcher: Watcher,
+        channel: str,
+        selection: Any,
+        settings: watchforms.WatchSettings,
+    ) -> None:
+        user = user_of(body)
+        zone = (await self.pipeline.parts.directory.caller(user)).timezone
+        try:
+            await self._require(watcher, user, channel)
+            placed = settings.placed(zone)
+            text = await self._add(watcher, user, channel, selection, placed)
+        except Denied as error:
+            text = " ".join(error.reasons)
+        await self.voice.tell(user, channel, {"text": text})
+
+    async def watches(self, asked: Asked) -> Message:
+        """`watches`: those of this channel, each with its button."""
+        rows = await self.store.listed(asked.channel)
+        known = self.pipeline.parts.registry
+        return watchforms.watches_message([(row, known.watcher(row.watcher)) for row in rows])
+
+    async def unwatch(self, asked: Asked) -> Message:
+        """`unwatch VENDOR` or `unwatch ID`: ends it here."""
+        word = asked.words.strip()
+        rows = await self.store.listed(asked.channel)
+        watcher = self.pipeline.parts.registry.watcher(word.lower())
+        name = watcher.name if watcher else ""
+        found = [each for each in rows if each.id == word.upper() or each.watcher == name]
+        if len(found) != 1:
+            ids = ", ".join(code(each.id) for each in found or rows)
+            hint = f"Name one of {ids}." if ids else "This channel has no watches."
+            return {"text": f"Which one? {hint}"}
+        return {"text": await self._ended(found[0].id, asked.user, asked.channel)}
+
+    async def end(self, body: Body, watch_id: str) -> None:
+        """The button beside a watch."""
+        text = await self._ended(watch_id, user_of(body), channel_of(body))
+        url = str(body.get("response_url") or "")
+        await self.voice.tell(user_of(body), channel_of(body), {"text": text}, response_url=url)
+
+    async def _ended(self, watch_id: str, user: str, channel: str) -> str:
+        watch = await self.store.get(watch_id)
+        if watch is None or watch.channel != channel:
+            return "There is no such watch in this channel."
+        watcher = self.pipeline.parts.registry.watcher(watch.watcher)
+        if user != watch.owner and user not in self.admins and watcher is not None:
+            await self._require(watcher, user, channel)
+        await self.store.end(watch_id, user)
+        return f"Watch {watch_id} has ended."

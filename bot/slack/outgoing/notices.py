@@ -1,0 +1,173 @@
+"""Notifications: one message a record, edited as it goes on; digests; and channels that are gone."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bot.db.outbox import Outbox
+from bot.db.tables import Delivery, News, Watch
+from bot.db.watching import WatchStore
+from bot.domain.operations import Registry, Sighting, Watcher
+from bot.slack.outgoing.messenger import NotYet, Rendered
+from bot.slack.outgoing.voice import SlackVoice
+from bot.slack.views.blocks import Block, code, context, cut, escape, fit, many, section
+from bot.slack.views.cards import offer_block
+from bot.slack.views.histories import at_words
+from bot.slack.views.receipts import receipt_csv
+
+Message = dict[str, Any]
+
+SHOWN = 12  # changes that a digest lists
+IN_FILE = 20  # changes beyond which a digest has a file
+
+
+@dataclass
+class Notices:
+    """Renders what a watch has to say from what the database holds now."""
+
+    watches: WatchStore
+    outbox: Outbox
+    registry: Registry
+    voice: SlackVoice
+
+    async def change(self, delivery: Delivery) -> Rendered | None:
+        """A record's message, with its newest change and the buttons for its present state."""
+        found = await self._of(delivery, delivery.key.partition(":of:")[2])
+        if found is None:
+            return None
+        watch, watcher, news = found
+        message = change_message(watcher, news[-1], len(news))
+        mark = {"vendor": news[-1].vendor, "record": news[-1].record_id, "at": news[0].at}
+        return Rendered(message, ("amend_change", mark), no_entry=self._gone(watch))
+
+    async def step(self, delivery: Delivery) -> Rendered | None:
+        """A line of history in the thread under the record's message."""
+        seq = int(delivery.key.rpartition(":")[2])
+        watch = await self.watches.get(delivery.request_id)
+        news = await self.watches.at(delivery.request_id, seq)
+        if watch is None or news is None:
+            return None
+        parent = await self.outbox.get(f"{watch.id}:of:{news.record_id}")
+        if parent is None or (not parent.ts and not watch.parked):
+            raise NotYet
+        if not parent.ts:
+            return None
+        text = f"{at_words(news.at)}: {_move(news)}"
+        facts = {"watch": watch.id, "seq": seq}
+        metadata = {"event_type": "amend_step", "event_payload": facts}
+        message = {"text": text, "blocks": [section(text)], "metadata": metadata}
+        return Rendered(message, ("amend_step", facts), thread_ts=parent.ts)
+
+    async def digest(self, delivery: Delivery) -> Rendered | None:
+        """Several changes at once: what moved where, the first of them, and all in a file."""
+        watch = await self.watches.get(delivery.request_id)
+        watcher = self.registry.watcher(watch.watcher) if watch else None
+        news = await self.watches.in_digest(delivery.request_id, delivery.key)
+        if watch is None or watcher is None or not news:
+            return None
+        facts = {"watch": watch.id, "digest": delivery.key}
+        message = digest_message(watcher, news, facts)
+        file = _csv(news) if len(news) > IN_FILE else ""
+        mark = ("amend_changes", facts)
+        return Rendered(message, mark, "", "changes.csv", file, self._gone(watch))
+
+    async def _of(
+        self, delivery: Delivery, record: str
+    ) -> tuple[Watch, Watcher, Sequence[News]] | None:
+        watch = await self.watches.get(delivery.request_id)
+        watcher = self.registry.watcher(watch.watcher) if watch else None
+        news = await self.watches.of_record(delivery.request_id, record)
+        told = [each for each in news if each.told and not each.digest]
+        return (watch, watcher, told) if watch and watcher and told else None
+
+    def _gone(self, watch: Watch) -> Any:
+        """What happens where the channel cannot be posted to: the owner hears of it, once."""
+
+        async def park(reason: str) -> None:
+            words = {
+                "not_in_channel": "Amend is no longer a member of it",
+                "is_archived": "it is archived",
+            }.get(reason, "Slack no longer lets Amend post there")
+            if await self.watches.park(watch.id, words):
+                text = (
+                    f"Your watch {code(watch.id)} on <#{watch.channel}> is parked: {words}. Invite"
+                    " Amend again and set it up anew with `/amend watch`."
+                )
+                await self.voice.direct(watch.owner, {"text": text})
+
+        return park
+
+
+def change_message(watcher: Watcher, news: News, times: int) -> Message:
+    """What changed from → to, by whom, since when; and what can be done now."""
+    name = _name(watcher, news)
+    blocks: list[Block] = [section(f"*{name}* {_move(news)}\n{escape(cut(news.label, 300))}")]
+    since = f"{at_words(news.at)}" + (f" · {times} changes, see thread" if times > 1 else "")
+    blocks.append(context(since))
+    sighting = Sighting(news.record_id, news.label, news.to_state, news.at, news.by, news.url)
+    offers = watcher.offers(sighting)
+    if offers:
+        blocks.append(offer_block(offers, ""))
+    payload = {
+        "vendor": news.vendor,
+        "record": news.record_id,
+        "from": news.from_state,
+        "to": news.to_state,
+        "at": news.at,
+    }
+    metadata = {"event_type": "amend_change", "event_payload": payload}
+    text = f"{watcher.vendor_title} {watcher.noun[0]} {escape(news.record_id)}: {_move(news)}"
+    return {"text": text, "blocks": blocks, "metadata": metadata}
+
+
+def digest_message(watcher: Watcher, news: Sequence[News], facts: Mapping[str, Any]) -> Message:
+    """How many moved where, and the first of them."""
+    what = f"{watcher.vendor_title}: {many(len(news), watcher.noun)} changed"
+    moves = Counter(_arrow(each) for each in news).most_common(10)
+    summary = "\n".join(f"• {count:,} {move}" for move, count in moves)
+    blocks = [section(f"*{what}*\n{summary}")]
+    blocks += [
+        section(f"*{_name(watcher, each)}* {_move(each)}\n{escape(cut(each.label, 200))}")
+        for each in news[:SHOWN]
+    ]
+    rest = len(news) - SHOWN
+    if rest > 0:
+        where = " in the file" if len(news) > IN_FILE else ""
+        blocks.append(context(f"… and {rest:,} more{where}."))
+    metadata = {
+        "event_type": "amend_changes",
+        "event_payload": {**facts, "vendor": news[0].vendor, "records": len(news)},
+    }
+    return {"text": what, "blocks": fit(blocks), "metadata": metadata}
+
+
+def _name(watcher: Watcher, news: News) -> str:
+    words = f"{watcher.vendor_title} {watcher.noun[0]} {news.record_id}"
+    if not news.url:
+        return escape(words)
+    return f"<{escape(news.url).replace('|', '%7C')}|{escape(words)}>"
+
+
+def _arrow(news: News) -> str:
+    begun = escape(news.from_state) if news.from_state else "new"
+    return f"{begun} → {escape(news.to_state)}"
+
+
+def _move(news: News) -> str:
+    by = f" by {escape(news.by)}" if news.by else ""
+    return f"{_arrow(news)}{by}"
+
+
+def _csv(news: Sequence[News]) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    writer.writerow(["record", "from", "to", "at", "by", "what"])
+    for each in news:
+        cells = (each.record_id, each.from_state, each.to_state, each.at, each.by, each.label)
+        writer.writerow(receipt_csv(*cells))
+    return buffer.getvalue()

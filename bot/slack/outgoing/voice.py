@@ -1,0 +1,218 @@
+"""The pipeline's voice in Slack: private answers at once, public messages through the outbox."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.webhook.async_client import AsyncWebhookClient
+
+from bot.db.outbox import Outbox
+from bot.db.store import Store
+from bot.db.tables import Delivery, Draft, Request
+from bot.domain.errors import AmendError, Denied, InvalidInput, Problem
+from bot.domain.operations import Operation
+from bot.domain.plans import RequestFacts
+from bot.slack.views import cards, forms
+from bot.slack.views.review import review_view
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass
+class SlackVoice:
+    """Says what the pipeline has to say."""
+
+    client: AsyncWebClient
+    outbox: Outbox
+    store: Store
+    operation: Callable[[str], Operation]
+    approvals_channel: str
+    wake: Callable[[], None]
+
+    # --- what everybody sees ----------------------------------------------------------------------
+
+    async def show(self, request_id: str) -> None:
+        request = await self.store.request(request_id)
+        if request is not None:
+            await self._want(request, "card", request.channel, request.thread_ts)
+
+    async def reply(self, request_id: str) -> None:
+        request = await self.store.request(request_id)
+        if request is not None:
+            await self._want(request, "reply", request.channel, request.thread_ts)
+
+    async def ask(self, request_id: str) -> None:
+        request = await self.store.request(request_id)
+        if request is not None:
+            channel = self.approvals_channel or request.channel
+            await self._want(request, "ask", channel, "")
+
+    async def follow(self, request_id: str) -> None:
+        request = await self.store.request(request_id)
+        if request is not None:
+            await self._want(request, "follow", request.channel, request.thread_ts)
+
+    async def remind(self, request_id: str) -> None:
+        request = await self.store.request(request_id)
+        if request is not None:
+            channel = self.approvals_channel or request.channel
+            await self._want(request, f"remind{request.reminders}", channel, "")
+
+    async def offer(self, request_id: str) -> None:
+        request = await self.store.request(request_id)
+        if request is not None and self.approvals_channel:
+            await self._want(request, "offer", self.approvals_channel, "")
+
+    async def _want(self, request: Request, kind: str, channel: str, thread_ts: str) -> None:
+        await self.outbox.want(
+            Delivery(
+                key=f"{request.id}:{kind}",
+                request_id=request.id,
+                kind=kind,
+                channel=channel,
+                thread_ts=thread_ts,
+            )
+        )
+        self.wake()
+
+    # --- what one person sees ---------------------------------------------------------------------
+
+    async def planned(self, request: Request, facts: RequestFacts) -> None:
+        operation = self.operation(request.operation)
+        if request.view_id:
+            await self.update(request.view_id, review_view(operation, facts))
+        else:
+            await self.private(request, cards.review_prompt(operation, facts, request.id))
+
+    async def planned_in(self, view_id: str, request: Request, facts: RequestFacts) -> None:
+        """The review of a planned request, in a view that a button opened."""
+        await self.update(view_id, review_view(self.operation(request.operation), facts))
+
+    async def refused(self, request: Request, error: AmendError) -> None:
+        operation = self.operation(request.operation)
+        problems = error.problems if isinstance(error, InvalidInput) else (Problem("", str(error)),)
+        if isinstance(error, Denied):
+            await self._denied(request, error)
+        elif request.view_id:
+            draft = await self.draft(operation, request.requester, request.parameters, request)
+            view = forms.form_view(operation, request.parameters, draft=draft, problems=problems)
+            await self.update(request.view_id, view)
+        else:
+            draft = await self.draft(operation, request.requester, request.parameters, request)
+            reply = cards.problem_reply(operation, problems, form_value=draft)
+            await self.private(request, reply)
+
+    async def _denied(self, request: Request, error: Denied) -> None:
+        if request.view_id:
+            text = "\n".join(error.reasons)
+            await self.update(request.view_id, forms.message_view("Not allowed", text))
+        else:
+            operation = self.operation(request.operation)
+            values = request.parameters
+            draft = await self.draft(operation, request.requester, values, request)
+            await self.private(request, cards.denial(error.reasons, hand_on=draft))
+
+    async def draft(
+        self,
+        operation: Operation,
+        user: str,
+        values: Mapping[str, Any],
+        where: Request | None = None,
+        *,
+        channel: str = "",
+        thread_ts: str = "",
+        source: str = "",
+    ) -> str:
+        """Keep what a person typed; the id under which a form finds it again."""
+        draft = Draft(
+            id=f"D{secrets.token_hex(8)}",
+            slack_user=user,
+            operation=operation.name,
+            values=dict(values),
+            channel=where.channel if where else channel,
+            thread_ts=where.thread_ts if where else thread_ts,
+            source=where.source if where and where.relation == "decision" else source,
+            created_at=time.time(),
+        )
+        await self.store.save_draft(draft)
+        return draft.id
+
+    async def draft_in_time(
+        self, operation: Operation, user: str, values: Mapping[str, Any], *, channel: str
+    ) -> str | None:
+        """The same inside an acknowledgement: None where the database is too slow for it."""
+        try:
+            async with asyncio.timeout(1.0):
+                return await self.draft(operation, user, values, channel=channel)
+        except Exception:
+            return None
+
+    async def update(self, view_id: str, view: Mapping[str, Any]) -> None:
+        """Replace a view; one that its reader has closed meanwhile is left in peace."""
+        try:
+            await self.client.views_update(view_id=view_id, view=dict(view))
+        except SlackApiError as error:
+            log.info("view_not_updated", reason=error.response.get("error"))
+
+    async def private(self, request: Request, message: Mapping[str, Any]) -> None:
+        """A message to the caller alone, where they asked."""
+        await self.tell(
+            request.requester,
+            request.channel,
+            message,
+            thread_ts=request.thread_ts,
+            response_url=request.response_url,
+        )
+
+    async def tell(
+        self,
+        user: str,
+        channel: str,
+        message: Mapping[str, Any],
+        *,
+        thread_ts: str = "",
+        response_url: str = "",
+        replace: bool = False,
+    ) -> None:
+        """Privately: by the response URL while it lives, else ephemeral, else a direct message."""
+        if response_url and await self._by_response_url(response_url, message, replace):
+            return
+        try:
+            await self.client.chat_postEphemeral(
+                channel=channel, user=user, thread_ts=thread_ts or None, **message
+            )
+        except SlackApiError:
+            direct = await self.client.conversations_open(users=user)
+            await self.client.chat_postMessage(channel=direct["channel"]["id"], **message)
+
+    async def direct(self, user: str, message: Mapping[str, Any]) -> None:
+        """A direct message from the bot."""
+        opened = await self.client.conversations_open(users=user)
+        await self.client.chat_postMessage(channel=opened["channel"]["id"], **message)
+
+    async def person_of(self, email: str) -> str:
+        """The Slack user id behind an e-mail address; "" for none."""
+        try:
+            answer = await self.client.users_lookupByEmail(email=email)
+        except SlackApiError:
+            return ""
+        user = answer["user"]
+        return "" if user.get("deleted") or user.get("is_bot") else str(user["id"])
+
+    async def _by_response_url(self, url: str, message: Mapping[str, Any], replace: bool) -> bool:
+        webhook = AsyncWebhookClient(url, timeout=10)
+        try:
+            answer = await webhook.send_dict(
+                {**message, "response_type": "ephemeral", "replace_original": replace}
+            )
+        except (OSError, TimeoutError, ValueError):
+            return False
+        return answer.status_code == 200

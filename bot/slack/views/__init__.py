@@ -1,0 +1,1 @@
+"""Pure: what people see, as Slack's blocks."""

@@ -1,0 +1,323 @@
+"""Cards and replies: what a channel sees of a request."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bot.domain.errors import Problem
+from bot.domain.operations import Offer, Operation, Record, Result
+from bot.domain.plans import RESULT_WORDS, Counts, RequestFacts, State
+from bot.slack.views.blocks import (
+    Block,
+    actions,
+    button,
+    confirm,
+    context,
+    cut,
+    escape,
+    fit,
+    lasting,
+    many,
+    quote,
+    section,
+    when,
+)
+from bot.slack.views.review import change_blocks, left_out_blocks, note_blocks, record_line
+
+Message = dict[str, Any]
+
+HEADS = {
+    State.PLANNED: ("clipboard", "Planned"),
+    State.PENDING_APPROVAL: ("lock", "Waiting for approval"),
+    State.SCHEDULED: ("calendar", "Scheduled"),
+    State.RUNNING: ("hourglass_flowing_sand", "Running"),
+    State.SUCCEEDED: ("white_check_mark", "Done"),
+    State.PARTIAL: ("warning", "Partly done"),
+    State.FAILED: ("x", "Failed"),
+    State.UNKNOWN: ("grey_question", "Outcome unknown"),
+    State.CANCELLED: ("black_square_for_stop", "Cancelled"),
+    State.REJECTED: ("no_entry", "Rejected"),
+    State.EXPIRED: ("hourglass", "Expired"),
+}
+IN_LINE = ("hourglass", "In line")
+WORKING = ("hourglass_flowing_sand", "Working")
+_DECIDED = {State.REJECTED: "Rejected", State.CANCELLED: "Cancelled"}
+_BAR = 10
+
+
+def card(
+    operation: Operation, facts: RequestFacts, *, now: float, offers: frozenset[str]
+) -> Message:
+    """The one message of a request; `offers` names the buttons that apply now."""
+    emoji, words = IN_LINE if facts.in_line else HEADS.get(facts.state, WORKING)
+    what = f"{operation.vendor_title}: {many(facts.to_send, operation.noun)}"
+    if facts.counts.records == 1 and facts.sample:
+        what = f"{operation.vendor_title} {operation.noun[0]} {facts.sample[0].id}"
+    head = f":{emoji}: *{words}* · {escape(what)}{_relation(facts)} · <@{facts.requester}>"
+    blocks = [section(head), *change_blocks(operation, facts)]
+    if facts.reason:
+        blocks.append(section(f"*Why:*\n{quote(facts.reason)}"))
+    if facts.state is State.PENDING_APPROVAL:
+        blocks += note_blocks(facts)
+    if facts.state in (State.PENDING_APPROVAL, State.PLANNED, State.SCHEDULED, State.RUNNING):
+        blocks += [section(cut(record_line(each), 600)) for each in facts.sample[:3]]
+        blocks += left_out_blocks(facts)
+    blocks += [section(line) for line in _status_lines(facts, now)]
+    blocks.append(context(f"Request {facts.id} · plan {facts.digest[:12]}"))
+    buttons = _buttons(facts, offers)
+    if buttons:
+        blocks.append(actions(buttons, f"request:{facts.id}"))
+    return {
+        "text": cut(f"{words}: {escape(what)} for <@{facts.requester}>", 3000),
+        "blocks": fit(blocks, keep=2 if buttons else 1),
+        "metadata": {"event_type": "amend_request", "event_payload": _payload(facts)},
+    }
+
+
+def _relation(facts: RequestFacts) -> str:
+    words = {"undo": "undoes", "retry": "tries again", "decision": "decides on"}
+    verb = words.get(facts.relation, "")
+    return f" · {verb} {facts.source}" if verb else ""
+
+
+def _payload(facts: RequestFacts) -> dict[str, Any]:
+    return {
+        "request_id": facts.id,
+        "operation": facts.operation,
+        "state": facts.state.value,
+        "digest": facts.digest,
+        **facts.counts.public(),
+    }
+
+
+def _status_lines(facts: RequestFacts, now: float) -> list[str]:
+    lines = []
+    if facts.state is State.RUNNING and facts.to_send > 1 and not facts.in_line:
+        lines.append(_progress(facts, now))
+    if facts.ended is not None and facts.counts.ended:
+        lines.append(counted(facts.counts))
+    if facts.words and facts.state is not State.SUCCEEDED:
+        lines.append(quote(facts.words))
+    if facts.state is State.PENDING_APPROVAL:
+        lines.append(_asked(facts))
+    return [*lines, *_timing(facts), *_decided(facts)]
+
+
+def _timing(facts: RequestFacts) -> list[str]:
+    if facts.state is State.SCHEDULED and facts.run_at:
+        verb = "starts" if facts.started is None else "goes on"
+        return [f"It {verb} {when(facts.run_at)}."]
+    if facts.state is State.RUNNING and facts.cancelling:
+        return ["Stopping after the calls under way …"]
+    if facts.state is State.PENDING_APPROVAL and facts.wished:
+        return [f"Once approved, it runs {when(facts.wished)}."]
+    return []
+
+
+def _decided(facts: RequestFacts) -> list[str]:
+    """Who decided, and why, where somebody did."""
+    if not facts.decided_by.startswith(("U", "W")):
+        return []
+    verb = _DECIDED.get(facts.state)
+    if verb is None:
+        return [f"Approved by <@{facts.decided_by}>."]
+    said = f"{verb} by <@{facts.decided_by}> {when(facts.ended or facts.created)}."
+    return [said, quote(facts.decided_why)] if facts.decided_why else [said]
+
+
+def _asked(facts: RequestFacts) -> str:
+    had = len(facts.approved_by)
+    votes = f" {had} of {facts.approvals_needed} given." if facts.approvals_needed > 1 else ""
+    return f":lock: {facts.approvers or 'This needs an approval.'}{votes}"
+
+
+def _progress(facts: RequestFacts, now: float) -> str:
+    left_out = facts.counts.records - facts.to_send
+    done, total = facts.counts.ended - left_out, facts.to_send
+    filled = _BAR * done // total if total else 0
+    line = f"{'▓' * filled}{'░' * (_BAR - filled)} {done:,} of {total:,}"
+    seconds = now - facts.started if facts.started else 0.0
+    if done > 0 and seconds > 1:
+        rate = done / seconds
+        pace = f"{rate:,.0f}/s" if rate >= 2 else f"{rate * 60:,.0f}/min"
+        line += f" · {pace} · about {lasting((total - done) / rate)} left"
+    return line
+
+
+def counted(counts: Counts) -> str:
+    """The counts that are not zero, in words."""
+    parts = [
+        f"{value:,} {words}"
+        for value, words in (
+            (counts.changed, "changed"),
+            (counts.unchanged, "unchanged"),
+            (counts.refused, "refused"),
+            (counts.unknown, "unknown"),
+            (counts.not_sent, "not sent"),
+        )
+        if value
+    ]
+    return " · ".join(parts) or "nothing done"
+
+
+def _buttons(facts: RequestFacts, offers: frozenset[str]) -> list[Block]:
+    bound = f"{facts.id}:{facts.digest}"
+    made = {
+        "approve": button("Approve", "approve", bound, style="primary"),
+        "reject": button("Reject", "reject", bound, style="danger"),
+        "cancel": button(
+            "Cancel",
+            "cancel",
+            bound,
+            confirm=confirm("Cancel this request?", "Calls under way are finished.", "Cancel it"),
+        ),
+        "retry": button("Retry", "retry", bound),
+        "undo": button("Undo", "undo", bound),
+        "details": button("Details", "details", bound),
+    }
+    return [made[name] for name in made if name in offers]
+
+
+def thread_reply(
+    operation: Operation,
+    facts: RequestFacts,
+    outcomes: Sequence[tuple[Record, Result, str]],
+    offers: Sequence[Offer] = (),
+) -> Message:
+    """The receipt under the card: one summary line, the vendor's words, then the records."""
+    summary = f"{operation.vendor_title}: {counted(facts.counts)}"
+    told = f" <@{facts.asked_by}>" if facts.asked_by else ""
+    blocks = [section(f"*{escape(summary)}*{told}")]
+    if facts.reply:
+        blocks.append(section(quote(facts.reply)))
+    elif facts.words:
+        blocks.append(section(quote(facts.words)))
+    if facts.sent_comment and facts.counts.changed:
+        blocks.append(context(f"Comment sent: {escape(cut(facts.sent_comment, 400))}"))
+    lines = [_outcome(*each) for each in outcomes]
+    blocks += [section(cut(line, 600)) for line in lines]
+    rest = facts.counts.records - len(outcomes)
+    end = f"… and {rest:,} more in the file." if rest > 0 else f"Request {facts.id}"
+    blocks.append(context(end))
+    if offers:
+        blocks.append(offer_block(offers, facts.id))
+    return {"text": escape(summary), "blocks": fit(blocks, keep=2 if offers else 1)}
+
+
+def offer_block(offers: Sequence[Offer], source: str) -> Block:
+    """Buttons for next steps; whoever presses one goes the normal way with their own rights."""
+    keys = [each.key for each in offers]
+    made = []
+    for number, each in enumerate(offers, 1):
+        value = {"operation": each.operation, "values": dict(each.values), "source": source}
+        name = each.key if keys.count(each.key) == 1 else f"{each.key}:{number}"
+        style = {"style": each.style} if each.style else {}
+        made.append(button(each.label, name, json.dumps(value), **style))
+    return actions(made[:5], f"offer:{source}"[:255])
+
+
+def offer_card(
+    operation: Operation, facts: RequestFacts, made: str, offers: Sequence[Offer]
+) -> Message:
+    """What a request made at the vendor and somebody has to decide on now."""
+    head = f":lock: *{escape(made)}* · asked for by <@{facts.requester}>"
+    by = f" by <@{facts.decision_by}>" if facts.decision_by else ""
+    words = f"\n{quote(facts.decision_words)}" if facts.decision_words else ""
+    decided = f":white_check_mark: *{escape(made)}* · decided{by} · for <@{facts.requester}>{words}"
+    blocks = [section(head if offers else decided), *change_blocks(operation, facts)]
+    blocks += [section(cut(record_line(each), 600)) for each in facts.sample[:1]]
+    blocks.append(context(f"Request {facts.id}"))
+    if offers:
+        blocks.append(offer_block(offers, facts.id))
+    text = f"{made} waits for a decision." if offers else f"{made} is decided."
+    return {
+        "text": escape(text),
+        "blocks": fit(blocks, keep=2 if offers else 1),
+        "metadata": {"event_type": "amend_request", "event_payload": _payload(facts)},
+    }
+
+
+def follow_reply(operation: Operation, rows: Sequence[tuple[str, str]], more: int) -> Message:
+    """What the vendor did by itself after the edit, record by record."""
+    lines = [f"*{escape(each)}* · {escape(words)}" for each, words in rows]
+    text = f"{operation.vendor_title} went on by itself"
+    blocks = [section(f"*{escape(text)}*"), *(section(cut(line, 600)) for line in lines)]
+    if more:
+        blocks.append(context(f"… and {more:,} more; `/amend show` lists them."))
+    return {
+        "text": escape(f"{text}: {'; '.join(words for _, words in rows[:3])}"),
+        "blocks": blocks,
+    }
+
+
+def reminder(operation: Operation, facts: RequestFacts, link: str) -> Message:
+    """A pending approval, once more and without a mention."""
+    what = f"{operation.vendor_title}: {many(facts.to_send, operation.noun)}"
+    text = f":bell: Still waiting for approval: {escape(what)} (request {facts.id})"
+    shown = f"{text} · <{link}|open>" if link else text
+    return {"text": text, "blocks": [section(shown)]}
+
+
+def _outcome(record: Record, result: Result, words: str) -> str:
+    state = record.state.get("state", "")
+    after = record.after.get("state", "") if result is Result.CHANGED else ""
+    move = f" {escape(state)} → {escape(after)}" if after else f" {escape(record.label)}"
+    said = f": {escape(words)}" if words else ""
+    return f"*{escape(record.id)}*{move} · {RESULT_WORDS[result]}{said}"
+
+
+def problem_reply(
+    operation: Operation, problems: Sequence[Problem], *, form_value: str | None
+) -> Message:
+    """What is wrong with what was typed, and the form filled with what was understood."""
+    said = [escape(each.message) for each in problems[:10]]
+    text = "\n".join(f":warning: {line}" for line in said)
+    blocks = [section(text)]
+    if form_value:
+        blocks.append(actions([button("Open the form", "form", form_value)], "offer"))
+    blocks.append(context(f"Nothing was sent to {operation.vendor_title}."))
+    return {"text": cut(" ".join(said), 3000), "blocks": blocks}
+
+
+def review_prompt(operation: Operation, facts: RequestFacts, value: str) -> Message:
+    """Where no form can open by itself: a button that opens the review."""
+    text = f"{many(facts.to_send, operation.noun)} at {operation.vendor_title}: please review."
+    press = button("Review", "review", value, style="primary")
+    return {"text": text, "blocks": [section(text), actions([press], "offer")]}
+
+
+def handed(operation: Operation, by: str, values: Mapping[str, Any], draft: str) -> Message:
+    """A request that somebody else typed and may not make: filled in, for who may."""
+    title = f"{operation.vendor_title}: {operation.title.lower()}"
+    typed = " ".join(f"{name}={_said(value)}" for name, value in values.items())
+    text = f"<@{by}> hands you a request that they may not make themselves: *{escape(title)}*"
+    press = button("Open it", "form", draft, style="primary")
+    blocks = [section(text), section(quote(cut(typed, 1500))), actions([press], "offer")]
+    return {"text": text, "blocks": blocks}
+
+
+def _said(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def verdict(user: str, operation: Operation, *, allowed: bool, reasons: Sequence[str]) -> Message:
+    """May somebody do something: yes or no, with the reasons that a denial would show."""
+    mark = ":white_check_mark: Yes" if allowed else ":no_entry: No"
+    what = f"{operation.vendor_title}: {operation.title.lower()}"
+    lines = "\n".join(f"• {each}" for each in reasons)
+    text = f"*{mark}*, <@{user}> and {escape(what)}\n{lines}"
+    return {"text": cut(f"{mark}: {' '.join(reasons)}", 3000), "blocks": [section(cut(text, 2900))]}
+
+
+def denial(reasons: Sequence[str], *, hand_on: str = "") -> Message:
+    """A no, with the rule that said it; reasons are ready for Slack.
+
+    `hand_on` is the draft of the finished request, to be handed to somebody who may.
+    """
+    text = "\n".join(reasons)
+    blocks = [section(f":no_entry: *Not allowed*\n{text}"), context("Nothing was sent.")]
+    if hand_on:
+        blocks.append(actions([button("Hand it to somebody who may", "hand", hand_on)], "offer"))
+    return {"text": cut(f"Not allowed. {' '.join(reasons)}", 3000), "blocks": blocks}

@@ -1,0 +1,98 @@
+"""Help, launcher and whoami, generated from what is declared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bot.domain.operations import Operation
+from bot.domain.parameters import Kind, Param
+from bot.domain.people import Caller
+from bot.slack.views.blocks import button, code, context, cut, escape, section
+
+Message = dict[str, Any]
+
+
+TOPICS = (
+    "*/amend* and then: *help TOPIC* · *whoami* · *can @person VENDOR* · *requests* ·"
+    " *show REQUEST* · *cancel REQUEST* · *undo REQUEST* · *history RECORD* ·"
+    " *watch VENDOR* · *watches* · *link VENDOR*"
+)
+
+
+def launcher(operations: Sequence[Operation], name: str) -> Message:
+    """What this person may do here, each with its button."""
+    if not operations:
+        text = "There is nothing that you may do here yet. `/amend whoami` shows what is missing."
+        return {"text": text, "blocks": [section(text)]}
+    blocks = [section(f"*Hello {escape(name)}.* What should change?")]
+    for each in operations:
+        press = button(each.title, f"launch:{each.name}", each.name)
+        title = f"{each.vendor_title}: {each.title.lower()}"
+        block = section(f"*{escape(title)}*\n{escape(each.summary)}")
+        blocks.append({**block, "accessory": press})
+    blocks.append(context("Or type: `/amend help` shows how."))
+    return {"text": "What should change?", "blocks": blocks}
+
+
+def help_message(operations: Sequence[Operation], topic: str | None) -> Message:
+    """How to type what this person may do; a topic is a command or a parameter."""
+    word = (topic or "").strip().lstrip("/").casefold()
+    chosen = [each for each in operations if word in (each.command, each.name)]
+    if word and not chosen:
+        found = [
+            (name, spec)
+            for each in operations
+            for name, spec in each.params().items()
+            if name.casefold() == word
+        ]
+        if found:
+            text = "\n".join(_parameter(name, spec) for name, spec in found)
+            return {"text": cut(text, 3000), "blocks": [section(text)]}
+    if chosen:
+        return _operation(chosen[0])
+    lines = [
+        f"*/{each.command}* {escape(each.summary)}\n{code(f'/{each.command} {_example(each)}')}"
+        for each in operations
+        if each.command
+    ]
+    lines.append(TOPICS)
+    text = "\n".join(lines)
+    return {"text": cut(text, 3000), "blocks": [section(line) for line in lines]}
+
+
+def _example(operation: Operation) -> str:
+    return operation.examples[0] if operation.examples else ""
+
+
+def _operation(operation: Operation) -> Message:
+    params = {name: spec for name, spec in operation.params().items() if not spec.hidden}
+    blocks = [section(f"*/{operation.command}* {escape(operation.summary)}")]
+    for kind, title in ((Kind.SELECTION, "Which"), (Kind.CHANGE, "What changes")):
+        lines = [_parameter(name, spec) for name, spec in params.items() if spec.kind is kind]
+        blocks += [
+            section(f"*{title}*\n" + "\n".join(lines[at : at + 8]))
+            for at in range(0, len(lines), 8)
+        ]
+    examples = "\n".join(code(f"/{operation.command} {each}") for each in operation.examples)
+    if examples:
+        blocks.append(section(f"*Examples*\n{examples}"))
+    return {"text": f"How to use /{operation.command}", "blocks": blocks}
+
+
+def _parameter(name: str, spec: Param) -> str:
+    values = f" ({', '.join(spec.choices)})" if spec.choices else ""
+    return f"{code(name)} {escape(spec.help or spec.title)}{escape(values)}"
+
+
+def whoami(caller: Caller, linked: Mapping[str, str] | None = None) -> Message:
+    """The caller's accounts, roles and scopes; `linked` are those with credentials of their own."""
+    own = linked or {}
+    lines = [
+        f"*{escape(each.vendor)}*: {code(each.account)} as {escape(each.role)}"
+        + (f", scope {escape('; '.join(each.scope))}" if each.scope else "")
+        + (f" · linked as {code(own[each.vendor])}" if each.vendor in own else "")
+        for each in caller.accounts.values()
+    ]
+    text = "\n".join(lines) or "You are not mapped to any vendor account; ask an administrator."
+    return {"text": cut(text, 3000), "blocks": [section(cut(text, 2900))]}

@@ -1,0 +1,1 @@
+"""Operations on CCS, and the wiring of that vendor."""

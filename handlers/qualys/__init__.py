@@ -1,0 +1,1 @@
+"""Operations on Qualys, and the wiring of that vendor."""

@@ -1,0 +1,195 @@
+"""`qualys.decide_exception`: approve, reject or reassign exceptions; reached by their buttons."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from typing import ClassVar
+
+from bot.domain.errors import InvalidInput, Problem
+from bot.domain.operations import (
+    Batch,
+    Context,
+    Lookup,
+    Operation,
+    Outcome,
+    Reach,
+    Record,
+    Result,
+    Reversal,
+)
+from bot.domain.parameters import Parameters, given
+from bot.domain.people import Account
+from handlers.qualys.exception_parameters import ExceptionDecision
+from handlers.qualys.exceptions import known_user, outside, person
+from handlers.qualys.lists import Remembered, best, may_own
+from handlers.qualys.scope import Scope
+from integrations.errors import UnknownOutcome, Unreadable
+from integrations.qualys.client import QualysClient
+from integrations.qualys.exceptions import DAY, ComplianceException, ExceptionClient
+from integrations.qualys.models import User
+
+NOT_LISTED = "Qualys does not list this exception"
+YOURS = "you asked for it yourself; somebody else decides"
+WHY_BACK = "Put back to what it was before"
+
+
+class DecideException(Operation):
+    """One `action=update` for up to 200 exceptions; the approver's word is the vendor's word."""
+
+    name: ClassVar[str] = "qualys.decide_exception"
+    vendor: ClassVar[str] = "qualys"
+    vendor_title: ClassVar[str] = "Qualys"
+    command: ClassVar[str] = ""
+    title: ClassVar[str] = "Decide exception"
+    summary: ClassVar[str] = "Approve, reject or reassign compliance exceptions"
+    noun: ClassVar[tuple[str, str]] = ("exception", "exceptions")
+    # vendors/qualys.md 5.6: Scanners and Readers may only comment, so they decide nothing.
+    roles: ClassVar[Mapping[str, Reach]] = {
+        "Manager": Reach.ALL,
+        "Auditor": Reach.ALL,
+        "Unit Manager": Reach.SCOPE,
+    }
+    parameters: ClassVar[type[Parameters]] = ExceptionDecision
+    records_in: ClassVar[str] = "exception_numbers"
+    comment: ClassVar[str] = "comments"
+    call_size: ClassVar[int] = 200
+    parallel: ClassVar[int] = 1
+
+    def __init__(
+        self,
+        client: QualysClient,
+        exceptions: ExceptionClient,
+        *,
+        today: Callable[[], date] = lambda: datetime.now(UTC).date(),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._exceptions = exceptions
+        self._today = today
+        self._users: Remembered[list[User]] = Remembered(client.users, clock)
+
+    def single(self, parameters: Parameters) -> bool:
+        return len(getattr(parameters, self.records_in)) == 1
+
+    def repeatable(self, parameters: Parameters) -> bool:
+        # Every update leaves its comments in the history.
+        return False
+
+    async def plan(
+        self, parameters: Parameters, account: Account, reach: Reach
+    ) -> AsyncIterator[Record]:
+        numbers = list(getattr(parameters, self.records_in))
+        listed = await self._listed(numbers)
+        scope = Scope(account.scope) if reach is Reach.SCOPE else None
+        for number in numbers:
+            found = listed.get(number)
+            if found is None:
+                yield Record(number, "not listed", {}, {}, left_out=NOT_LISTED)
+                continue
+            why = YOURS if _asked(found, account.account) else ""
+            if scope and not why:
+                why = await outside(self._exceptions, scope, [found.ip])
+            yield _record(found, self.changes(parameters), why)
+
+    async def barred(
+        self, parameters: Parameters, records: Sequence[Record], account: Account, reach: Reach
+    ) -> Mapping[str, str]:
+        if reach is not Reach.SCOPE:
+            return {}
+        scope = Scope(account.scope)
+        reasons = {
+            each.id: await outside(self._exceptions, scope, list(each.places)) for each in records
+        }
+        return {record: why for record, why in reasons.items() if why}
+
+    async def read(self, ids: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
+        return {number: _state(each) for number, each in (await self._listed(ids)).items()}
+
+    async def apply(self, batch: Batch) -> Sequence[Outcome]:
+        ids = [record.id for record in batch.records]
+        try:
+            reply = await self._exceptions.update(ids, _on_the_wire(batch.changes))
+        except Unreadable as error:
+            raise UnknownOutcome(error.vendor, error.words) from error
+        told = {each: Outcome(each, Result.REFUSED, why) for each, why in reply.failed.items()}
+        told |= {each: Outcome(each, Result.CHANGED, reply.words) for each in reply.done}
+        silent = "Qualys' reply does not mention it"
+        return [told.get(each) or Outcome(each, Result.UNKNOWN, silent) for each in ids]
+
+    async def reconcile(self, batch: Batch, since: str) -> Sequence[Outcome]:
+        """Done where it is as wanted and was not before; else it cannot be told."""
+        now = await self._listed([each.id for each in batch.records])
+        return [_reconciled(each, now.get(each.id)) for each in batch.records]
+
+    async def check(self, parameters: Parameters) -> None:
+        end = given(parameters).get("end_date")
+        if isinstance(end, str) and date.fromisoformat(end) <= self._today():
+            # vendors/qualys.md 5.3: a future date.
+            message = f"`end_date` must lie in the future; {end} does not."
+            raise InvalidInput([Problem("end_date", message)])
+        await known_user(self._users, "reassign_to", given(parameters).get("reassign_to"))
+
+    async def lookup(self, name: str, words: str, context: Context) -> Sequence[Lookup]:
+        if name != "people":
+            return ()
+        return best(words, [person(each) for each in await self._users.get() if may_own(each)])
+
+    def revert(self, record: Record) -> Reversal:
+        before = record.state.get("state", "")
+        if before not in ("Pending", "Rejected") or "state" not in record.after:
+            return Reversal(lost="only a decision on a pending or rejected exception can go back")
+        changes = {"status": before, "comments": WHY_BACK}
+        return Reversal(changes, {"state": before}, "its comments stay")
+
+    async def _listed(self, numbers: Sequence[str]) -> dict[str, ComplianceException]:
+        filters = {"exception_numbers": ",".join(numbers)}
+        wanted = frozenset(numbers)
+        found = self._exceptions.exceptions(filters)
+        return {each.number: each async for each in found if each.number in wanted}
+
+
+def _on_the_wire(changes: Mapping[str, str]) -> dict[str, str]:
+    """vendors/qualys.md 5.3: `end_date` is mm/dd/yyyy."""
+    found = dict(changes)
+    if "end_date" in found:
+        found["end_date"] = date.fromisoformat(found["end_date"]).strftime(DAY)
+    return found
+
+
+def _state(found: ComplianceException) -> dict[str, str]:
+    return {"state": found.status, "ends": found.expires, "assignee": found.assignee}
+
+
+def _asked(found: ComplianceException, account: str) -> bool:
+    """Was it asked for under this very account?"""
+    first = min((r for r in found.history if r.at), key=lambda r: str(r.at), default=None)
+    by = found.created_by or (first.user if first else "")
+    return bool(by) and by.casefold() == account.casefold()
+
+
+def _record(found: ComplianceException, changes: Mapping[str, object], why: str) -> Record:
+    wanted = {
+        "state": changes.get("status"),
+        "ends": changes.get("end_date"),
+        "assignee": changes.get("reassign_to"),
+    }
+    state = _state(found)
+    after = {name: str(to) for name, to in wanted.items() if to and to != state[name]}
+    where = found.ip or "host"
+    return Record(
+        id=found.number,
+        label=f"{where} · {found.control.name or found.control.id} · {found.policy.name}",
+        state=state,
+        after={} if why else after,
+        left_out=why,
+        places=(found.ip,),
+    )
+
+
+def _reconciled(record: Record, now: ComplianceException | None) -> Outcome:
+    wanted = record.after.get("state")
+    if now is not None and wanted and now.status == wanted != record.state.get("state"):
+        return Outcome(record.id, Result.CHANGED, "read back")
+    words = "sent without an answer, and Qualys shows no trace of it so far"
+    return Outcome(record.id, Result.UNKNOWN, words)

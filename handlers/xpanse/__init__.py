@@ -1,0 +1,1 @@
+"""Operations on Cortex Xpanse, and the wiring of that vendor."""

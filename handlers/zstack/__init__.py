@@ -1,0 +1,1 @@
+"""Operations on ZStack, and the wiring of that vendor."""
