@@ -37,7 +37,7 @@ from bot.jobs.engine import Engine
 from bot.jobs.runner import Runner
 from bot.jobs.watching import Watching
 from bot.metrics import OUTBOX_WAITING, REQUESTS
-from bot.pipeline import ACCEPT_WITHIN, Parts, Pipeline
+from bot.pipeline import Parts, Pipeline, bounds
 from bot.settings import BadSettings, Settings, explain
 from bot.slack.incoming.deeds import Deeds
 from bot.slack.incoming.frame import Frame
@@ -129,7 +129,7 @@ class Bot:
         settings = self.settings
         database = settings.database_url
         self.store = Store(
-            open_engine(database), open_engine(database, busy_seconds=ACCEPT_WITHIN * 0.8)
+            open_engine(database), open_engine(database, busy_seconds=bounds.ACCEPT_WITHIN * 0.8)
         )
         await migrate(self.store.engine)
         await self.store.tidy()

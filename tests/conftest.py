@@ -1,14 +1,17 @@
-"""What all tests share: a database that does not wait for the disk, and a small heap.
+"""What all tests share: a database that does not wait for the disk, a small heap, and patience.
 
-A collector that goes through two million objects stops the event loop for longer than a command may
+No test may depend on the machine's speed, nor on who ran before. A collector that goes through two million objects stops the event loop for longer than a command may
 wait to be recorded, and a test fails that has nothing wrong with it.
 """
 
 from __future__ import annotations
 
+import gc
+import threading
 from collections.abc import Iterator
 from typing import Any
 
+import hypothesis
 import pytest
 from aiohttp import web_app
 from sqlalchemy import Engine, event
@@ -16,10 +19,30 @@ from sqlalchemy import Engine, event
 from bot.bootstrap import settle
 from bot.db import engine
 
+# A busy machine makes an example slow, and says nothing of what is tested.
+hypothesis.settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("patient")
+
 
 def pytest_collection_finish() -> None:
     """What is loaded stays, in a test run as in `amend run`."""
     settle()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left_behind() -> Iterator[None]:
+    """A connection that outlives its test answers to a loop that is closed, in somebody else's test.
+
+    Set up before any event loop, and so torn down after it.
+    """
+    yield
+    gc.collect()  # what was dropped unclosed is told of here, and not by whoever comes later
+    left = [each for each in threading.enumerate() if "_connection_worker_thread" in each.name]
+    for thread in left:
+        thread.join(2.0)
+    assert not any(each.is_alive() for each in left), "a database connection was left open"
 
 
 @pytest.fixture(autouse=True)

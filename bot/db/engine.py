@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from functools import partial
+from threading import Thread
 from typing import Any
+from weakref import WeakKeyDictionary, WeakSet
 
-from sqlalchemy import event
+import aiosqlite
+from sqlalchemy import Engine, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
 
@@ -14,6 +18,10 @@ from sqlalchemy.pool import QueuePool
 SYNCHRONOUS = "FULL"
 
 GIVEN_BACK_WITHIN = 5.0  # seconds; a transaction that was cancelled needs a rollback's time
+ENDED_WITHIN = 10.0  # seconds; a thread that waits for SQLite's lock gives up before
+
+# The threads of an engine's connections, as long as they live.
+_threads: WeakKeyDictionary[Engine, WeakSet[Thread]] = WeakKeyDictionary()
 
 
 def driver_url(url: str) -> str:
@@ -30,13 +38,19 @@ def open_engine(url: str, *, busy_seconds: float = 5.0, pool: int = 2) -> AsyncE
     be stale; `BEGIN IMMEDIATE` takes the write lock first. A pool of two is enough for one writer.
     """
     if url.startswith("sqlite"):
+        threads: WeakSet[Thread] = WeakSet()
         engine = create_async_engine(
             driver_url(url),
             pool_size=pool,
             max_overflow=0,
             pool_timeout=busy_seconds,
-            connect_args={"timeout": busy_seconds, "isolation_level": None},
+            connect_args={
+                "timeout": busy_seconds,
+                "isolation_level": None,
+                "async_creator_fn": partial(_connection, threads),
+            },
         )
+        _threads[engine.sync_engine] = threads
         _prepare_sqlite(engine, busy_seconds)
         return engine
     return create_async_engine(
@@ -55,13 +69,27 @@ def open_engine(url: str, *, busy_seconds: float = 5.0, pool: int = 2) -> AsyncE
 async def close_engine(engine: AsyncEngine) -> None:
     """Close every connection, also one that a cancelled transaction is still giving back.
 
-    An engine that is disposed of earlier forgets such a connection, and nobody closes it.
+    An engine that is disposed of earlier forgets such a connection, and nobody closes it. One whose
+    opening was cancelled, or that was cut off, is in no pool: its thread is waited for here, since
+    it answers to the event loop, which may be closed next.
     """
     with suppress(TimeoutError):
         async with asyncio.timeout(GIVEN_BACK_WITHIN):
             while _lent(engine):  # noqa: ASYNC110 - a pool tells nobody what comes back
                 await asyncio.sleep(0.01)
     await engine.dispose()
+    threads = list(_threads.get(engine.sync_engine, ()))
+    with suppress(TimeoutError):
+        async with asyncio.timeout(ENDED_WITHIN):
+            while any(each.is_alive() for each in threads):  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.005)
+
+
+def _connection(threads: WeakSet[Thread], *args: Any, **options: Any) -> aiosqlite.Connection:
+    connection = aiosqlite.connect(*args, **options)
+    connection._thread.daemon = True  # as SQLAlchemy does: it never holds up the process' end
+    threads.add(connection._thread)
+    return connection
 
 
 def _lent(engine: AsyncEngine) -> int:

@@ -20,7 +20,6 @@ from bot.domain.plans import RequestFacts
 from bot.domain.policy import Policy
 from integrations.errors import BadCredentials, Temporary
 
-ACCEPT_WITHIN = 1.0  # seconds that an acknowledgement may wait for the record
 LONG_WAIT = 60.0  # seconds; a vendor that asks for more gets a scheduled request
 
 

@@ -13,9 +13,10 @@ from bot.domain.operations import Operation, canonical
 from bot.domain.parameters import Parameters, given
 from bot.domain.plans import OVER, RequestFacts, State
 from bot.domain.quiet import next_window
+from bot.pipeline import bounds
 from bot.pipeline.acting import Acting
 from bot.pipeline.deciding import Approvals, needed
-from bot.pipeline.parts import ACCEPT_WITHIN, Origin, Parts
+from bot.pipeline.parts import Origin, Parts
 from bot.pipeline.planning import Planner, Preparer
 
 SAMPLE = 5
@@ -53,7 +54,7 @@ class Pipeline:
         origin: Origin,
         *,
         direct: bool,
-        within: float = ACCEPT_WITHIN,
+        within: float | None = None,
     ) -> str | None:
         """Record the request durably; its id, or None for a redelivery.
 
@@ -76,6 +77,7 @@ class Pipeline:
             state=State.RECEIVED,
             created_at=self.parts.clock(),
         )
+        within = within or bounds.ACCEPT_WITHIN
         accepted = await self.parts.store.accept(request, time.monotonic() + within)
         return request.id if accepted else None
 

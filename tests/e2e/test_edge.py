@@ -13,7 +13,7 @@ import pytest
 from slack_sdk.signature import SignatureVerifier
 
 from deploy.sandbox import company
-from tests.e2e.conftest import MARA, OPS, World, until
+from tests.e2e.conftest import MARA, OPS, Make, World, until
 
 FORM = {
     "command": "/qualys",
@@ -79,8 +79,9 @@ async def test_health_readiness_and_metrics(world: World) -> None:
 
 
 async def test_a_locked_database_is_said_in_the_acknowledgement_and_nothing_runs_later(
-    world: World, tmp_path: Path
+    make: Make, tmp_path: Path
 ) -> None:
+    world = await make(patient=False, AMEND_ATTRIBUTION="off")
     lock = sqlite3.connect(tmp_path / "amend.db", isolation_level=None, check_same_thread=False)
     await asyncio.to_thread(lock.execute, "BEGIN EXCLUSIVE")
     began = time.monotonic()

@@ -51,7 +51,7 @@ def database(another_database: Callable[[], str]) -> str:
 def make(make_on_sqlite: Make, database: str) -> Make:
     """Makes a world as elsewhere, on PostgreSQL."""
 
-    async def made(**settings: str) -> World:
-        return await make_on_sqlite(DATABASE_URL=database, **settings)
+    async def made(*, patient: bool = True, **settings: str) -> World:
+        return await make_on_sqlite(patient=patient, DATABASE_URL=database, **settings)
 
     return made

@@ -12,7 +12,7 @@ import structlog
 
 from bot.db.store import Store
 from bot.metrics import ACK_SECONDS, RECENT_ACKS
-from bot.pipeline import ACCEPT_WITHIN, Origin
+from bot.pipeline import Origin, bounds
 from bot.slack.link.directory import outsider
 
 log = structlog.get_logger(__name__)
@@ -95,8 +95,8 @@ class Frame:
     async def take(self, key: str, kind: str, payload: Body) -> bool | None:
         """Record a delivery: True the first time, False for a repeat, None where it failed."""
         try:
-            async with asyncio.timeout(2 * ACCEPT_WITHIN):
-                deadline = time.monotonic() + ACCEPT_WITHIN
+            async with asyncio.timeout(2 * bounds.ACCEPT_WITHIN):
+                deadline = time.monotonic() + bounds.ACCEPT_WITHIN
                 return await self.store.take(key, kind, payload, deadline)
         except Exception as error:
             log.warning("not_recorded", kind=kind, error=type(error).__name__)

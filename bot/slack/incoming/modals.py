@@ -15,7 +15,7 @@ from bot.db.tables import Draft, Request
 from bot.domain.errors import AmendError, Denied, InvalidInput, Problem
 from bot.domain.operations import Context, Operation, Refinement
 from bot.domain.parameters import Parameters, read
-from bot.pipeline import ACCEPT_WITHIN, Origin, Pipeline
+from bot.pipeline import Origin, Pipeline, bounds
 from bot.slack.incoming.deeds import Deeds
 from bot.slack.incoming.frame import (
     TRY_AGAIN,
@@ -237,9 +237,10 @@ class Modals:
         origin: Origin,
         *,
         direct: bool,
-        within: float = ACCEPT_WITHIN,
+        within: float | None = None,
     ) -> str | None:
         """The new request's id, "" for a redelivery, None where it was not recorded `within` (s)."""
+        within = within or bounds.ACCEPT_WITHIN
         try:
             async with asyncio.timeout(2 * within):
                 accepted = await self.pipeline.accept(
