@@ -1,7 +1,8 @@
 """What all tests share: a database that does not wait for the disk, a small heap, and patience.
 
-No test may depend on the machine's speed, nor on who ran before. A collector that goes through two million objects stops the event loop for longer than a command may
-wait to be recorded, and a test fails that has nothing wrong with it.
+No test may depend on the machine's speed, nor on who ran before. A collector that goes through two
+million objects stops the event loop for longer than a command may wait to be recorded, and a test
+fails that has nothing wrong with it.
 """
 
 from __future__ import annotations
