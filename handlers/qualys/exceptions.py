@@ -192,7 +192,8 @@ class RequestException(Operation):
             return Refinement()
         failing = await self._fails(values)
         technologies = {each.technology.id: each.technology.name for each in failing}
-        instances = list(dict.fromkeys(each.instance for each in failing if each.instance))
+        # "os" says the same as no instance, so it is left to be typed by who wants it sent.
+        instances = list(dict.fromkeys(each.instance for each in failing if _plain(each.instance)))
         filled = {}
         if len(technologies) == 1:
             filled["technology_id"] = next(iter(technologies))

@@ -154,7 +154,7 @@ class Commands:
         draft = await self.voice.draft_in_time(
             operation, user_of(body), values, channel=channel_of(body)
         )
-        return cards.problem_reply(operation, error.problems, form_value=draft)
+        return cards.problem_reply(operation, error.problems, values, draft)
 
 
 def _what(operation: Operation, parameters: Parameters) -> str:

@@ -160,14 +160,11 @@ class Deeds:
     async def _not_understood(
         self, payload: Payload, operation: Operation, text: str, error: InvalidInput, thread: str
     ) -> None:
+        values = understood(operation, text)
         draft = await self.voice.draft(
-            operation,
-            payload["user"],
-            understood(operation, text),
-            channel=payload["channel"],
-            thread_ts=thread,
+            operation, payload["user"], values, channel=payload["channel"], thread_ts=thread
         )
-        message = cards.problem_reply(operation, error.problems, form_value=draft)
+        message = cards.problem_reply(operation, error.problems, values, draft)
         await self.voice.tell(payload["user"], payload["channel"], message, thread_ts=thread)
 
     # --- what people look at ----------------------------------------------------------------------

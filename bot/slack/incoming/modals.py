@@ -34,6 +34,7 @@ log = structlog.get_logger(__name__)
 
 LOOKUP_WITHIN = 2.3  # seconds; Slack takes options only inside the acknowledgement's three
 PATIENT = 5.0  # seconds that a request may take to be recorded where no acknowledgement waits
+DRAFTS = "D"  # what the ids of drafts begin with; those of requests begin with R
 REFINE_WITHIN = 8.0  # seconds; the form is usable all the while
 
 
@@ -97,7 +98,7 @@ class Modals:
             text = "Amend's database does not answer just now."
             await self.voice.update(view_id, forms.message_view("Not available", text))
             return
-        view = forms.form_view(operation, values, draft=draft)
+        view = forms.form_or_review(operation, values, draft=draft)
         await self.voice.update(view_id, view)
         if operation.refines and any(values.get(name) for name in operation.refines):
             context = Context(dict(values), decision.account)
@@ -156,6 +157,8 @@ class Modals:
             return
         known = {name: value for name, value in context.values.items() if value}
         values = {**refinement.values, **known}
+        if not forms.holds(operation, values):
+            return
         view = forms.form_view(operation, values, draft=draft, choices=refinement.choices)
         await self.voice.update(view_id, view)
 
@@ -199,16 +202,19 @@ class Modals:
             text = "This form is not yours, or too old. Please open a new one."
             await self.voice.update(view["id"], forms.message_view("Not accepted", text))
             return
-        origin = Origin(
-            key=f"form:{view['id']}:{view.get('hash', '')}",
-            user=user_of(body),
-            channel=draft.channel,
-            thread_ts=draft.thread_ts,
-            view_id=view["id"],
-            source=draft.source,
-            relation="decision" if draft.source else "",
-        )
-        await self.plan(operation, parameters, origin)
+        key = f"form:{view['id']}:{view.get('hash', '')}"
+        await self.plan(operation, parameters, _of_draft(draft, key, view["id"]))
+
+    async def _review_draft(self, view_id: str, draft_id: str, user: str) -> None:
+        """The review of something typed that no form could hold."""
+        draft = await self.pipeline.parts.store.draft(draft_id)
+        if draft is None or draft.slack_user != user:
+            text = "This is not yours, or too old. Please type it once more."
+            await self.voice.update(view_id, forms.message_view("Review", text))
+            return
+        operation = self.pipeline.acting.operation(draft.operation)
+        parameters = read(operation.parameters, draft.values)
+        await self.plan(operation, parameters, _of_draft(draft, f"review:{view_id}", view_id))
 
     async def review_typed(
         self, body: Body, operation: Operation, parameters: Parameters, origin: Origin
@@ -307,9 +313,12 @@ class Modals:
     # --- looking at requests ----------------------------------------------------------------------
 
     async def review_of(self, body: Body, request_id: str) -> None:
-        """The review of a planned request, where no form could open by itself."""
+        """The review of a planned request, or of a draft, where no form could open by itself."""
         view_id = await self.open(body, forms.loading_view("Review", "One moment …"))
         if view_id is None:
+            return
+        if request_id.startswith(DRAFTS):
+            await self._review_draft(view_id, request_id, user_of(body))
             return
         request = await self.pipeline.parts.store.request(request_id)
         if request is None or request.requester != user_of(body):
@@ -347,6 +356,19 @@ def _about(body: Mapping[str, Any]) -> dict[str, Any]:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _of_draft(draft: Draft, key: str, view_id: str) -> Origin:
+    """Where a draft's request comes from, and what it follows."""
+    return Origin(
+        key=key,
+        user=draft.slack_user,
+        channel=draft.channel,
+        thread_ts=draft.thread_ts,
+        view_id=view_id,
+        source=draft.source,
+        relation="decision" if draft.source else "",
+    )
 
 
 def _belongs(draft: Draft, user: str, operation: Operation) -> bool:

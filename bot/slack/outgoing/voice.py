@@ -103,11 +103,13 @@ class SlackVoice:
             await self._denied(request, error)
         elif request.view_id:
             draft = await self.draft(operation, request.requester, request.parameters, request)
-            view = forms.form_view(operation, request.parameters, draft=draft, problems=problems)
+            view = forms.form_or_review(
+                operation, request.parameters, draft=draft, problems=problems
+            )
             await self.update(request.view_id, view)
         else:
             draft = await self.draft(operation, request.requester, request.parameters, request)
-            reply = cards.problem_reply(operation, problems, form_value=draft)
+            reply = cards.problem_reply(operation, problems, request.parameters, draft)
             await self.private(request, reply)
 
     async def _denied(self, request: Request, error: Denied) -> None:
@@ -147,13 +149,13 @@ class SlackVoice:
 
     async def draft_in_time(
         self, operation: Operation, user: str, values: Mapping[str, Any], *, channel: str
-    ) -> str | None:
-        """The same inside an acknowledgement: None where the database is too slow for it."""
+    ) -> str:
+        """The same inside an acknowledgement: "" where the database is too slow for it."""
         try:
             async with asyncio.timeout(1.0):
                 return await self.draft(operation, user, values, channel=channel)
         except Exception:
-            return None
+            return ""
 
     async def update(self, view_id: str, view: Mapping[str, Any]) -> None:
         """Replace a view; one that its reader has closed meanwhile is left in peace."""

@@ -12,6 +12,7 @@ Block = dict[str, Any]
 MOST_BLOCKS = 50
 # Slack refuses messages at about 13,200 characters of blocks although each limit is kept.
 MOST_MESSAGE = 12_500
+MOST_BUTTON_VALUE = 2000
 
 
 def escape(text: str) -> str:
@@ -65,13 +66,13 @@ def actions(elements: Sequence[Block], block_id: str) -> Block:
 
 
 def button(text: str, action_id: str, value: str, **more: Any) -> Block:
-    return {
-        "type": "button",
-        "text": plain(text, 75),
-        "action_id": action_id,
-        "value": cut(value, 2000),
-        **more,
-    }
+    """A button; its value is data, so it is never cut. Raises `ValueError` over Slack's 2,000."""
+    if len(value) > MOST_BUTTON_VALUE:
+        message = f"the value of the button {action_id} is too long"
+        raise ValueError(message)
+    named = {"value": value} if value else {}
+    label = plain(text, 75)
+    return {"type": "button", "text": label, "action_id": action_id, **named, **more}
 
 
 def confirm(title: str, text: str, yes: str, no: str = "Not now") -> Block:

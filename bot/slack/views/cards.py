@@ -9,6 +9,7 @@ from typing import Any
 from bot.domain.errors import Problem
 from bot.domain.operations import Offer, Operation, Record, Result
 from bot.domain.plans import RESULT_WORDS, Counts, RequestFacts, State
+from bot.slack.views import forms
 from bot.slack.views.blocks import (
     Block,
     actions,
@@ -269,14 +270,20 @@ def _outcome(record: Record, result: Result, words: str) -> str:
 
 
 def problem_reply(
-    operation: Operation, problems: Sequence[Problem], *, form_value: str | None
+    operation: Operation, problems: Sequence[Problem], values: Mapping[str, Any], draft: str
 ) -> Message:
-    """What is wrong with what was typed, and the form filled with what was understood."""
+    """What is wrong with what was typed, and the form filled with what was understood.
+
+    `draft` is where `values` are kept ("" where they could not be).
+    """
     said = [escape(each.message) for each in problems[:10]]
-    text = "\n".join(f":warning: {line}" for line in said)
-    blocks = [section(text)]
-    if form_value:
-        blocks.append(actions([button("Open the form", "form", form_value)], "offer"))
+    blocks = [section("\n".join(f":warning: {line}" for line in said))]
+    if forms.holds(operation, values):
+        press = button("Open the form", "form", draft)
+        blocks += [actions([press], "offer")] if draft else []
+    else:
+        blocks.append(section(escape(forms.withheld(operation, values))))
+        blocks += forms.review_button(operation, values, draft)
     blocks.append(context(f"Nothing was sent to {operation.vendor_title}."))
     return {"text": cut(" ".join(said), 3000), "blocks": blocks}
 

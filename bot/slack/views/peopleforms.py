@@ -9,10 +9,12 @@ from typing import Any
 from bot.domain.operations import Vendor, VendorUser
 from bot.domain.people import Account
 from bot.slack.views.blocks import Block, actions, button, code, context, escape, plain, section
+from bot.slack.views.inputs import MOST_TEXT
 
 View = dict[str, Any]
 
 PAGE = 15
+MOST_PEOPLE = 100  # options of a select
 
 
 def people_view(
@@ -92,6 +94,12 @@ def entry_view(vendors: Sequence[Vendor], user: str, entry: Account | None) -> V
     }
 
 
+def fits_entry(entry: Account | None) -> bool:
+    """True where the form of an entry holds it whole."""
+    cells = (entry.account, entry.role, "; ".join(entry.scope)) if entry else ()
+    return all(len(each) <= MOST_TEXT for each in cells)
+
+
 def read_entry(state: Mapping[str, Any]) -> dict[str, str]:
     """The cells of a submitted entry by column."""
     person = state["slack_user"]["slack_user"].get("selected_user") or ""
@@ -120,8 +128,11 @@ def link_view(vendor: Vendor, problem: str = "") -> View:
 
 def hand_view(draft: str, people: Sequence[tuple[str, str]], what: str) -> View:
     """To whom a finished request is handed: one of those who may, as (Slack user id, name)."""
-    options = [{"text": plain(name, 75), "value": user} for user, name in people[:100]]
+    options = [{"text": plain(name, 75), "value": user} for user, name in people]
     select: Block = {"type": "static_select", "action_id": "to", "options": options}
+    if len(options) > MOST_PEOPLE:
+        # More than a select holds: anybody can be picked, and whoever may not is told no.
+        select = {"type": "users_select", "action_id": "to"}
     return {
         "type": "modal",
         "callback_id": "hand",
@@ -136,10 +147,17 @@ def hand_view(draft: str, people: Sequence[tuple[str, str]], what: str) -> View:
     }
 
 
+def read_hand(state: Mapping[str, Any]) -> str:
+    """The Slack user id of whoever was chosen."""
+    chosen = state["to"]["to"]
+    option = chosen.get("selected_option") or {}
+    return str(chosen.get("selected_user") or option.get("value") or "")
+
+
 def _text(name: str, label: str, initial: str, hint: str, *, optional: bool = False) -> Block:
-    element: Block = {"type": "plain_text_input", "action_id": name, "max_length": 500}
+    element: Block = {"type": "plain_text_input", "action_id": name, "max_length": MOST_TEXT}
     if initial:
-        element["initial_value"] = initial[:500]
+        element["initial_value"] = initial
     return _input(name, label, element, hint, optional=optional)
 
 

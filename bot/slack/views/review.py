@@ -128,7 +128,7 @@ def review_values(state: Mapping[str, Any]) -> ReviewValues:
     run_at = ((state.get("run_at") or {}).get("run_at") or {}).get("selected_date_time")
     reason = ((state.get("reason") or {}).get("reason") or {}).get("value") or ""
     wished = float(run_at) if run_at else None
-    return ReviewValues(str(when.get("value") or WHEN_NOW), wished, str(reason).strip()[:500])
+    return ReviewValues(str(when.get("value") or WHEN_NOW), wished, str(reason).strip())
 
 
 def review_errors(problem: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ from bot.db.tables import Watch
 from bot.domain.errors import Problem, invalid
 from bot.domain.operations import Watcher
 from bot.slack.views.blocks import Block, button, code, context, cut, escape, plain, section, when
-from bot.slack.views.forms import input_block, read_inputs
+from bot.slack.views.inputs import input_block, read_inputs
 
 Message = dict[str, Any]
 

@@ -25,6 +25,10 @@ from bot.slack.views.cards import handed
 log = structlog.get_logger(__name__)
 
 SAVE_WITHIN = 2.0  # seconds inside the acknowledgement
+TOO_LONG_TO_SHOW = (
+    "This entry is longer than a form can hold, so nothing of it is shown or changed here."
+    " `amend people export` and `amend people import` carry it whole."
+)
 SUGGEST_WITHIN = 5.0  # seconds; the list does not wait longer for a vendor
 
 
@@ -99,7 +103,10 @@ class People:
             found = self.pipeline.parts.registry.vendor(vendor)
             account = await self._by_vendor(found, suggested) if found else None
         vendors = self.pipeline.parts.registry.vendors
-        await self.modals.open(body, peopleforms.entry_view(vendors, user, account))
+        view = forms.message_view("Who is who", TOO_LONG_TO_SHOW)
+        if peopleforms.fits_entry(account):
+            view = peopleforms.entry_view(vendors, user, account)
+        await self.modals.open(body, view)
 
     async def on_entry(self, ack: Ack, body: Body) -> None:
         """A submitted entry: checked, stored, then acknowledged."""
@@ -287,9 +294,8 @@ class People:
 
     async def on_hand(self, ack: Ack, body: Body) -> None:
         about = json.loads(body["view"].get("private_metadata") or "{}")
-        chosen = body["view"]["state"]["values"]["to"]["to"].get("selected_option") or {}
         await ack()
-        to, draft = str(chosen.get("value") or ""), str(about.get("draft"))
+        to, draft = peopleforms.read_hand(body["view"]["state"]["values"]), str(about.get("draft"))
         self.frame.spawn(self._hand(user_of(body), to, draft))
 
     async def _hand(self, user: str, to: str, draft_id: str) -> None:
@@ -297,7 +303,12 @@ class People:
         if draft is None or draft.slack_user != user:
             return
         operation = self.pipeline.acting.operation(draft.operation)
-        await self.pipeline.acting.require(operation, to, draft.channel)
+        try:
+            await self.pipeline.acting.require(operation, to, draft.channel)
+        except Denied as error:
+            said = {"text": f"Choose somebody else for it. {' '.join(error.reasons)}"}
+            await self.modals.voice.tell(user, draft.channel, said)
+            return
         copy = await self.modals.voice.draft(
             operation, to, draft.values, channel=draft.channel, thread_ts=draft.thread_ts
         )
