@@ -7,8 +7,9 @@ import gc
 import os
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ from bot.domain.policy import Policy
 from bot.jobs.engine import Engine
 from bot.jobs.runner import Runner
 from bot.jobs.watching import Watching
+from bot.jobs.witness import Checkpoints, Forwarding
 from bot.metrics import OUTBOX_WAITING, REQUESTS
 from bot.pipeline import Parts, Pipeline, bounds
 from bot.settings import BadSettings, Settings, explain
@@ -46,6 +48,7 @@ from bot.slack.incoming.topics.watches import Watches
 from bot.slack.link.directory import SlackDirectory
 from bot.slack.link.server import build_server
 from bot.slack.link.socket import SocketLink
+from bot.slack.outgoing import checkpoints
 from bot.slack.outgoing.home import Home
 from bot.slack.outgoing.messenger import Messenger
 from bot.slack.outgoing.notices import Notices
@@ -147,6 +150,7 @@ class Bot:
             asyncio.create_task(self.messenger.run()),
             asyncio.create_task(self._sweep_for_ever()),
             asyncio.create_task(self.watching.run()),
+            *(asyncio.create_task(_again_and_again(each.tick)) for each in self.witnesses),
         ]
         await self.pipeline.parts.vault.rotate()
         await self.deeds.take_up()
@@ -205,6 +209,7 @@ class Bot:
         )
         self.pipeline = Pipeline(parts)
         notices = Notices(watches, self.outbox, self.registry, voice)
+        self.witnesses = self._witnesses()
         self.messenger = Messenger(
             self.client,
             self.outbox,
@@ -216,6 +221,7 @@ class Bot:
                 "change": notices.change,
                 "step": notices.step,
                 "digest": notices.digest,
+                "checkpoint": partial(checkpoints.render, self.store),
             },
         )
         self.work = _Work(self.pipeline, Runner(self.store, ledger, self.pipeline))
@@ -236,6 +242,17 @@ class Bot:
         )
         self.app = self._bolt(who)
         self.listeners.register(self.app)
+
+    def _witnesses(self) -> list[Checkpoints | Forwarding]:
+        """Those that the settings ask for."""
+        settings, found = self.settings, list[Checkpoints | Forwarding]()
+        if settings.audit_signer:
+            every, channel = float(settings.amend_audit_every), settings.amend_audit_channel
+            found.append(Checkpoints(self.store, settings.audit_signer, every, channel, self._wake))
+        if settings.amend_siem_url:
+            token = settings.amend_siem_token.get_secret_value()
+            found.append(Forwarding(self.store, self._session, settings.amend_siem_url, token))
+        return found
 
     async def _topic(
         self, word: str, user: str, channel: str, words: str
@@ -353,6 +370,12 @@ class Bot:
         elif request.remind_at and request.remind_at < now:
             await self.pipeline.approvals.remind(request)
 
+    async def _sign_at_last(self) -> None:
+        """A planned stop leaves nothing unsigned. The next start posts what is not posted yet."""
+        for each in self.witnesses:
+            if isinstance(each, Checkpoints):
+                await each.sign()
+
     async def stop(self) -> None:
         """Stop taking work, let tasks end, park what runs."""
         if self._socket is not None:
@@ -365,6 +388,7 @@ class Bot:
         await self.watching.close()
         await self.work.runner.parking.park(STOP_WITHIN / 2)
         await self.engine.close()
+        await self._sign_at_last()
         await self.pipeline.acting.close()
         for vendor in self.registry.vendors:
             await vendor.close()
@@ -402,6 +426,17 @@ class _Work:
 
     async def follow_up(self, request_id: str) -> float | None:
         return await self.runner.follow_up(request_id)
+
+
+async def _again_and_again(tick: Callable[[], Awaitable[float]]) -> None:
+    """`tick` says after how many seconds it wants to be called again; a failure ends nothing."""
+    while True:
+        pause = SWEEP
+        try:
+            pause = await tick()
+        except Exception as error:
+            log.warning("tick_failed", error=type(error).__name__)
+        await asyncio.sleep(pause)
 
 
 def _executor(database_url: str) -> str:

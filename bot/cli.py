@@ -7,10 +7,8 @@ import csv
 import json
 import signal
 import sys
-from collections.abc import Awaitable
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, TypeVar
 
 import typer
 from cryptography.fernet import Fernet
@@ -18,11 +16,14 @@ from rich.console import Console
 from rich.table import Table
 
 from bot import bootstrap
-from bot.db import audit as trail
+from bot.commands import audit
+from bot.commands.common import FAILED, WRONG
+from bot.commands.common import opened as _opened
+from bot.commands.common import run as _run
+from bot.commands.common import settings as _settings
 from bot.db.engine import close_engine, open_engine
 from bot.db.ledger import Ledger
 from bot.db.migrate import migrate as migrate_database
-from bot.db.store import Store
 from bot.doctor import examine
 from bot.domain.errors import AmendError
 from bot.domain.operations import Result
@@ -31,11 +32,9 @@ from bot.domain.plans import RESULT_WORDS
 from bot.domain.policy import PolicyError
 from bot.logs import configure_logs
 from bot.people import export_csv, parse_people, resolve_people
-from bot.settings import BadSettings, Settings, load_settings, require_slack
+from bot.settings import BadSettings, require_slack
 from bot.slack.link.manifest import manifest as app_manifest
 from bot.slack.views.receipts import receipt_csv
-
-FAILED, WRONG = 1, 2
 
 app = typer.Typer(
     name="amend",
@@ -45,9 +44,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 people = typer.Typer(help="Who is who at the vendors.", no_args_is_help=True)
-audit = typer.Typer(help="The audit trail.", no_args_is_help=True)
 app.add_typer(people, name="people")
-app.add_typer(audit, name="audit")
+app.add_typer(audit.app, name="audit")
 
 T = TypeVar("T")
 
@@ -69,20 +67,6 @@ def main() -> None:
 def _say(error: object, code: int) -> int:
     print(f"amend: {error}", file=sys.stderr)
     return code
-
-
-def _run(work: Awaitable[T]) -> T:
-    async def go() -> T:
-        return await work
-
-    return asyncio.run(go())
-
-
-def _settings() -> Settings:
-    settings = load_settings()
-    registry_secrets = list(settings.secrets)
-    configure_logs(settings.amend_log_level, settings.amend_log_format, registry_secrets)
-    return settings
 
 
 # --- the bot --------------------------------------------------------------------------------------
@@ -184,12 +168,6 @@ def secret() -> None:
 # --- people ---------------------------------------------------------------------------------------
 
 
-async def _opened(settings: Settings) -> Store:
-    engine = open_engine(settings.database_url)
-    await migrate_database(engine)
-    return Store(engine)
-
-
 @people.command("import")
 def import_people(
     file: Annotated[Path, typer.Argument(help="CSV: slack_user,vendor,account,role,scope")],
@@ -268,66 +246,6 @@ async def _show(request_id: str) -> None:
             writer.writerow(receipt_csv(*cells))
     finally:
         await store.close()
-
-
-# --- audit ----------------------------------------------------------------------------------------
-
-
-@audit.command("verify")
-def verify_audit() -> None:
-    """Check the chain; exit 1 and name the first broken entry."""
-
-    async def go() -> int | None:
-        store = await _opened(_settings())
-        try:
-            return await trail.first_broken(store.engine)
-        finally:
-            await store.close()
-
-    broken = _run(go())
-    if broken is not None:
-        print(f"amend: audit entry {broken} is broken.", file=sys.stderr)
-        raise typer.Exit(FAILED)
-    print("Every audit entry holds.")
-
-
-@audit.command("export")
-def export_audit(
-    since: Annotated[str | None, typer.Option(help="ISO date or time, UTC.")] = None,
-    style: Annotated[str, typer.Option("--format", help="jsonl or csv.")] = "jsonl",
-) -> None:
-    """Print the audit trail as JSON lines or CSV."""
-    if style not in ("jsonl", "csv"):
-        raise BadSettings("--format takes jsonl or csv.")
-    kind: Literal["jsonl", "csv"] = "csv" if style == "csv" else "jsonl"
-    _run(_export_audit(_since(since), kind))
-
-
-def _since(text: str | None) -> float:
-    if text is None:
-        return 0.0
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise BadSettings("--since takes an ISO date or time, such as 2026-11-24.") from None
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
-
-
-async def _export_audit(since: float, kind: Literal["jsonl", "csv"]) -> None:
-    store = await _opened(_settings())
-    columns = ("seq", "at", "actor", "action", "request_id", "facts", "previous", "hash")
-    writer = csv.writer(sys.stdout)
-    if kind == "csv":
-        writer.writerow(columns)
-    async for entry in trail.entries(store.engine, since):
-        row = {name: getattr(entry, name) for name in columns}
-        row["at"] = datetime.fromtimestamp(entry.at, UTC).isoformat()
-        if kind == "csv":
-            row["facts"] = json.dumps(entry.facts, sort_keys=True)
-            writer.writerow(row.values())
-        else:
-            print(json.dumps(row, sort_keys=True))
-    await store.close()
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from bot.domain.errors import AmendError
+from bot.proof.notes import BadKey, Signer
 
 SLACK_API = "https://slack.com/api/"
 
@@ -41,6 +42,11 @@ class Settings(BaseSettings):
     amend_policy: str = ""
     amend_poll_seconds: int = Field(default=60, ge=1)
     amend_attribution: Literal["on", "off"] = "on"
+    amend_audit_key: SecretStr = SecretStr("")
+    amend_audit_channel: str = ""
+    amend_audit_every: int = Field(default=3600, ge=1)
+    amend_siem_url: str = ""
+    amend_siem_token: SecretStr = SecretStr("")
     amend_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     amend_log_format: Literal["console", "json"] = "console"
 
@@ -71,6 +77,28 @@ class Settings(BaseSettings):
                 raise ValueError("must hold Fernet keys; `amend secret` prints one") from None
         return value
 
+    @field_validator("amend_audit_key")
+    @classmethod
+    def _signing(cls, value: SecretStr) -> SecretStr:
+        if value.get_secret_value():
+            try:
+                Signer.parse(value.get_secret_value())
+            except BadKey as error:
+                message = f"{error}; `amend audit key` prints one"
+                raise ValueError(message) from None
+        return value
+
+    @field_validator("amend_siem_url")
+    @classmethod
+    def _siem(cls, value: str) -> str:
+        parts = urlsplit(value)
+        safe = parts.scheme == "https" or (
+            parts.scheme == "http" and is_loopback(parts.hostname or "")
+        )
+        if value and not (safe and parts.hostname):
+            raise ValueError("must be an https:// URL (http:// is taken on loopback only)")
+        return value
+
     @field_validator("amend_log_level", mode="before")
     @classmethod
     def _level(cls, value: object) -> object:
@@ -81,13 +109,25 @@ class Settings(BaseSettings):
         return frozenset(each.strip() for each in self.amend_admins.split(",") if each.strip())
 
     @property
+    def audit_signer(self) -> Signer | None:
+        """Who signs the checkpoints; None where nobody does."""
+        key = self.amend_audit_key.get_secret_value()
+        return Signer.parse(key) if key else None
+
+    @property
     def socket_mode(self) -> bool:
         return bool(self.slack_app_token.get_secret_value())
 
     @property
     def secrets(self) -> Sequence[str]:
         """Every configured secret, so that logs and errors can be scrubbed of them."""
-        held = (self.slack_bot_token, self.slack_signing_secret, self.slack_app_token)
+        held = (
+            self.slack_bot_token,
+            self.slack_signing_secret,
+            self.slack_app_token,
+            self.amend_audit_key,
+            self.amend_siem_token,
+        )
         keys = self.amend_secret_key.get_secret_value().split(",")
         return [each for each in (*(one.get_secret_value() for one in held), *keys) if each]
 

@@ -1,35 +1,31 @@
-"""The audit trail: append-only, each entry sealed with the hash of the one before it."""
+"""The audit trail: append-only lines, each sealed with the hash of the one before, and their tree."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from contextvars import ContextVar
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlmodel import select
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from bot.db.tables import AuditEntry, AuditHead
+from bot.db.tables import AuditCheckpoint, AuditEntry, AuditHead
+from bot.proof.canonical import LARGEST
+from bot.proof.checkpoints import Checkpoint
+from bot.proof.notes import Signer
+from bot.proof.trail import Finding, Reading, seal
+from bot.proof.tree import BadProof, Frontier, leaf_hash
+
+AMEND = "amend"  # the actor of what nobody pressed
+PAGE = 500  # entries that are read at once
+
+# By which way a person came: `slack`, `cli` or `mcp`.
+VIA: ContextVar[str] = ContextVar("via", default="slack")
 
 _CHAIN_LOCK = 71094028
-
-
-def seal(entry: AuditEntry) -> str:
-    """The SHA-256 of everything an entry says, with the hash of the one before."""
-    content = [
-        entry.seq,
-        round(entry.at, 6),
-        entry.actor,
-        entry.action,
-        entry.request_id,
-        entry.facts,
-        entry.previous,
-    ]
-    line = json.dumps(content, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-    return hashlib.sha256(line.encode()).hexdigest()
 
 
 async def append(
@@ -38,57 +34,155 @@ async def append(
     actor: str,
     action: str,
     request_id: str = "",
-    facts: dict[str, Any] | None = None,
-) -> None:
-    """Add one entry inside the caller's transaction, so that it stands or falls with its deed."""
+    facts: Mapping[str, Any] | None = None,
+) -> int:
+    """Add one entry inside the caller's transaction, so that it stands or falls with its deed.
+
+    Its number. `at` is in epoch seconds.
+    """
+    await _alone(session)
+    head = await session.get(AuditHead, 1) or AuditHead(id=1)
+    entry = {
+        "seq": head.seq + 1,
+        "at": iso(at),
+        "actor": actor,
+        "via": AMEND if actor == AMEND else VIA.get(),
+        "action": action,
+        "request_id": request_id,
+        "facts": _tame(facts or {}),
+        "previous": head.hash,
+    }
+    line, head.hash = seal(entry)
+    head.frontier = bytes(Frontier.load(head.seq, head.frontier).append(leaf_hash(line)))
+    head.seq += 1
+    row = AuditEntry(seq=head.seq, at=at, request_id=request_id, action=action, line=line.decode())
+    session.add_all([row, head])
+    await session.flush()
+    return head.seq
+
+
+async def _alone(session: AsyncSession) -> None:
+    """Entries are appended one after the other; SQLite's transactions are so by themselves."""
     if session.get_bind().dialect.name == "postgresql":
         connection = await session.connection()
         await connection.execute(text(f"SELECT pg_advisory_xact_lock({_CHAIN_LOCK})"))
-    head = await session.get(AuditHead, 1) or AuditHead(id=1)
-    entry = AuditEntry(
-        seq=head.seq + 1,
-        at=round(at, 6),
-        actor=actor,
-        action=action,
-        request_id=request_id,
-        facts=facts or {},
-        previous=head.hash,
-        hash="",
+
+
+def iso(at: float) -> str:
+    """Epoch seconds as ISO 8601 in UTC, to the microsecond."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _tame(value: Any) -> Any:
+    """What JSON and RFC 8785 can hold: whole characters, and numbers that a double holds exactly.
+
+    A fact that cannot be written must never undo the deed that it tells of.
+    """
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, Mapping):
+        return {str(_tame(str(name))): _tame(each) for name, each in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_tame(each) for each in value]
+    if isinstance(value, int | float) and not abs(value) <= LARGEST:
+        return str(value)  # also what is no number at all
+    return value if isinstance(value, bool | int | float) or value is None else str(value)
+
+
+# --- reading --------------------------------------------------------------------------------------
+
+
+async def lines(
+    engine: AsyncEngine, since: float = 0.0, after: int = 0, request_id: str = ""
+) -> AsyncIterator[tuple[int, bytes]]:
+    """(number, line) of the entries from `since` (epoch seconds) and behind `after`, read in pages."""
+    while page := await batch(engine, after, PAGE, since, request_id):
+        for each in page:
+            yield each
+        after = page[-1][0]
+
+
+async def batch(
+    engine: AsyncEngine, after: int, limit: int, since: float = 0.0, request_id: str = ""
+) -> list[tuple[int, bytes]]:
+    """The next entries behind `after`, at most `limit`."""
+    query = select(AuditEntry.seq, AuditEntry.line).where(
+        col(AuditEntry.seq) > after, col(AuditEntry.at) >= since
     )
-    entry.hash = seal(entry)
-    head.seq, head.hash = entry.seq, entry.hash
-    session.add_all([entry, head])
-    await session.flush()
+    if request_id:
+        query = query.where(AuditEntry.request_id == request_id)
+    async with AsyncSession(engine) as session:
+        found = await session.exec(query.order_by(col(AuditEntry.seq)).limit(limit))
+        return [(seq, line.encode()) for seq, line in found.all()]
 
 
-async def entries(engine: AsyncEngine, since: float = 0.0) -> AsyncIterator[AuditEntry]:
-    """The entries from `since` (epoch seconds) on, oldest first, read in pages."""
-    after = 0
-    while True:
-        async with AsyncSession(engine) as session:
-            page = (
-                await session.exec(
-                    select(AuditEntry)
-                    .where(AuditEntry.seq > after, AuditEntry.at >= since)
-                    .order_by(AuditEntry.seq)  # type: ignore[arg-type]
-                    .limit(500)
-                )
-            ).all()
-        for entry in page:
-            yield entry
-        if not page:
-            return
-        after = page[-1].seq
+async def verify(engine: AsyncEngine, seen: Checkpoint | None = None) -> Finding | None:
+    """The first thing that is wrong with the trail, or None where all of it holds.
+
+    Checked are the chain, the tree against every stored checkpoint and against `seen`, and that the
+    trail ends where the head says, without which the newest entries could go unnoticed.
+    """
+    known = [Checkpoint.parse(each.note) for each in await checkpoints(engine)]
+    reading = Reading([*known, *([seen] if seen else [])])
+    async for seq, line in lines(engine):
+        missing = seq != reading.frontier.size + 1
+        found = Finding(reading.frontier.size + 1, "it is missing") if missing else None
+        found = found or reading.take(line)
+        if found:
+            return found
+    return reading.end() or await _end(engine, reading)
 
 
-async def first_broken(engine: AsyncEngine) -> int | None:
-    """The number of the first entry that was changed, removed or inserted; None where all hold."""
-    previous, expected = "", 1
-    async for entry in entries(engine):
-        if entry.seq != expected or entry.previous != previous or entry.hash != seal(entry):
-            return expected
-        previous, expected = entry.hash, expected + 1
-    # The head says where the chain ends: without it the newest entries could go unnoticed.
+async def _end(engine: AsyncEngine, reading: Reading) -> Finding | None:
     async with AsyncSession(engine) as session:
         head = await session.get(AuditHead, 1) or AuditHead(id=1)
-    return None if (head.seq, head.hash) == (expected - 1, previous) else expected
+    size = reading.frontier.size
+    if (head.seq, head.hash) != (size, reading.previous):
+        return Finding(size + 1 if head.seq > size else size, "the trail does not end there")
+    if head.frontier != bytes(reading.frontier):
+        return Finding(size, "the stored tree is not that of the entries")
+    return None
+
+
+# --- checkpoints ----------------------------------------------------------------------------------
+
+
+async def checkpoints(engine: AsyncEngine) -> list[AuditCheckpoint]:
+    """Every stored checkpoint, the oldest first."""
+    async with AsyncSession(engine) as session:
+        query = select(AuditCheckpoint).order_by(col(AuditCheckpoint.size))
+        return list((await session.exec(query)).all())
+
+
+async def checkpoint(engine: AsyncEngine, size: int) -> AuditCheckpoint | None:
+    """The stored checkpoint of so many entries."""
+    async with AsyncSession(engine) as session:
+        return await session.get(AuditCheckpoint, size)
+
+
+async def head(session: AsyncSession, origin: str) -> Checkpoint:
+    """The present head of the tree, not signed yet. Raises `BadProof` for a frontier of other bytes."""
+    found = await session.get(AuditHead, 1) or AuditHead(id=1)
+    return Checkpoint(origin, found.seq, Frontier.load(found.seq, found.frontier).root)
+
+
+async def sign(
+    session: AsyncSession, signer: Signer, at: float, every: float
+) -> AuditCheckpoint | None:
+    """A checkpoint of the present head, stored; None where nothing is new for `every` seconds.
+
+    Of several replicas one signs: the others find its checkpoint, since none is in between.
+    """
+    await _alone(session)
+    query = select(AuditCheckpoint).order_by(col(AuditCheckpoint.size).desc()).limit(1)
+    newest = (await session.exec(query)).first()
+    try:
+        now = await head(session, signer.name)
+    except BadProof:
+        return None  # tampered with: `audit verify` names it, and nothing of it is signed
+    if now.size == 0 or (newest and (newest.size >= now.size or newest.at > at - every)):
+        return None
+    made = AuditCheckpoint(size=now.size, at=at, note=now.signed(signer))
+    session.add(made)
+    await session.flush()
+    return made

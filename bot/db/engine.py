@@ -31,7 +31,9 @@ def driver_url(url: str) -> str:
     return url.replace("postgresql://", "postgresql+psycopg://", 1)
 
 
-def open_engine(url: str, *, busy_seconds: float = 5.0, pool: int = 2) -> AsyncEngine:
+def open_engine(
+    url: str, *, busy_seconds: float = 5.0, pool: int = 2, prepared: bool = True
+) -> AsyncEngine:
     """An engine for `url`. A locked SQLite file raises after `busy_seconds`.
 
     SQLAlchemy's default SQLite transactions begin at the first write, so that a read before it can
@@ -51,7 +53,8 @@ def open_engine(url: str, *, busy_seconds: float = 5.0, pool: int = 2) -> AsyncE
             },
         )
         _threads[engine.sync_engine] = threads
-        _prepare_sqlite(engine, busy_seconds)
+        if prepared:
+            _prepare_sqlite(engine, busy_seconds)
         return engine
     return create_async_engine(
         driver_url(url),
@@ -64,6 +67,29 @@ def open_engine(url: str, *, busy_seconds: float = 5.0, pool: int = 2) -> AsyncE
             "options": f"-c lock_timeout={int(busy_seconds * 1000)}",
         },
     )
+
+
+def open_reader(url: str) -> AsyncEngine:
+    """An engine that only reads, each transaction one consistent state of a database that is there.
+
+    It takes no write lock, so that whoever works is not held up, and sets nothing up.
+    """
+    if url.startswith("sqlite"):
+        engine = open_engine(url, prepared=False)
+        event.listen(engine.sync_engine, "connect", _read_only)
+        event.listen(engine.sync_engine, "begin", lambda each: each.exec_driver_sql("BEGIN"))
+        return engine
+    return create_async_engine(
+        driver_url(url),
+        isolation_level="REPEATABLE READ",
+        connect_args={"options": "-c default_transaction_read_only=on", "connect_timeout": 5},
+    )
+
+
+def _read_only(connection: Any, _record: Any) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA query_only=ON")
+    cursor.close()
 
 
 async def close_engine(engine: AsyncEngine) -> None:

@@ -16,16 +16,17 @@ def alembic_config() -> Config:
     return config
 
 
-def _upgrade(connection: Connection) -> None:
+def upgrade(connection: Connection, to: str = "head") -> None:
+    """Apply what is missing up to a revision, inside the connection's transaction."""
     config = alembic_config()
     config.attributes["connection"] = connection
     if connection.dialect.name == "postgresql":
         # Replicas that start together take turns; the lock goes with the transaction.
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(71094027)")
-    command.upgrade(config, "head")
+    command.upgrade(config, to)
 
 
 async def migrate(engine: AsyncEngine) -> None:
     """Apply every migration that is missing; safe at each start and by several processes."""
     async with engine.begin() as connection:
-        await connection.run_sync(_upgrade)
+        await connection.run_sync(upgrade)

@@ -246,28 +246,52 @@ class News(SQLModel, table=True):
 
 
 class AuditEntry(SQLModel, table=True):
-    """One entry of the append-only, hash-chained trail."""
+    """One entry of the append-only trail. `line` is what is exported, byte for byte, for ever.
+
+    The other columns find it, and say nothing that the line does not.
+    """
 
     __tablename__ = "audit"
 
     seq: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
     at: float
-    actor: str
+    request_id: str = Field(default="", index=True)
     action: str
-    request_id: str = ""
-    facts: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
-    previous: str
-    hash: str
+    line: str = Field(sa_column=Column(Text, nullable=False))
 
 
 class AuditHead(SQLModel, table=True):
-    """Where the audit trail ends; written with each entry, so that a missing end is found."""
+    """Where the audit trail ends; written with each entry, so that a missing end is found.
+
+    `frontier` holds the roots of the tree's full subtrees, so that appending needs nothing else.
+    """
 
     __tablename__ = "audit_head"
 
     id: int = Field(default=1, primary_key=True)
     seq: int = 0
     hash: str = ""
+    frontier: bytes = b""
+
+
+class AuditCheckpoint(SQLModel, table=True):
+    """A signed head of the trail's tree, when it had `size` entries."""
+
+    __tablename__ = "audit_checkpoint"
+
+    size: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    at: float
+    note: str = Field(sa_column=Column(Text, nullable=False))
+
+
+class AuditForwarded(SQLModel, table=True):
+    """Up to which entry the SIEM has taken the trail; who forwards holds it until `until`."""
+
+    __tablename__ = "audit_forwarded"
+
+    id: int = Field(default=1, primary_key=True)
+    seq: int = 0
+    until: float = 0.0
 
 
 OURS = frozenset(SQLModel.metadata.tables)

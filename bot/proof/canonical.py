@@ -9,6 +9,8 @@ from typing import Any
 
 import rfc8785
 
+LARGEST = 2**53 - 1  # the largest whole number that every reader of JSON reads exactly (I-JSON)
+
 
 class NotCanonical(ValueError):
     """A value that RFC 8785 cannot write, or bytes that it would write otherwise."""
@@ -32,13 +34,19 @@ def parse(line: bytes) -> Any:
     So a name that stands twice, a blank, or another spelling of a number is found.
     """
     try:
-        value = json.loads(line)
+        value = json.loads(line, parse_int=_number)
     except ValueError as error:
         message = f"not JSON: {error}"
         raise NotCanonical(message) from None
     if canonical(value) != line:
         raise NotCanonical("not in RFC 8785 form")
     return value
+
+
+def _number(text: str) -> int | float:
+    """JSON knows doubles only: what is larger than they count exactly is not a whole number."""
+    found = int(text)
+    return found if abs(found) <= LARGEST else float(text)
 
 
 def digest(value: Mapping[str, Any]) -> str:

@@ -15,9 +15,10 @@ FIELDS = frozenset(
 )
 
 
-def sealed(entry: Mapping[str, Any]) -> bytes:
-    """The line of an entry that has no `hash` yet: with it, in RFC 8785 form, without a line end."""
-    return canonical({**entry, "hash": digest(entry)})
+def seal(entry: Mapping[str, Any]) -> tuple[bytes, str]:
+    """The line of an entry that has no `hash` yet, in RFC 8785 form without a line end, and its hash."""
+    told = digest(entry)
+    return canonical({**entry, "hash": told}), told
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,29 @@
-"""The audit trail finds every kind of tampering, and holds no secret."""
+"""The audit trail finds every kind of tampering, and goes on from what an older version wrote."""
 
 from __future__ import annotations
 
+import json
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
-from sqlalchemy import text
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import delete
 
 from bot.db import audit
 from bot.db.engine import open_engine
-from bot.db.migrate import migrate
+from bot.db.migrate import migrate, upgrade
 from bot.db.store import Store
+from bot.db.tables import AuditCheckpoint, AuditEntry, AuditHead
+from bot.proof.checkpoints import Checkpoint
+from bot.proof.notes import Signer
+from bot.proof.tree import leaf_hash, root_of
+
+SIGNER = Signer.fresh("amend-test")
 
 
 @pytest_asyncio.fixture
@@ -29,26 +40,26 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 
 
 async def test_an_untouched_trail_holds(store: Store) -> None:
-    assert await audit.first_broken(store.engine) is None
+    assert await audit.verify(store.engine) is None
 
 
-FORGED = (
-    "INSERT INTO audit SELECT 7, at, actor, action, request_id, facts, hash, hash"
-    " FROM audit WHERE seq = 6"
-)
+FORGED = "INSERT INTO audit SELECT 7, at, request_id, action, line FROM audit WHERE seq = 6"
+SWAPPED = "UPDATE audit SET line = replace(line, '{}', '{}') WHERE seq = {}"
 TAMPERING = [
-    ("UPDATE audit SET facts = '{\"number\": 99}' WHERE seq = 3", 3),
-    ("UPDATE audit SET actor = 'U0ONCA' WHERE seq = 1", 1),
-    ("UPDATE audit SET at = at + 1 WHERE seq = 4", 4),
-    ("UPDATE audit SET action = 'request:denied' WHERE seq = 6", 6),
-    ("UPDATE audit SET request_id = 'R2' WHERE seq = 2", 2),
-    ("UPDATE audit SET hash = 'x' WHERE seq = 5", 5),
+    (SWAPPED.format('"number":2', '"number":99', 3), 3),
+    (SWAPPED.format("U0MARA", "U0ONCA", 1), 1),
+    (SWAPPED.format("00:16:43", "00:16:44", 4), 4),
+    (SWAPPED.format("accepted", "denied", 6), 6),
+    (SWAPPED.format("R1", "R2", 2), 2),
+    (SWAPPED.format('"via":"slack"', '"via":"cli"', 5), 5),
     ("DELETE FROM audit WHERE seq = 1", 1),
     ("DELETE FROM audit WHERE seq = 3", 3),
     ("DELETE FROM audit WHERE seq = 6", 6),
     ("DELETE FROM audit WHERE seq > 2", 3),
     ("DELETE FROM audit", 1),
     (FORGED, 7),
+    ("UPDATE audit_head SET frontier = x''", 6),
+    ("DELETE FROM audit_head", 6),
 ]
 
 
@@ -56,13 +67,119 @@ TAMPERING = [
 async def test_what_was_changed_removed_or_inserted_is_named(
     store: Store, statement: str, broken: int
 ) -> None:
+    before = await lines(store)
     async with store.transaction() as session:
-        await (await session.connection()).execute(text(statement))
-    assert await audit.first_broken(store.engine) == broken
+        await (await session.connection()).exec_driver_sql(statement)
+    if "audit_head" not in statement:
+        assert await lines(store) != before, "the statement changes something"
+    found = await audit.verify(store.engine)
+    assert found is not None
+    assert found.line == broken
+
+
+async def lines(store: Store) -> list[bytes]:
+    return [line async for _, line in audit.lines(store.engine)]
 
 
 async def test_the_chain_goes_on_after_a_restart(store: Store) -> None:
     again = Store(store.engine)
     async with again.transaction() as session:
         await audit.append(session, 2000.0, "amend", "request:succeeded", "R1")
-    assert await audit.first_broken(store.engine) is None
+    assert await audit.verify(store.engine) is None
+    last = json.loads((await lines(store))[-1])
+    assert (last["seq"], last["via"], last["at"]) == (7, "amend", "1970-01-01T00:33:20.000000Z")
+
+
+@given(
+    facts=st.dictionaries(
+        st.text(st.characters(), max_size=4),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
+            lambda inner: st.lists(inner, max_size=3),
+            max_leaves=5,
+        ),
+        max_size=4,
+    )
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+async def test_no_fact_undoes_its_deed_whatever_a_vendor_or_person_wrote(
+    store: Store, facts: dict[str, Any]
+) -> None:
+    async with store.transaction() as session:
+        await audit.append(session, 3000.0, "U0MARA", "request:accepted", "R1", facts)
+    assert await audit.verify(store.engine) is None
+
+
+async def sign(store: Store, at: float, every: float = 0.0) -> str:
+    async with store.transaction() as session:
+        made = await audit.sign(session, SIGNER, at, every)
+    return made.note if made else ""
+
+
+async def test_a_checkpoint_is_signed_where_something_is_new_and_not_too_often(
+    store: Store,
+) -> None:
+    note = await sign(store, 5000.0)
+    seen = Checkpoint.open(note, SIGNER.verifier)
+    assert seen.size == 6
+    assert seen.root == root_of([leaf_hash(each) for each in await lines(store)])
+    assert await sign(store, 6000.0) == "", "nothing is new"
+    async with store.transaction() as session:
+        await audit.append(session, 6000.0, "U0MARA", "request:vote", "R1")
+    assert await sign(store, 6001.0, every=3600.0) == "", "too soon"
+    assert Checkpoint.open(await sign(store, 9000.0, every=3600.0), SIGNER.verifier).size == 7
+    assert await audit.verify(store.engine, seen) is None
+
+
+async def rewritten(store: Store, keep: int, statement: str) -> None:
+    """What an insider does who can write everywhere: each line sealed anew, and the head mended."""
+    kept = [json.loads(each) for each in await lines(store)][:keep]
+    async with store.transaction() as session:
+        connection = await session.connection()
+        for table in (AuditEntry, AuditHead, AuditCheckpoint):
+            await connection.execute(delete(table))
+        for entry in kept:
+            facts = {**entry["facts"], statement: 1} if statement else entry["facts"]
+            at, who, what = 1000.0 + entry["seq"], entry["actor"], entry["action"]
+            await audit.append(session, at, who, what, entry["request_id"], facts)
+
+
+@pytest.mark.parametrize(("keep", "statement"), [(4, ""), (6, "words"), (1, "words"), (0, "")])
+async def test_a_trail_rewritten_in_the_database_does_not_agree_with_what_was_seen_before(
+    store: Store, keep: int, statement: str
+) -> None:
+    seen = Checkpoint.open(await sign(store, 5000.0), SIGNER.verifier)
+    await rewritten(store, keep, statement)
+    assert await audit.verify(store.engine) is None, "inside, everything agrees"
+    found = await audit.verify(store.engine, seen)
+    assert found is not None
+    assert "6 entries" in found.why
+
+
+async def test_an_older_trail_is_carried_over_and_sealed_in_the_first_entry(tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    engine = open_engine(f"sqlite:///{path}")
+    async with engine.begin() as connection:
+        await connection.run_sync(lambda it: upgrade(it, "0004"))
+    old = sqlite3.connect(path)
+    row = "INSERT INTO audit VALUES (?, ?, 'U0MARA', 'request:accepted', 'R1', ?, ?, ?)"
+    for seq in (1, 2, 3):
+        old.execute(
+            row, (seq, 1000.0 + seq, '{"big": 12345678901234567890}', f"h{seq - 1}", f"h{seq}")
+        )
+    old.execute("INSERT INTO audit_head VALUES (1, 3, 'h3')")
+    old.commit()
+    old.close()
+    await migrate(engine)
+    store = Store(engine)
+    assert await audit.verify(engine) is None
+    found = [json.loads(each) for each in await lines(store)]
+    assert found[0]["action"] == "trail:carried_over"
+    assert found[0]["facts"] == {"entries": 3, "last_seq": 3, "last_hash": "h3"}
+    assert [each["at"] for each in found[1:]] == [
+        f"1970-01-01T00:16:4{n}.000000Z" for n in (1, 2, 3)
+    ]
+    async with store.transaction() as session:
+        await audit.append(session, 2000.0, "amend", "request:succeeded", "R1")
+    assert await audit.verify(engine) is None
+    await store.close()

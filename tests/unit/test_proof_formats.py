@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from bot.proof.canonical import NotCanonical, canonical, parse
 from bot.proof.checkpoints import Checkpoint
 from bot.proof.notes import BadKey, BadNote, Signer, Verifier
-from bot.proof.trail import sealed, verify
+from bot.proof.trail import seal, verify
 from bot.proof.tree import (
     EMPTY,
     BadProof,
     Frontier,
     consistency_path,
     consistent,
-    inclusion_path,
+    inclusion_paths,
     leaf_hash,
     root_by_path,
     root_of,
@@ -151,7 +151,7 @@ def test_inclusion_holds_for_its_own_leaf_place_and_tree_only(
 ) -> None:
     size, root = len(found), root_of(found)
     index = data.draw(st.integers(0, size - 1))
-    path = inclusion_path(found, index)
+    path = inclusion_paths(found, [index])[index]
     assert root_by_path(found[index], index, size, path) == root
     other = data.draw(
         st.integers(0, size - 1).filter(lambda each: found[each] != found[index])
@@ -189,11 +189,11 @@ facts = st.dictionaries(st.text(max_size=5), st.integers(-5, 5) | st.text(max_si
 def trail(many: list[dict[str, Any]]) -> list[bytes]:
     lines: list[bytes] = []
     for seq, each in enumerate(many, 1):
-        lines.append(sealed({
+        lines.append(seal({
             "seq": seq, "at": "2026-01-05T10:00:00.5Z", "actor": "U1", "via": "slack",
             "action": "request:accepted", "request_id": "R1", "facts": each,
             "previous": json.loads(lines[-1])["hash"] if lines else "",
-        }))  # fmt: skip
+        })[0])  # fmt: skip
     return lines
 
 

@@ -1,0 +1,73 @@
+"""What the commands share: exit codes, settings, and the database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from bot.db import audit
+from bot.db.engine import close_engine, open_engine, open_reader
+from bot.db.migrate import migrate
+from bot.db.store import Store
+from bot.domain.errors import AmendError
+from bot.logs import configure_logs
+from bot.settings import Settings, load_settings
+
+FAILED, WRONG = 1, 2
+
+T = TypeVar("T")
+
+
+def run(work: Awaitable[T]) -> T:
+    """Run to the end in a loop of its own."""
+
+    async def go() -> T:
+        return await work
+
+    return asyncio.run(go())
+
+
+def settings() -> Settings:
+    """The settings, with logs that hide what is secret in them. Raises `BadSettings`."""
+    found = load_settings()
+    configure_logs(found.amend_log_level, found.amend_log_format, list(found.secrets))
+    return found
+
+
+async def opened(found: Settings) -> Store:
+    """The store on a database that has the newest schema; what it records came by the command line."""
+    audit.VIA.set("cli")
+    engine = open_engine(found.database_url)
+    await migrate(engine)
+    return Store(engine)
+
+
+@asynccontextmanager
+async def reading(found: Settings) -> AsyncIterator[AsyncEngine]:
+    """The database for reading only: nothing is made or migrated. Raises `AmendError`."""
+    _must_exist(found.database_url)
+    engine = open_reader(found.database_url)
+    try:
+        yield engine
+    except DBAPIError as error:
+        message = (
+            f"the database cannot be read as it is ({type(error.orig).__name__});"
+            " `amend migrate` brings it to the newest schema."
+        )
+        raise AmendError(message) from None
+    finally:
+        await close_engine(engine)
+
+
+def _must_exist(url: str) -> None:
+    """A mistyped path is an error, and not an empty database of which everything holds."""
+    path = url.removeprefix("sqlite:///")
+    if path != url and not Path(path).is_file():
+        message = f"DATABASE_URL: there is no database at {path}."
+        raise AmendError(message)

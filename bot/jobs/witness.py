@@ -1,0 +1,137 @@
+"""What bears witness outside the database: signed checkpoints in a channel, entries at a SIEM."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+from aiohttp import ClientError, ClientSession, ClientTimeout
+from sqlalchemy import update
+from sqlmodel import col
+
+from bot.db import audit
+from bot.db.store import Store
+from bot.db.tables import AuditForwarded, Delivery
+from bot.proof.notes import Signer
+from bot.proof.ocsf import api_activity
+
+log = structlog.get_logger(__name__)
+
+LOOKS_EVERY = 5.0  # seconds between two looks for something new
+HELD_FOR = 60.0  # seconds for which one replica forwards, unless it goes on
+AT_ONCE = 200  # entries in one post
+PATIENCE = 20.0  # seconds for the SIEM's answer
+LONGEST_PAUSE = 300.0  # seconds between two tries while the SIEM is away
+
+
+@dataclass
+class Checkpoints:
+    """Signs the tree's head where there is something new, at most once in `every` seconds.
+
+    `channel` is where each is posted, "" for nowhere; `wake` has what is to be posted sent soon.
+    """
+
+    store: Store
+    signer: Signer
+    every: float
+    channel: str
+    wake: Callable[[], None]
+
+    async def tick(self) -> float:
+        """Sign where it is due; seconds until the next look."""
+        await self.sign(self.every)
+        return min(LOOKS_EVERY, self.every)
+
+    async def sign(self, every: float = 0.0) -> bool:
+        """Sign what is new, where the last one is `every` seconds old; True where it was signed."""
+        async with self.store.transaction() as session:
+            now = self.store.clock()
+            made = await audit.sign(session, self.signer, now, every)
+            if made and self.channel:
+                key = f"checkpoint:{made.size}"
+                session.add(
+                    Delivery(
+                        key=key, request_id="", kind="checkpoint", channel=self.channel, due_at=now
+                    )
+                )
+        if made:
+            self.wake()
+        return made is not None
+
+
+@dataclass
+class Forwarding:
+    """Posts entries to a SIEM in order, as arrays of OCSF events, each until it was taken.
+
+    One replica does so at a time. What was posted without an answer is posted again: an event's
+    `metadata.uid` tells.
+    """
+
+    store: Store
+    http: ClientSession
+    url: str
+    token: str
+    _pause: float = LOOKS_EVERY
+
+    async def tick(self) -> float:
+        """Forward what is new; seconds until the next look, growing while the SIEM is away."""
+        try:
+            while await self._forward():
+                pass
+        except (ClientError, TimeoutError, OSError) as error:
+            log.warning("siem_not_reached", error=type(error).__name__)
+            self._pause = min(self._pause * 2, LONGEST_PAUSE)
+        else:
+            self._pause = LOOKS_EVERY
+        return self._pause
+
+    async def _forward(self) -> bool:
+        """One post; False where nothing is new, or another replica forwards."""
+        after = await self._hold()
+        if after is None:
+            return False
+        taken = after
+        try:
+            batch = await audit.batch(self.store.engine, after, AT_ONCE)
+            if batch:
+                await self._post([api_activity(json.loads(line)) for _, line in batch])
+                taken = batch[-1][0]
+        finally:
+            await self._let_go(taken)
+        return len(batch) == AT_ONCE
+
+    async def _hold(self) -> int | None:
+        """Up to which entry the SIEM has the trail; None where another replica forwards."""
+        now = self.store.clock()
+        async with self.store.transaction() as session:
+            found = await session.get(AuditForwarded, 1, with_for_update=True)
+            if found is None:
+                found = AuditForwarded(id=1)
+            elif found.until > now:
+                return None
+            found.until = now + HELD_FOR
+            session.add(found)
+            return found.seq
+
+    async def _let_go(self, seq: int) -> None:
+        async with self.store.transaction() as session:
+            await session.exec(
+                update(AuditForwarded)
+                .where(col(AuditForwarded.seq) <= seq)
+                .values(seq=seq, until=0.0)
+            )
+
+    async def _post(self, events: list[dict[str, object]]) -> None:
+        """Raises `ClientError` unless the SIEM took them."""
+        async with self.http.post(
+            self.url,
+            json=events,
+            headers={"Authorization": f"Bearer {self.token}"} if self.token else {},
+            timeout=ClientTimeout(total=PATIENCE),
+            allow_redirects=False,
+        ) as answer:
+            if answer.status // 100 != 2:
+                message = f"the SIEM answered {answer.status}"
+                raise ClientError(message)
