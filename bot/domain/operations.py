@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar
 
+from bot.domain.ids import Ids
 from bot.domain.parameters import Kind, Param, Parameters, given, specs
 from bot.domain.people import Account
 
@@ -148,7 +149,9 @@ class Operation(ABC):
     in an open form calls `refine`; `leads` the selections that a form asks for first, where
     records are not chosen by `records_in` alone. `follows` is for how many seconds after its run
     the vendor goes on with changed records by itself (0: not at all), so that `follow_up` is
-    asked.
+    asked. `ids` is how record ids look, where people may write them in other ways; `fixed` are the
+    vendor's parameters that are always the same here (name in small letters → values), so that a
+    pasted request may have them.
     """
 
     name: ClassVar[str]
@@ -169,6 +172,8 @@ class Operation(ABC):
     refines: ClassVar[tuple[str, ...]] = ()
     follows: ClassVar[float] = 0.0
     approved_as: ClassVar[str] = ""
+    ids: ClassVar[Ids | None] = None
+    fixed: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     @classmethod
     def params(cls) -> dict[str, Param]:
@@ -300,7 +305,8 @@ class Watcher(ABC):
     """Notices changes of state of one kind of record. Only reads.
 
     `name` is `VENDOR.THINGS`; `command` is what stands after `/amend watch`; `parameters` the
-    selection, all of kind SELECTION and all optional.
+    selection, all of kind SELECTION and all optional; `records_in` the one that bare words fill ("":
+    none does).
     """
 
     name: ClassVar[str]
@@ -309,6 +315,7 @@ class Watcher(ABC):
     command: ClassVar[str]
     noun: ClassVar[tuple[str, str]]
     parameters: ClassVar[type[Parameters]]
+    records_in: ClassVar[str] = ""
 
     @classmethod
     def params(cls) -> dict[str, Param]:

@@ -13,9 +13,10 @@ import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
 from bot.domain.errors import InvalidInput, Problem
@@ -49,6 +50,8 @@ class Param:
     (`Operation.lookup`). `most` is the upper bound of characters (text) or of the number itself
     (number); `aliases` are other names it may be typed under. `hidden` ones can only be typed: no
     form draws them. `empty_means` says what an explicitly empty value does, where it does anything.
+    `verbs` are words that ask for a choice (`resolve` → RESOLVED), in small letters. `account`: its
+    value is a user of the vendor, so that a mapped person may stand for it.
     """
 
     kind: Kind
@@ -64,6 +67,8 @@ class Param:
     advanced: bool = False
     hidden: bool = False
     empty_means: str = ""
+    verbs: Mapping[str, str] = field(default_factory=dict)
+    account: bool = False
 
 
 class Parameters(BaseModel):
@@ -115,6 +120,27 @@ def read(model: type[Parameters], values: Mapping[str, Any]) -> Parameters:
     if problems:
         raise InvalidInput(problems)
     return parameters
+
+
+@cache
+def _adapter(model: type[Parameters], name: str) -> TypeAdapter[Any]:
+    info = model.model_fields[name]
+    declared: Any = Annotated[info.annotation, *info.metadata]
+    return TypeAdapter(declared)
+
+
+def takes(model: type[Parameters], name: str, value: str) -> bool:
+    """True where `value` alone breaks no rule of the parameter `name`."""
+    try:
+        _adapter(model, name).validate_python(value)
+    except ValidationError:
+        return False
+    return True
+
+
+def takes_several(model: type[Parameters], name: str) -> bool:
+    """True for a parameter that is a list."""
+    return "tuple" in str(model.model_fields[name].annotation)
 
 
 def _problem(model: type[Parameters], detail: Any) -> Problem:
@@ -192,10 +218,16 @@ def pick(name: str, value: str, choices: Mapping[str, str]) -> str:
     found = folded.get(str(value).strip().casefold())
     if found is not None:
         return found
-    near = nearest(str(value), list(choices), 1)
+    near = nearest(str(value), [*choices.values(), *choices], 1)
     hint = f" Did you mean {_alternatives(near)}?" if near else ""
-    message = f"`{name}` must be one of {_listed(list(choices))}, not `{value}`.{hint}"
-    raise broken(message)
+    forms = ", ".join(_both_forms(*each) for each in choices.items())
+    raise broken(f"`{name}` must be one of {forms}, not `{value}`.{hint}")
+
+
+def _both_forms(value: str, label: str) -> str:
+    """A choice in every form in which it may be typed."""
+    same = value.casefold() == label.casefold()
+    return f"`{value}`" if same else f"`{value}` (`{label}`)"
 
 
 def choice(name: str, spec: Param) -> Any:

@@ -35,8 +35,29 @@ def _mention(found: re.Match[str]) -> str:
     sign = "#" if found["sign"] == "#" else "@"
     if found["sign"] == "!" and found["label"]:
         return found["label"]
+    if found["sign"] == "@" and re.search(r"\s", found["label"] or ""):
+        return f"@{found['target']}"  # a name of two words would be read as two
     # `<!subteam^S1>` and `<!date^…>` without words of their own: the part that names something.
     return sign + (found["label"] or found["target"].removeprefix("subteam^"))
+
+
+def mentioned(text: str) -> dict[str, str]:
+    """The people mentioned in an escaped text: as `unescape` writes each → Slack user id.
+
+    Two people under the same label are left out.
+    """
+    found: dict[str, set[str]] = {}
+    for each in _MENTION.finditer(text):
+        if each["sign"] == "@":
+            found.setdefault(_mention(each), set()).add(each["target"])
+    return {label: users.pop() for label, users in found.items() if len(users) == 1}
+
+
+def by_id(text: str) -> str:
+    """An escaped text whose mentions of people have no labels, so that each stays told by its id."""
+    return _MENTION.sub(
+        lambda each: f"<@{each['target']}>" if each["sign"] == "@" else each[0], text
+    )
 
 
 # --- words ----------------------------------------------------------------------------------------
@@ -62,9 +83,12 @@ _ASSIGNMENT = re.compile(rf"({_NAME})\s*+=")
 _BLANKS = re.compile(r"\s*+")
 _WORD = re.compile(r"\S*+")
 _NEXT_NAME = re.compile(rf"&({_NAME})=")
-# The vendor's own form: one word to the end of the text, without quotes; see `parse`.
+# The vendor's own form, to the end of the text and without quotes; see `parse`. From the second
+# name on its values may have blanks, and an `&` before what is no name.
 _PIECE = rf"{_NAME}=(?![{_APOSTROPHES}])[^\s&{_DOUBLE}]*+"
-_FORM = re.compile(rf"({_PIECE}(?:&{_PIECE})*+)&?\s*+\Z")
+_FURTHER = rf"{_NAME}=(?![{_APOSTROPHES}])(?:[^&{_DOUBLE}]|&(?!{_NAME}=|\s*+\Z))*+"
+_FORM = re.compile(rf"({_PIECE}(?:&{_FURTHER})*+)&?\s*+\Z")
+_BETWEEN = re.compile(rf"&(?={_NAME}=)")
 _IS_ENCODED = re.compile(rf"&{_NAME}=|%[0-9A-Fa-f]{{2}}")
 
 
@@ -77,7 +101,7 @@ class Words:
 
 
 @dataclass(frozen=True)
-class _Part:
+class Part:
     """One word; `name` is "" for a bare one, `raw` is the value as typed."""
 
     name: str
@@ -89,39 +113,47 @@ class _Part:
 def parse(text: str) -> Words:
     """Read record ids and NAME=VALUE words. Raises `InvalidInput`.
 
-    `a=b&c=d+e` is the vendor's form, and decoded, only where it ends the text as one word without
-    quotes and has a second NAME= after an `&`, or a %XX; so `add_comment=C++` keeps its signs.
+    `a=b&c=d+e` is the vendor's form, and decoded, only where it ends the text without quotes and
+    has a second NAME= after an `&`, or is one word with a %XX; so `add_comment=C++` keeps its signs.
     """
-    parts = list(_parts(text))
-    leading = list(takewhile(lambda part: not part.name, parts))
-    named = parts[len(leading) :]
-    _refuse_bare(named)
+    found = list(parts(text))
+    leading = list(takewhile(lambda part: not part.name, found))
+    named = found[len(leading) :]
+    refuse_bare(named)
+    items = [item.strip() for part in leading for item in part.value.split(",")]
+    return together([item for item in items if item], named)
+
+
+def together(records: Sequence[str], named: Sequence[Part]) -> Words:
+    """Records and named parts as what was typed. Raises `InvalidInput` for what cannot be sent."""
     _refuse_twice(named)
     values = {part.name: part.value for part in named}
-    items = [item.strip() for part in leading for item in part.value.split(",")]
-    records = tuple(item for item in items if item)
     _refuse_unprintable([*records, *values.values()])
-    return Words(records, values)
+    return Words(tuple(records), values)
 
 
-def _parts(text: str) -> Iterator[_Part]:
+def parts(text: str, assignment: re.Pattern[str] = _ASSIGNMENT) -> Iterator[Part]:
+    """The words of a text, in order. Raises `InvalidInput`.
+
+    `assignment` is what stands before a value; its first group that took part is the name.
+    """
     position, named = _skip(text, 0), False
     while position < len(text):
         form = None if named else _FORM.match(text, position)
         if form and _IS_ENCODED.search(form[1]):
             yield from _decoded(form[1])
             return
-        part, position = _part(text, position)
+        part, position = _part(text, position, assignment)
         named = named or bool(part.name)
         yield part
         position = _skip(text, position)
 
 
-def _decoded(form: str) -> Iterator[_Part]:
-    for piece in form.split("&"):
+def _decoded(form: str) -> Iterator[Part]:
+    for piece in _BETWEEN.split(form):
         name, _, value = piece.partition("=")
         # Quoted: an `&` that was spelt %26 is part of the value.
-        yield _Part(name, unquote_plus(value), value, quoted=True)
+        yield Part(name, unquote_plus(value.strip()), value, quoted=True)
 
 
 def _skip(text: str, position: int) -> int:
@@ -133,19 +165,19 @@ def _end(pattern: re.Pattern[str], text: str, position: int) -> int:
     return found.end() if found else position
 
 
-def _part(text: str, position: int) -> tuple[_Part, int]:
+def _part(text: str, position: int, assignment: re.Pattern[str]) -> tuple[Part, int]:
     """The word at `position`, with its name if it has one, and where it ends."""
     if text[position] == "=":
         word = text[position : _end(_WORD, text, position)]
         raise invalid(f"`{_shown(word)}` has no name before its `=`.")
-    found = _ASSIGNMENT.match(text, position)
+    found = assignment.match(text, position)
     if not found:
         return _value("", text, position)
-    start = _skip(text, found.end())
+    start, name = _skip(text, found.end()), next(filter(None, found.groups()))
     # `name= other=x`: after a blank, another name means that this one has no value.
-    if start > found.end() and _ASSIGNMENT.match(text, start):
-        return _Part(found[1], "", ""), start
-    part, end = _value(found[1], text, start)
+    if start > found.end() and assignment.match(text, start):
+        return Part(name, "", ""), start
+    part, end = _value(name, text, start)
     if not part.quoted and (other := _NEXT_NAME.search(part.value)):
         raise invalid(
             f"The value of `{part.name}` runs on into `{other[0]}`; put blanks between the names, or"
@@ -154,11 +186,11 @@ def _part(text: str, position: int) -> tuple[_Part, int]:
     return part, end
 
 
-def _value(name: str, text: str, start: int) -> tuple[_Part, int]:
+def _value(name: str, text: str, start: int) -> tuple[Part, int]:
     """The value at `start`: a quoted part with what touches it, or all up to the next blank."""
     if start == len(text) or text[start] not in _PAIRS:
         end = _end(_WORD, text, start)
-        return _Part(name, text[start:end], text[start:end]), end
+        return Part(name, text[start:end], text[start:end]), end
     value, closed = _quoted(text, start)
     end = _end(_WORD, text, closed)
     tail = text[closed:end]
@@ -168,7 +200,7 @@ def _value(name: str, text: str, start: int) -> tuple[_Part, int]:
             f"`{_shown(tail)}` touches the closing quote before it; put a blank between them, or one"
             " pair of quotes around the whole value and a backslash before each quote inside."
         )
-    return _Part(name, value + tail, text[start:end], quoted=True), end
+    return Part(name, value + tail, text[start:end], quoted=True), end
 
 
 def _quoted(text: str, start: int) -> tuple[str, int]:
@@ -206,7 +238,8 @@ def _shown(text: str, most: int = 60) -> str:
 # --- what is refused ------------------------------------------------------------------------------
 
 
-def _refuse_bare(named: Sequence[_Part]) -> None:
+def refuse_bare(named: Sequence[Part]) -> None:
+    """Raises `InvalidInput` for a word without a name behind one that has some."""
     at = next((index for index, part in enumerate(named) if not part.name), None)
     if at is None:
         return
@@ -224,7 +257,7 @@ def _in_quotes(value: str) -> str:
     return '"' + value.replace('"', '\\"') + '"'
 
 
-def _refuse_twice(named: Sequence[_Part]) -> None:
+def _refuse_twice(named: Sequence[Part]) -> None:
     seen: set[str] = set()
     for part in named:
         if part.name.casefold() in seen:
@@ -244,12 +277,12 @@ def _refuse_unprintable(values: Sequence[str]) -> None:
 
 def resolve(operation_params: Mapping[str, Param], words: Words, records_in: str) -> dict[str, str]:
     """The values by declared name, with the records in `records_in`. Raises `InvalidInput`."""
-    spellings = _spellings(operation_params)
+    known = spellings(operation_params)
     values = {records_in: ",".join(words.records)} if words.records else {}
     typed_as: dict[str, str] = {}
     problems: list[Problem] = []
     for typed, value in words.values.items():
-        name = spellings.get(typed.casefold())
+        name = known.get(typed.casefold())
         message = _trouble(operation_params, name, typed, value)
         if name in values:
             message = _both(name, typed, typed_as.get(name))
@@ -262,7 +295,7 @@ def resolve(operation_params: Mapping[str, Param], words: Words, records_in: str
     return values
 
 
-def _spellings(operation_params: Mapping[str, Param]) -> dict[str, str]:
+def spellings(operation_params: Mapping[str, Param]) -> dict[str, str]:
     """Declared name by everything it may be typed as; a declared name wins over an alias."""
     aliases = {
         alias.casefold(): name for name, spec in operation_params.items() for alias in spec.aliases

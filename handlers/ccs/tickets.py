@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import model_validator
 
+from bot.domain.ids import Ids, count_up
 from bot.domain.operations import (
     Batch,
     Cursor,
@@ -87,6 +88,7 @@ ASSIGNEE = Param(
     example="corp\\jdoe",
     most=256,
     aliases=("assignee",),
+    account=True,
 )
 
 
@@ -132,6 +134,14 @@ class UpdateTicket(Operation):
     roles: ClassVar[Mapping[str, Reach]] = {"Remediation Administrator": Reach.ALL}
     parameters: ClassVar[type[Parameters]] = TicketUpdate
     records_in: ClassVar[str] = "TicketNumber"
+    ids: ClassVar[Ids] = Ids(
+        plain=r"[A-Z]{2,8}[0-9]{5,10}",
+        one=r"[A-Z]{2,8}[0-9]{5,10}",
+        address=r"(?<![\w-])([A-Z]{2,8}[0-9]{5,10})(?![\w-])",
+        before=("ticket", "tickets"),
+        spelled=str.upper,
+        between=count_up(MOST_TICKETS),
+    )
     call_size: ClassVar[int] = 1
     parallel: ClassVar[int] = 16
     follows: ClassVar[float] = 600.0

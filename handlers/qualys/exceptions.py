@@ -60,6 +60,11 @@ class RequestException(Operation):
     records_in: ClassVar[str] = "control_id"
     leads: ClassVar[tuple[str, ...]] = PLACE
     comment: ClassVar[str] = "comments"
+    # document: `action` ("create" is also supported) and `echo_request`, which changes no exception.
+    fixed: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "action": ("request", "create"),
+        "echo_request": ("0", "1"),
+    }
     call_size: ClassVar[int] = 1
     parallel: ClassVar[int] = 1
     refines: ClassVar[tuple[str, ...]] = ("policy_id", "control_id", "host_id")

@@ -109,6 +109,12 @@ CHANGE_STATE = _change(
     choices=TARGETS,
     aliases=("new_state",),
     example="RESOLVED",
+    verbs={
+        "resolve": "RESOLVED",
+        "ignore": "IGNORED",
+        "open": "OPEN",
+        "reopen": "OPEN",
+    },
 )
 ADD_COMMENT = _change(
     "Comment",
@@ -124,6 +130,7 @@ CHANGE_ASSIGNEE = _change(
     widget=Widget.LOOKUP,
     lookup="people",
     aliases=("assign_to",),
+    account=True,
     example="acme_ac",
 )
 REOPEN = _change(
@@ -168,7 +175,12 @@ POTENTIAL = _select(
     advanced=True,
 )
 TICKET_ASSIGNEE = _select(
-    "Present assignee", _ASSIGNEE_IS, widget=Widget.LOOKUP, lookup="people", example="qualys_tb"
+    "Present assignee",
+    _ASSIGNEE_IS,
+    widget=Widget.LOOKUP,
+    lookup="people",
+    example="qualys_tb",
+    account=True,
 )
 OVERDUE = _select(
     "Overdue",

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import ClassVar, NamedTuple
 
 from bot.domain.errors import InvalidInput, Problem
+from bot.domain.ids import Ids
 from bot.domain.operations import (
     Batch,
     Context,
@@ -69,6 +70,13 @@ class EditTickets(Operation):
     records_in: ClassVar[str] = "ticket_numbers"
     comment: ClassVar[str] = "add_comment"
     # document, "Ticket limit": 20,000 tickets in one request; more is an error.
+    ids: ClassVar[Ids] = Ids(
+        plain=r"[0-9]+(?:\s*[-‐‑‒–—−]\s*[0-9]+)?",
+        one=r"[0-9]{1,18}",
+        address=r"(?:ticket|ticket_number|number|id)s?[=/]([0-9]{1,18})(?![0-9.])",
+        before=("ticket", "tickets", "inc", "no"),
+        between=lambda low, high: [f"{low}-{high}"] if int(low) <= int(high) else [],
+    )
     call_size: ClassVar[int] = 20_000
     parallel: ClassVar[int] = 1
     examples: ClassVar[tuple[str, ...]] = (

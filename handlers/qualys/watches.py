@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Annotated, ClassVar
 
 from bot.domain.operations import ME, Cursor, Offer, Sighting, Watcher
-from bot.domain.parameters import Kind, Param, Parameters, Widget, choices, given, wire
+from bot.domain.parameters import Kind, Param, Parameters, Widget, choices, given, items, wire
+from handlers.qualys import ticket_rules as rules
 from handlers.qualys.exceptions import decisions
 from handlers.qualys.scope import ALL_STATES
-from handlers.qualys.ticket_parameters import STATES, TicketFilters
+from handlers.qualys.ticket_parameters import STATES, TICKET_NUMBERS, TicketFilters
 from handlers.qualys.ticket_results import CONDITIONS
 from integrations.qualys.client import QualysClient
 from integrations.qualys.exceptions import DAY, ExceptionClient
@@ -28,6 +30,17 @@ WATCHED = Param(
 )
 
 
+class WatchedTickets(TicketFilters):
+    """The filters of an edit, and single tickets."""
+
+    ticket_numbers: Annotated[
+        tuple[str, ...] | None,
+        *items(
+            "ticket_numbers", TICKET_NUMBERS, partial(rules.numbers, "ticket_numbers")
+        ).__metadata__,
+    ] = None
+
+
 class TicketWatcher(Watcher):
     """Polls by `modified_since_datetime` with an overlap (vendors/qualys.md 3.1)."""
 
@@ -36,7 +49,8 @@ class TicketWatcher(Watcher):
     vendor_title: ClassVar[str] = "Qualys"
     command: ClassVar[str] = "qualys"
     noun: ClassVar[tuple[str, str]] = ("ticket", "tickets")
-    parameters: ClassVar[type[Parameters]] = TicketFilters
+    parameters: ClassVar[type[Parameters]] = WatchedTickets
+    records_in: ClassVar[str] = "ticket_numbers"
 
     def __init__(
         self, client: QualysClient, now: Callable[[], datetime] = lambda: datetime.now(UTC)

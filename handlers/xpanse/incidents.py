@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BeforeValidator, model_validator
 
 from bot.domain.errors import InvalidInput, Problem
+from bot.domain.ids import Ids, count_up
 from bot.domain.operations import (
     Batch,
     Context,
@@ -62,7 +63,13 @@ INCIDENTS = Param(
     example="71",
     aliases=("incidents", "incident", "id"),
 )
-STATUS = Param(Kind.CHANGE, "Status", widget=Widget.SELECT, choices=STATUSES)
+STATUS = Param(
+    Kind.CHANGE,
+    "Status",
+    widget=Widget.SELECT,
+    choices=STATUSES,
+    verbs={"resolve": "resolved", "investigate": "under_investigation", "reopen": "new"},
+)
 ASSIGNEE = Param(
     Kind.CHANGE,
     "Assignee",
@@ -71,6 +78,7 @@ ASSIGNEE = Param(
     lookup="users",
     aliases=("assignee",),
     empty_means="Unassign",
+    account=True,
 )
 PRETTY = Param(
     Kind.CHANGE, "Assignee's full name", help="Only together with the assignee.", advanced=True
@@ -179,6 +187,15 @@ class UpdateIncident(Operation):
     parameters: ClassVar[type[Parameters]] = IncidentUpdate
     records_in: ClassVar[str] = "incident_id"
     comment: ClassVar[str] = "comment"
+    ids: ClassVar[Ids] = Ids(
+        plain=r"[0-9]{1,12}",
+        one=r"[0-9]{1,12}",
+        address=r"(?:caseId|incident_?id|incidents?|cases?)[=/]([0-9]{1,12})(?![0-9.])",
+        before=("incident", "incidents", "case", "inc"),
+        between=count_up(MOST_INCIDENTS),
+    )
+    # document: `comment` is an object whose `comment_action` is always "add".
+    fixed: ClassVar[Mapping[str, tuple[str, ...]]] = {"comment_action": ("add",)}
     call_size: ClassVar[int] = 1
     parallel: ClassVar[int] = 4
     examples: ClassVar[tuple[str, ...]] = (

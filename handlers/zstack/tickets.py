@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import model_validator
 
+from bot.domain.ids import Ids
 from bot.domain.operations import (
     Batch,
     Context,
@@ -130,6 +131,13 @@ class ChangeTicketStatus(Operation):
     parameters: ClassVar[type[Parameters]] = StatusChange
     records_in: ClassVar[str] = "uuid"
     comment: ClassVar[str] = "comment"
+    ids: ClassVar[Ids] = Ids(
+        plain=r"[0-9a-fA-F]{32}|[0-9a-fA-F-]{36}",
+        one=r"[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}",
+        address=r"(?<![0-9a-f])([0-9a-f]{32})(?![0-9a-f])",
+        before=("ticket", "tickets", "uuid"),
+        spelled=lambda found: found.lower().replace("-", ""),
+    )
     call_size: ClassVar[int] = 1
     parallel: ClassVar[int] = 4
     refines: ClassVar[tuple[str, ...]] = ("uuid",)

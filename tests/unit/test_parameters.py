@@ -112,15 +112,19 @@ def test_a_value_becomes_what_its_parameter_declares(name: str, raw: Any, made: 
             "state",
             "RESOLVD",
             (
-                "`state` must be one of `OPEN`, `RESOLVED`, `IGNORED`, not `RESOLVD`."
+                "`state` must be one of `OPEN`, `RESOLVED`, `IGNORED` (`Closed/Ignored`), not `RESOLVD`."
                 " Did you mean `RESOLVED`?"
             ),
         ),
-        ("state", "", "`state` must be one of `OPEN`, `RESOLVED`, `IGNORED`, not ``."),
+        (
+            "state",
+            "",
+            "`state` must be one of `OPEN`, `RESOLVED`, `IGNORED` (`Closed/Ignored`), not ``.",
+        ),
         (
             "states",
             "OPEN,{x}",
-            "`states` must be one of `OPEN`, `RESOLVED`, `IGNORED`, not `{x}`.",
+            "`states` must be one of `OPEN`, `RESOLVED`, `IGNORED` (`Closed/Ignored`), not `{x}`.",
         ),
         ("states", " , ", "`states` is empty; leave it out, or give it a value."),
         ("days", "0", "`days` must be a whole number from 1 to 730; the nearest to 0 is 1."),

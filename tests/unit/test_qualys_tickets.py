@@ -273,15 +273,22 @@ def test_each_rule_says_what_it_wants(values: dict[str, Any], name: str, message
     assert refusal(**values) == (name, message)
 
 
+SEVERITIES = "`1` (`1 Minimal`), `2` (`2 Medium`), `3` (`3 Serious`), `4` (`4 Critical`)"
+SEVERITIES += ", `5` (`5 Urgent`)"
+
+
 @pytest.mark.parametrize(
     ("values", "known"),
     [
-        ({**ONE, "change_state": "CLOSED"}, "`OPEN`, `RESOLVED`, `IGNORED`"),
-        ({**COMMENT, "states": "OPEN,FIXD"}, "`OPEN`, `RESOLVED`, `CLOSED`, `IGNORED`"),
-        ({**COMMENT, "vuln_severities": "6"}, "`1`, `2`, `3`, `4`, `5`"),
-        ({**COMMENT, "potential_vuln_severities": "0"}, "`1`, `2`, `3`, `4`, `5`"),
-        ({**COMMENT, "overdue": "2"}, "`1`, `0`"),
-        ({**COMMENT, "invalid": "yes"}, "`1`, `0`"),
+        ({**ONE, "change_state": "CLOSED"}, "`OPEN`, `RESOLVED`, `IGNORED` (`Closed/Ignored`)"),
+        (
+            {**COMMENT, "states": "OPEN,FIXD"},
+            "`OPEN`, `RESOLVED`, `CLOSED` (`Closed/Fixed`), `IGNORED` (`Closed/Ignored`)",
+        ),
+        ({**COMMENT, "vuln_severities": "6"}, SEVERITIES),
+        ({**COMMENT, "potential_vuln_severities": "0"}, SEVERITIES),
+        ({**COMMENT, "overdue": "2"}, "`1` (`Only overdue`), `0` (`Only not overdue`)"),
+        ({**COMMENT, "invalid": "yes"}, "`1` (`Only invalid`), `0` (`Only valid`)"),
     ],
 )
 def test_enumerations_list_their_values(values: dict[str, Any], known: str) -> None:

@@ -27,6 +27,11 @@ from bot.slack.views import decisions, forms
 Press = Callable[[Body, str], Awaitable[None]]
 
 
+# The parts of messages, blocks and attachments that hold words, and those that hold such parts.
+_SAYS = ("text", "title", "pretext", "value", "fallback", "title_link", "from_url", "url")
+_HOLDS = ("text", "blocks", "attachments", "fields", "elements", "title", "rows")
+
+
 @dataclass
 class Buttons:
     """`presses` are further buttons by name: they get the payload and the button's value."""
@@ -157,7 +162,7 @@ class Buttons:
         await ack()
         operations = [each for each in self.pipeline.parts.registry.operations if each.command]
         message = body.get("message") or {}
-        text = unescape(str(message.get("text") or ""))
+        text = unescape("\n".join(texts_of(message)))
         found = [(each, ids) for each in operations if (ids := each.find(text))]
         if not message or len(found) != 1:
             self.frame.spawn(self._choose(body, found or [(each, ()) for each in operations]))
@@ -196,6 +201,17 @@ class Buttons:
             if each.name in allowed
         ]
         await self.modals.voice.update(view_id, decisions.choice_view(drafts))
+
+
+def texts_of(message: Any) -> list[str]:
+    """Everything that a message says: other apps leave `text` empty and fill blocks or attachments."""
+    if isinstance(message, list):
+        return [text for each in message for text in texts_of(each)]
+    if not isinstance(message, Mapping) or message.get("type") == "button":
+        return []
+    said = [str(message[name]) for name in _SAYS if isinstance(message.get(name), str)]
+    inside = [texts_of(message.get(name)) for name in _HOLDS]
+    return [*said, *(text for each in inside for text in each)]
 
 
 def _read_offer(value: str) -> dict[str, Any]:

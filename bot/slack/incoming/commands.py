@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bot.domain.errors import AmendError, Denied, InvalidInput
 from bot.domain.operations import Operation
 from bot.domain.parameters import Parameters, nearest
-from bot.domain.text import unescape
+from bot.domain.reading import means_something
+from bot.domain.text import by_id, unescape
 from bot.pipeline import Pipeline
 from bot.slack.incoming.frame import (
     TRY_AGAIN,
@@ -24,10 +26,26 @@ from bot.slack.incoming.frame import (
     user_of,
 )
 from bot.slack.incoming.modals import Modals
-from bot.slack.incoming.typed import understand, understood
+from bot.slack.incoming.typed import HELP_WORDS, Typed, understood
 from bot.slack.outgoing.voice import SlackVoice
 from bot.slack.views import cards
 from bot.slack.views.blocks import escape
+
+DECIDE_WITHIN = 0.8  # seconds inside the acknowledgement
+DECISIONS = frozenset({"approve", "reject", "deny", "decline"})
+INSTEAD = {
+    "status": "requests",
+    "state": "requests",
+    "list": "requests",
+    "running": "requests",
+    "log": "history",
+    "stop": "cancel REQUEST",
+    "revert": "undo REQUEST",
+    "permissions": "whoami",
+    "notify": "watch VENDOR",
+    "subscribe": "watch VENDOR",
+    "login": "link VENDOR",
+}
 
 
 @dataclass(frozen=True)
@@ -55,17 +73,21 @@ class Commands:
 
     async def on_command(self, ack: Ack, body: Body) -> None:
         command = str(body.get("command", "")).lstrip("/").lower()
-        text = unescape(str(body.get("text") or "")).strip()
+        raw = str(body.get("text") or "").strip()
         if command == "amend":
-            command, text = first_word(text)
+            command, raw = first_word(raw)
+        text = unescape(raw).strip()
+        if text.lower() in HELP_WORDS or command in HELP_WORDS:
+            await self._topic(ack, body, "help", text if command in HELP_WORDS else command)
+            return
         operation = self.pipeline.parts.registry.by_command(command)
         if operation is None:
-            await self._topic(ack, body, command, text)
+            await self._topic(ack, body, command, unescape(by_id(raw)).strip())
         elif not text:
             await ack()
             self.frame.spawn(self.modals.open_form(body, operation, {}))
         else:
-            await self._typed(ack, body, operation, text)
+            await self._typed(ack, body, operation, raw)
 
     # --- topics -----------------------------------------------------------------------------------
 
@@ -73,10 +95,7 @@ class Commands:
         topic = self.topics.get(word)
         if topic is None:
             operations = self.pipeline.parts.registry.operations
-            known = [*filter(None, self.topics), *(each.command for each in operations)]
-            near = nearest(word, [each for each in known if each], 2)
-            hint = " or ".join(f"`/amend {each}`" for each in near) or "`/amend help`"
-            await ack(private(f"Amend does not know `{escape(word)}`. Try {hint}."))
+            await ack(private(not_a_topic(word, rest, operations, list(self.topics))))
             return
         if word == "cancel":
             await self._cancel(ack, body, rest)
@@ -121,16 +140,22 @@ class Commands:
 
     # --- operations -------------------------------------------------------------------------------
 
-    async def _typed(self, ack: Ack, body: Body, operation: Operation, text: str) -> None:
-        """A typed request: its errors at once; else recorded and acknowledged, then planned."""
+    async def _typed(self, ack: Ack, body: Body, operation: Operation, raw: str) -> None:
+        """A typed request: its errors at once; else recorded and acknowledged, then planned.
+
+        Who may not do it at all is told so first: nothing is read, and no review opens.
+        """
         try:
-            parameters = understand(operation, text)
+            typed = Typed(self.pipeline, self.voice)
+            found = await typed.understand(operation, raw, user_of(body))
         except InvalidInput as error:
-            reply = await self._not_understood(body, operation, text, error)
+            reply = await self._not_understood(body, operation, unescape(raw), error)
             await ack({"response_type": "ephemeral", **reply})
             return
+        parameters = found.parameters
         origin = origin_of(body, f"command:{body.get('trigger_id')}")
-        if self.pipeline.needs_review(operation, parameters):
+        denied = await self._is_denied(operation, body)
+        if not denied and (found.guessed or self.pipeline.needs_review(operation, parameters)):
             await ack()
             self.frame.spawn(self.modals.review_typed(body, operation, parameters, origin))
             return
@@ -140,8 +165,19 @@ class Commands:
         elif request_id == "":
             await ack()
         else:
-            await ack(private(f"Reading {_what(operation, parameters)} …"))
+            await ack(None if denied else private(f"Reading {_what(operation, parameters)} …"))
             self.frame.spawn(self._prepare(request_id))
+
+    async def _is_denied(self, operation: Operation, body: Body) -> bool:
+        """True where it is known at once that this person may not; the request says why."""
+        try:
+            async with asyncio.timeout(DECIDE_WITHIN):
+                decision = await self.pipeline.acting.decide(
+                    operation, user_of(body), channel_of(body)
+                )
+        except Exception:
+            return False
+        return not decision.allowed
 
     async def _prepare(self, request_id: str) -> None:
         await self.pipeline.parts.start("prepare", request_id)
@@ -155,6 +191,29 @@ class Commands:
             operation, user_of(body), values, channel=channel_of(body)
         )
         return cards.problem_reply(operation, error.problems, values, draft)
+
+
+def not_a_topic(
+    word: str, rest: str, operations: Sequence[Operation], topics: Sequence[str]
+) -> str:
+    """What to do instead of `/amend WORD`; decisions are never typed."""
+    commands = [each.command for each in operations if each.command]
+    if word in DECISIONS:
+        request = f" {escape(rest.split(maxsplit=1)[0].upper())}" if rest else ""
+        return (
+            f"Open `/amend show{request or ' REQUEST'}`, or the card: {word} is a button there,"
+            " because a decision holds for exactly the plan that is shown."
+        )
+    if word in INSTEAD:
+        return f"Type `/amend {INSTEAD[word]}`. Amend does not know `{escape(word)}`."
+    verbs = [
+        f"`/{each.command} {escape(word)} …`"
+        for each in operations
+        if each.command and means_something(each, word)
+    ]
+    near = nearest(word, [*filter(None, topics), *commands], 2)
+    hint = " or ".join(verbs or [f"`/amend {each}`" for each in near]) or "`/amend help`"
+    return f"Try {hint}. Amend does not know `{escape(word)}`."
 
 
 def _what(operation: Operation, parameters: Parameters) -> str:

@@ -15,10 +15,10 @@ from bot.domain.errors import InvalidInput
 from bot.domain.operations import Operation, Result
 from bot.domain.parameters import nearest
 from bot.domain.plans import RESULT_WORDS, State
-from bot.domain.text import unescape
+from bot.domain.text import by_id, unescape
 from bot.pipeline import Origin, Pipeline
 from bot.pipeline.deciding import no_longer
-from bot.slack.incoming.typed import understand, understood
+from bot.slack.incoming.typed import HELP_WORDS, Typed, understood
 from bot.slack.outgoing.voice import SlackVoice
 from bot.slack.views import cards, forms
 from bot.slack.views.blocks import escape, fit
@@ -122,20 +122,25 @@ class Deeds:
     async def mention(self, key: str, payload: Payload) -> None:
         """`@Amend qualys 23456 change_state=RESOLVED`: as typed, with the answer in the thread."""
         text = payload["text"].replace(f"<@{self.bot_user}>", " ", 1)
-        head, _, rest = unescape(text).strip().partition(" ")
-        word = head.lower().lstrip("/")
+        head, _, rest = text.strip().partition(" ")
+        word = unescape(head).lower().lstrip("/")
         operation = self.pipeline.parts.registry.by_command(word)
         thread = payload["thread_ts"] or payload["ts"]
+        if unescape(rest).strip().lower() in HELP_WORDS:
+            await self._topic(payload, "help", word, thread)
+            return
         if operation is None:
-            await self._topic(payload, word, rest.strip(), thread)
+            await self._topic(payload, word, unescape(by_id(rest)).strip(), thread)
             return
         try:
-            parameters = understand(operation, rest)
+            typed = Typed(self.pipeline, self.voice)
+            found = await typed.understand(operation, rest, payload["user"])
         except InvalidInput as error:
-            await self._not_understood(payload, operation, rest, error, thread)
+            await self._not_understood(payload, operation, unescape(rest), error, thread)
             return
+        parameters = found.parameters
         origin = Origin(key, payload["user"], payload["channel"], thread)
-        direct = not self.pipeline.needs_review(operation, parameters)
+        direct = not (found.guessed or self.pipeline.needs_review(operation, parameters))
         request_id = await self.pipeline.accept(operation, parameters, origin, direct=direct)
         if request_id:
             await self.pipeline.parts.start("prepare", request_id)

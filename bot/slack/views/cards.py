@@ -277,15 +277,18 @@ def problem_reply(
     `draft` is where `values` are kept ("" where they could not be).
     """
     said = [escape(each.message) for each in problems[:10]]
-    blocks = [section("\n".join(f":warning: {line}" for line in said))]
-    if forms.holds(operation, values):
+    fits = forms.holds(operation, values)
+    begin = "Correct it in the form" if fits and draft else "Type it once more"
+    lines = "\n".join(f":warning: {line}" for line in said)
+    blocks = [section(f"*{begin}*\n{lines}")]
+    if fits:
         press = button("Open the form", "form", draft)
         blocks += [actions([press], "offer")] if draft else []
     else:
         blocks.append(section(escape(forms.withheld(operation, values))))
         blocks += forms.review_button(operation, values, draft)
     blocks.append(context(f"Nothing was sent to {operation.vendor_title}."))
-    return {"text": cut(" ".join(said), 3000), "blocks": blocks}
+    return {"text": cut(f"{begin}: {' '.join(said)}", 3000), "blocks": blocks}
 
 
 def review_prompt(operation: Operation, facts: RequestFacts, value: str) -> Message:

@@ -20,6 +20,25 @@ TOPICS = (
 )
 
 
+TOPIC_HELP = {
+    "whoami": "`/amend whoami` shows the accounts that you are mapped to, with role and scope.",
+    "can": "`/amend can @person VENDOR [NAME=VALUE …]` says whether they may do it, and why not.",
+    "requests": "`/amend requests` lists your running and latest requests.",
+    "show": "`/amend show REQUEST` shows a request's card and receipt once more.",
+    "cancel": "`/amend cancel REQUEST` stops your request after the calls under way.",
+    "undo": "`/amend undo REQUEST` reviews what brings your request's records back.",
+    "retry": "`/amend retry REQUEST` reviews what your request missed.",
+    "history": "`/amend history [RECORD]` lists what was done, to one record or at all.",
+    "watch": "`/amend watch VENDOR [NAME=VALUE …] [mode=hourly] [quiet=22:00-06:00]` has this"
+    " channel told of changes; without values it opens a form.",
+    "unwatch": "`/amend unwatch VENDOR` (or a watch's id) ends a watch of this channel.",
+    "watches": "`/amend watches` lists the watches of this channel.",
+    "link": "`/amend link VENDOR` keeps your own credentials there, so that your edits run as you.",
+    "unlink": "`/amend unlink VENDOR` removes your own credentials there at once.",
+    "people": "`/amend people` lets administrators map people to vendors' accounts.",
+}
+
+
 def launcher(operations: Sequence[Operation], name: str) -> Message:
     """What this person may do here, each with its button."""
     if not operations:
@@ -38,7 +57,9 @@ def launcher(operations: Sequence[Operation], name: str) -> Message:
 def help_message(operations: Sequence[Operation], topic: str | None) -> Message:
     """How to type what this person may do; a topic is a command or a parameter."""
     word = (topic or "").strip().lstrip("/").casefold()
-    chosen = [each for each in operations if word in (each.command, each.name)]
+    if word in TOPIC_HELP:
+        return {"text": TOPIC_HELP[word], "blocks": [section(TOPIC_HELP[word])]}
+    chosen = [each for each in operations if word and word in (each.command, each.name)]
     if word and not chosen:
         found = [
             (name, spec)

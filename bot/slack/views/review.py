@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from bot.domain.parameters import Param
 from bot.domain.plans import RequestFacts
 from bot.slack.views.blocks import (
     Block,
+    code,
     context,
     cut,
     divider,
@@ -22,7 +24,10 @@ from bot.slack.views.blocks import (
     quote,
     section,
 )
+from bot.slack.views.inputs import joined
 
+_NEEDS_QUOTES = re.compile(r"[\s&%=\"“”„«»]|^['‘’]")
+_QUOTE = re.compile(r"[\"'“”„‘’«»]")
 WHEN_NOW = "now"
 WHEN_QUIET = "quiet"
 
@@ -55,6 +60,10 @@ def review_view(operation: Operation, facts: RequestFacts) -> dict[str, Any]:
         blocks.append(section(f":lock: This needs *{need}*.{who}"))
     if facts.to_send:
         blocks += _inputs(facts)
+    if not facts.relation:
+        blocks.append(
+            context(f"As Amend reads it: {code(cut(command_line(operation, facts), 1500))}")
+        )
     blocks.append(context(f"Nothing is sent before you confirm. Plan {facts.digest[:12]}"))
     view: dict[str, Any] = {
         "type": "modal",
@@ -71,6 +80,24 @@ def review_view(operation: Operation, facts: RequestFacts) -> dict[str, Any]:
     else:
         view["blocks"][0] = section(f"No {operation.noun[0]} of this selection can be changed.")
     return view
+
+
+def command_line(operation: Operation, facts: RequestFacts) -> str:
+    """The request as the command that asks for exactly it; in the order of its parameters."""
+    words = [
+        f"{name}={_word(facts.parameters[name])}"
+        for name in operation.params()
+        if name in facts.parameters
+    ]
+    return " ".join([f"/{operation.command}" if operation.command else operation.title, *words])
+
+
+def _word(value: Any) -> str:
+    """A value as it may be typed: in quotes where the grammar needs them."""
+    text = joined(value)
+    if text and not _NEEDS_QUOTES.search(text):
+        return text
+    return '"' + _QUOTE.sub(r"\\\g<0>", text) + '"'
 
 
 def _lead(operation: Operation, facts: RequestFacts) -> str:

@@ -11,9 +11,9 @@ from slack_sdk.errors import SlackApiError
 
 from bot.db.tables import Watch
 from bot.db.watching import WatchStore
-from bot.domain.errors import Denied, InvalidInput, Problem
+from bot.domain.errors import Denied, InvalidInput, Problem, invalid
 from bot.domain.operations import Watcher
-from bot.domain.parameters import nearest, read
+from bot.domain.parameters import Parameters, nearest, read
 from bot.domain.text import Words, parse, resolve
 from bot.pipeline import Pipeline
 from bot.slack.incoming.commands import Asked
@@ -48,9 +48,10 @@ class Watches:
             return None
         zone = (await self.pipeline.parts.directory.caller(asked.user)).timezone
         try:
-            raw = dict(parse(rest).values)
+            words = parse(rest)
+            raw = dict(words.values)
             settings = watchforms.settings_of(raw, zone)
-            selection = read(watcher.parameters, resolve(watcher.params(), Words((), raw), ""))
+            selection = _selected(watcher, Words(words.records, raw))
         except InvalidInput as error:
             return {"text": escape(str(error))}
         return {"text": await self._add(watcher, asked.user, asked.channel, selection, settings)}
@@ -171,3 +172,12 @@ class Watches:
             await self._require(watcher, user, channel)
         await self.store.end(watch_id, user)
         return f"Watch {watch_id} has ended."
+
+
+def _selected(watcher: Watcher, words: Words) -> Parameters:
+    """What was typed as a selection. Raises `InvalidInput`."""
+    if words.records and not watcher.records_in:
+        names = ", ".join(f"`{each}`" for each in watcher.params())
+        message = f"`{words.records[0]}` has no name before it; known are {names}, as NAME=VALUE."
+        raise invalid(message)
+    return read(watcher.parameters, resolve(watcher.params(), words, watcher.records_in))
