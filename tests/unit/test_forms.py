@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,8 +15,10 @@ from bot.domain.errors import InvalidInput, Problem
 from bot.domain.operations import Operation, canonical
 from bot.domain.parameters import Param, Widget, read
 from bot.domain.people import Account
+from bot.domain.reading import read_text
 from bot.slack.views import forms, peopleforms
 from bot.slack.views.cards import problem_reply
+from bot.slack.views.review import command_line
 from deploy.sandbox.slack.block_rules import problems
 
 OPERATIONS = [
@@ -125,6 +128,21 @@ def test_a_form_holds_legal_values_exactly_or_is_not_offered(name: str, data: An
     else:
         assert [each for each in shown["blocks"] if each["type"] == "input"] == []
         assert shown["blocks"][-1]["elements"][0]["action_id"] == "review"
+
+
+@pytest.mark.parametrize("name", sorted(each.name for each in OPERATIONS if each.command))
+@given(data=st.data())
+def test_the_command_that_a_review_shows_asks_for_exactly_that(name: str, data: Any) -> None:
+    """So the form, the typed text and the mention put the same on the wire, and nothing besides."""
+    operation = BY_NAME[name]
+    wanted = legal_part(operation, data.draw(legal(operation)))
+    assume(wanted)
+    shown = command_line(operation, wanted).removeprefix(f"/{operation.command} ")
+    # The grammar has no way to say a backslash in front of a quote.
+    assume(not any(re.search(r"\\(?:[\"'“”„‘’«»]|\Z)", str(each)) for each in wanted.values()))
+    found = read_text(operation, shown)
+    assert not found.guessed
+    assert canonical(read(operation.parameters, found.values)) == wanted
 
 
 def test_six_hundred_numbers_are_held_by_no_form_and_offered_for_review() -> None:

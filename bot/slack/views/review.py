@@ -62,7 +62,9 @@ def review_view(operation: Operation, facts: RequestFacts) -> dict[str, Any]:
         blocks += _inputs(facts)
     if not facts.relation:
         blocks.append(
-            context(f"As Amend reads it: {code(cut(command_line(operation, facts), 1500))}")
+            context(
+                f"As Amend reads it: {code(cut(command_line(operation, facts.parameters), 1500))}"
+            )
         )
     blocks.append(context(f"Nothing is sent before you confirm. Plan {facts.digest[:12]}"))
     view: dict[str, Any] = {
@@ -82,12 +84,10 @@ def review_view(operation: Operation, facts: RequestFacts) -> dict[str, Any]:
     return view
 
 
-def command_line(operation: Operation, facts: RequestFacts) -> str:
+def command_line(operation: Operation, parameters: Mapping[str, Any]) -> str:
     """The request as the command that asks for exactly it; in the order of its parameters."""
     words = [
-        f"{name}={_word(facts.parameters[name])}"
-        for name in operation.params()
-        if name in facts.parameters
+        f"{name}={_word(parameters[name])}" for name in operation.params() if name in parameters
     ]
     return " ".join([f"/{operation.command}" if operation.command else operation.title, *words])
 
