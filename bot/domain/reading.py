@@ -62,18 +62,31 @@ def salvage(operation: Operation, text: str) -> dict[str, str]:
         found = _lists_joined(operation, list(parts(text, _lenient(operation))))
     except InvalidInput:
         return {operation.comment: text} if operation.comment else {}
-    values: dict[str, str] = {}
-    records: list[str] = []
-    for part in _texts_joined(operation, found):
-        if not part.name:
-            records += operation.ids.read(part.value) if operation.ids else ()
-            continue
+    whole = list(_texts_joined(operation, found))
+    bare = [part.value for part in whole if not part.name]
+    values = _meant(operation, bare)
+    for part in whole:
         try:
-            one = Words((), {part.name: part.value})
+            one = Words((), {part.name: part.value} if part.name else {})
             values |= resolve(operation.params(), one, operation.records_in)
         except InvalidInput:
             continue
+    records = [each for word in bare if operation.ids for each in operation.ids.read(word)]
     return {operation.records_in: ",".join(records), **values} if records else values
+
+
+def _meant(operation: Operation, words: Sequence[str]) -> dict[str, str]:
+    """The changes that single words ask for, where no other word takes that back."""
+    if any(map(_negates, words)):
+        return {}
+    found = {one for word in words if len(one := tuple(_meanings(operation, word))) == 1}
+    names = [name for ((name, _),) in found]
+    return {name: value for ((name, value),) in found if names.count(name) == 1}
+
+
+def _negates(word: str) -> bool:
+    plain = word.translate(_PLAIN_SIGNS).casefold().strip(",;.!?")
+    return plain in NEGATIONS or plain.endswith(_ENDS_NEGATED)
 
 
 def _texts_joined(operation: Operation, found: Sequence[Part]) -> Iterator[Part]:
@@ -231,8 +244,7 @@ class _Guess:
 
     def _refuse_negation(self, bare: Sequence[Part]) -> None:
         for part in bare:
-            word = part.value.translate(_PLAIN_SIGNS).casefold().strip(",;.!?")
-            if word in NEGATIONS or word.endswith(_ENDS_NEGATED):
+            if _negates(part.value):
                 message = (
                     f"`{part.value}` turns the meaning round, so nothing was read; type what shall"
                     " happen, without it."
@@ -355,10 +367,10 @@ def _of_json(operation: Operation, text: str) -> dict[str, str]:
     # The documents' own examples have a user's single backslash (`domain\\user`), which JSON has not.
     mended = re.sub(r'\\(?!["\\/bfnrtu])', r"\\\\", text)
     try:
-        body = json.loads(mended)
+        leaves = list(_leaves(operation, json.loads(mended), ""))
     except (ValueError, RecursionError):
         raise invalid("This begins like JSON and is none; check its quotes and braces.") from None
-    named = [Part(name, value, value) for name, value in _leaves(operation, body, "")]
+    named = [Part(name, value, value) for name, value in leaves]
     words = _without_fixed(operation, together((), named))
     return resolve(operation.params(), words, operation.records_in)
 

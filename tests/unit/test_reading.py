@@ -14,7 +14,7 @@ from bot.bootstrap import entries
 from bot.domain.errors import InvalidInput
 from bot.domain.operations import Operation
 from bot.domain.parameters import read
-from bot.domain.reading import Reading, read_text
+from bot.domain.reading import Reading, read_text, salvage
 from bot.domain.text import unescape
 from bot.slack.incoming.buttons import texts_of
 
@@ -291,6 +291,28 @@ def test_what_may_mean_something_else_is_not_read_and_the_answer_names_the_word(
     assert "\n" not in message
 
 
+@pytest.mark.parametrize(
+    ("command", "text", "values"),
+    [
+        ("qualys", "resolve 23456 tomorrow", RESOLVED),
+        ("qualys", "do not resolve 23456", {"ticket_numbers": "23456"}),
+        ("qualys", "don’t resolve 23456", {"ticket_numbers": "23456"}),
+        ("qualys", "resolve ignore 23456", {"ticket_numbers": "23456"}),
+        ("qualys", "#23456 ad_comment=x change_state:OPEN", RESOLVED | {"change_state": "OPEN"}),
+        (
+            "qualys",
+            "23456 add_comment=Host patched today",
+            {"ticket_numbers": "23456", "add_comment": "Host patched today"},
+        ),
+        ("qualys", '23456 add_comment="Host', {"add_comment": '23456 add_comment="Host'}),
+    ],
+)
+def test_what_is_refused_fills_the_form_with_what_was_understood(
+    command: str, text: str, values: Mapping[str, str]
+) -> None:
+    assert salvage(OPERATIONS[command], text) == values
+
+
 # --- messages of other apps ------------------------------------------------------------------------
 
 
@@ -359,7 +381,11 @@ TEXTS = st.lists(PIECES, max_size=12).map(" ".join) | st.text(max_size=60)
 @given(text=TEXTS)
 @example(text="{")
 @example(text='{"a":' * 500)
+@example(text='{"a":' * 3000 + "1" + "}" * 3000)
+@example(text='{"": {"value": [{}, null]}}')
+@example(text="{}")
 def test_any_text_is_read_or_refused_with_our_own_error(command: str, text: str) -> None:
+    assert set(salvage(OPERATIONS[command], text)) <= set(OPERATIONS[command].params())
     try:
         found = reading(command, text)
     except InvalidInput as error:
