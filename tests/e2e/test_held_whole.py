@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from bot.domain.people import Account
-from tests.e2e.conftest import MARA, OPS, UMAR, World, text_of, until
+from tests.e2e.conftest import MARA, OPS, UMAR, Make, World, text_of, until
 from tests.e2e.test_requests import button, has
 
 SIX_HUNDRED = ",".join(str(100_000 + each) for each in range(600))
 
 
-def _answer(world: World) -> dict[str, object]:
+def _answer(world: World) -> dict[str, Any]:
     private = [each for each in world.seen_by(MARA) if each.get("ephemeral")]
     return private[-1] if private else {}
 
@@ -39,8 +41,8 @@ async def test_a_command_of_20000_numbers_is_reviewed(world: World) -> None:
     assert {n for each in asked for n in each.split(",")} == set(numbers.split(","))
 
 
-async def test_a_scope_that_is_longer_than_a_form_is_left_as_it_is(make: object) -> None:
-    world: World = await make(AMEND_ADMINS=MARA)  # type: ignore[operator]
+async def test_a_scope_that_is_longer_than_a_form_is_left_as_it_is(make: Make) -> None:
+    world = await make(AMEND_ADMINS=MARA)
     scope = tuple(f"10.132.{each}.0/24" for each in range(256))
     before = Account("qualys", "uhaddad", "Unit Manager", scope)
     await world.bot.store.map_person(world.bot.team, UMAR, before, MARA)

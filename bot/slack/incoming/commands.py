@@ -31,7 +31,7 @@ from bot.slack.outgoing.voice import SlackVoice
 from bot.slack.views import cards
 from bot.slack.views.blocks import escape
 
-DECIDE_WITHIN = 0.8  # seconds inside the acknowledgement
+DECIDE_WITHIN = 0.3  # seconds inside the acknowledgement
 DECISIONS = frozenset({"approve", "reject", "deny", "decline"})
 INSTEAD = {
     "status": "requests",

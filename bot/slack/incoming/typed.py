@@ -17,7 +17,9 @@ from bot.pipeline import Pipeline
 from bot.pipeline.parts import plain_name
 from bot.slack.outgoing.voice import SlackVoice
 
-ASK_WITHIN = 1.2  # seconds that Slack and the database may take to say who is meant
+# Seconds that Slack and the database may take, together, to say who is meant; the acknowledgement
+# has to hold the recording of the request as well.
+ASK_WITHIN = 0.6
 # A mention as Slack writes it, where somebody typed or copied those very signs.
 _MARK = re.compile(r"<@([UW][A-Z0-9]{2,})(?:\|[^<>]*)?>")
 T = TypeVar("T")
@@ -56,7 +58,8 @@ class Typed:
     async def understand(self, operation: Operation, raw: str, user: str) -> Understood:
         """Raises `InvalidInput`; looks somebody up only where the text names them."""
         reading = read_text(operation, unescape(raw).strip())
-        who = _Who(self, operation, user, mentioned(raw))
+        until = asyncio.get_running_loop().time() + ASK_WITHIN
+        who = _Who(self, operation, user, mentioned(raw), until)
         values = {
             name: await who.account(name, value)
             if operation.params()[name].account
@@ -79,6 +82,7 @@ class _Who:
     operation: Operation
     user: str
     mentions: Mapping[str, str]
+    until: float
 
     async def named(self, name: str, value: str) -> str:
         """A value with people's names in place of bare ids; the vendor knows no Slack ids."""
@@ -138,7 +142,7 @@ class _Who:
     async def _in_time(self, asking: Awaitable[T], otherwise: D) -> T | D:
         """An answer within the acknowledgement's time; an outage is no answer."""
         try:
-            async with asyncio.timeout(ASK_WITHIN):
+            async with asyncio.timeout_at(self.until):
                 return await asking
         except InvalidInput:
             raise
