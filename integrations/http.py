@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
 import ssl
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from urllib.parse import urlsplit
@@ -46,19 +47,6 @@ class Reply:
 
 
 @dataclass(frozen=True)
-class Flow:
-    """The beginning of an answer whose body is still to come; the names of `headers` are lower."""
-
-    status: int
-    headers: Mapping[str, str]
-    chunks: AsyncIterator[bytes]
-
-    async def whole(self) -> Reply:
-        """Read the rest and return it as a `Reply`."""
-        return Reply(self.status, self.headers, b"".join([each async for each in self.chunks]))
-
-
-@dataclass(frozen=True)
 class Timeouts:
     """Seconds: to connect, between two pieces of the answer, and for a whole exchange."""
 
@@ -72,9 +60,11 @@ class Http:
 
     `keep_write_connections` is for vendors whose writes may be repeated; others get a new connection
     each. `verify` is True, False, the path of a PEM bundle or an SSL context. Proxy settings of the
-    environment hold, except on loopback. Raises `Temporary` where nothing was sent or a read
-    failed, `UnknownOutcome` where a write was sent and its answer is missing, and `Unreadable`
-    where the answer is larger than `largest` bytes.
+    environment hold, except on loopback.
+
+    Raises `Temporary` where nothing was sent, or a read failed or met a web page; `NoAnswer` where a
+    write was sent and no answer of the vendor itself came; `Unreadable` where the answer is larger
+    than `largest` bytes.
     """
 
     def __init__(
@@ -94,27 +84,44 @@ class Http:
         self._largest = largest
         self._keep_writes = keep_write_connections
         self._clients: dict[tuple[bool, bool], httpx.AsyncClient] = {}
+        self._calls: set[asyncio.Task[Reply]] = set()
 
     async def send(self, request: Request, *, writes: bool) -> Reply:
-        """Send `request` and read the whole answer. `writes` says whether it changes anything."""
-        async with self._exchange(request, writes=writes) as flow:
-            return await flow.whole()
+        """Send `request` and read the whole answer. `writes` says whether it changes anything.
 
-    @asynccontextmanager
-    async def stream(self, request: Request) -> AsyncIterator[Flow]:
-        """For big reads: `async with http.stream(request) as flow`; go through `flow.chunks`."""
-        async with self._exchange(request, writes=False) as flow:
-            yield flow
+        Cancelling this leaves the call to itself; see `begin`.
+        """
+        return await asyncio.shield(self.begin(request, writes=writes))
+
+    def begin(self, request: Request, *, writes: bool) -> asyncio.Task[Reply]:
+        """The same as a task, which ends by itself within `timeouts.total`: wait for it shielded.
+
+        httpcore 1.0 loses a place of its pool for good where a request is cancelled between getting
+        that place and connecting, so a call that was begun is never cancelled but by `aclose`.
+        """
+        call = asyncio.create_task(self._exchanged(request, writes=writes))
+        self._calls.add(call)
+        call.add_done_callback(self._ended)
+        return call
 
     async def aclose(self) -> None:
-        """Close every connection."""
+        """Cut off what is under way (it counts as broken off), and close every connection."""
+        await asyncio.sleep(0)  # a call that has not begun could not say what became of it
+        calls = list(self._calls)
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
         clients = list(self._clients.values())
         self._clients.clear()
         for client in clients:
             await client.aclose()
 
-    @asynccontextmanager
-    async def _exchange(self, request: Request, *, writes: bool) -> AsyncIterator[Flow]:
+    def _ended(self, call: asyncio.Task[Reply]) -> None:
+        self._calls.discard(call)
+        if not call.cancelled():
+            call.exception()  # the caller may be gone; what it would have been told is not missed
+
+    async def _exchanged(self, request: Request, *, writes: bool) -> Reply:
         client = self._client(is_loopback(urlsplit(request.url).hostname or ""), writes)
         with self._named(request, writes=writes):
             async with (
@@ -129,16 +136,26 @@ class Http:
                 ) as response,
             ):
                 headers = {name.lower(): value for name, value in response.headers.items()}
-                yield Flow(response.status_code, headers, self._chunks(response))
+                reply = Reply(response.status_code, headers, await self._body(response))
+        return self._of_the_vendor(reply, writes=writes)
 
-    async def _chunks(self, response: httpx.Response) -> AsyncIterator[bytes]:
-        size = 0
+    async def _body(self, response: httpx.Response) -> bytes:
+        size, chunks = 0, []
         async for chunk in response.aiter_bytes():
             size += len(chunk)
             if size > self._largest:
                 words = f"it is larger than {self._largest:,} bytes"
                 raise Unreadable(self.vendor, words)
-            yield chunk
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+    def _of_the_vendor(self, reply: Reply, *, writes: bool) -> Reply:
+        """`reply`, unless something else answered in the vendor's place."""
+        if writes and from_a_gateway(reply):
+            raise NoAnswer(self.vendor, _gateway_words(reply))
+        if not writes and reply.status < 300 and is_web_page(reply.body):
+            raise Temporary(self.vendor, _gateway_words(reply))
+        return reply
 
     @contextmanager
     def _named(self, request: Request, *, writes: bool) -> Iterator[None]:
@@ -146,10 +163,11 @@ class Http:
             yield
         except NOT_SENT as error:
             raise Temporary(self.vendor, not_reached(request, error)) from error
-        except (httpx.HTTPError, TimeoutError) as error:
+        except (httpx.HTTPError, TimeoutError, asyncio.CancelledError) as error:
+            # Only `aclose` cancels a call, and whoever waits for it is not to be cancelled by that.
             raise self._broken(request, error, writes=writes) from error
 
-    def _broken(self, request: Request, error: Exception, *, writes: bool) -> VendorError:
+    def _broken(self, request: Request, error: BaseException, *, writes: bool) -> VendorError:
         if isinstance(error, TimeoutError):
             words = f"it was not done within {self.timeouts.total:g} seconds"
         elif isinstance(error, httpx.TimeoutException):
@@ -184,6 +202,38 @@ class Http:
         elif isinstance(self._verify, bool):
             self._verify = httpx.create_ssl_context(self._verify)
         return self._verify
+
+
+# Behind these an upstream may still be at work; the gateway only stopped waiting for it.
+GAVE_UP = frozenset({408, 502, 504})
+
+_WEB_PAGE = re.compile(
+    rb"\A(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*\?>\s*)?(?:<!--.*?-->\s*)*(?:<!doctype\s+html|<html[\s>])",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def is_web_page(body: bytes) -> bool:
+    """True for HTML, also in the tidy form that an XML parser takes."""
+    return _WEB_PAGE.match(body[:4000]) is not None
+
+
+def from_a_gateway(reply: Reply) -> bool:
+    """True where an answer to a write does not tell whether the vendor did it.
+
+    A gateway that gave up, or a web page (of maintenance, of a sign-in) that says all is well. Any
+    other 4xx or 5xx is somebody's refusal or failure, and what an XML or JSON body says is the
+    vendor's to read.
+    """
+    page = is_web_page(reply.body)
+    if reply.status not in GAVE_UP:
+        return page and reply.status < 400
+    return page or reply.body.lstrip()[:1] not in (b"<", b"{", b"[")
+
+
+def _gateway_words(reply: Reply) -> str:
+    what = "a web page" if is_web_page(reply.body) else "a gateway's word"
+    return f"{what} came instead of its own answer (HTTP status {reply.status})"
 
 
 def _limits(kept: int) -> httpx.Limits:

@@ -11,7 +11,7 @@ from integrations.ccs import protocol
 from integrations.ccs.config import CcsSettings
 from integrations.ccs.protocol import VENDOR, Ticket, Token
 from integrations.errors import BadCredentials, NoAnswer, Rejected, UnknownOutcome, Unreadable
-from integrations.http import Http, Reply, Request, Timeouts, Transport
+from integrations.http import GAVE_UP, Http, Reply, Request, Timeouts, Transport
 
 # CCS REST API Guide 1.0 (facts A.2): access 60 minutes, refresh 90; renewed a little before.
 ACCESS_FOR = 55 * 60.0
@@ -93,7 +93,7 @@ class CcsClient:
             return protocol.update_request(self._settings, token, number, sent)
 
         reply = await self._send(make, writes=True)
-        if reply.status in protocol.UNDECIDED:
+        if reply.status in GAVE_UP:
             # A gateway or a time limit spoke, and CCS may have done it all the same.
             raise NoAnswer(VENDOR, protocol.words_of(reply) or f"HTTP {reply.status}")
         try:

@@ -143,9 +143,6 @@ def update_request(
     )
 
 
-UNDECIDED = frozenset({408, 502, 504})  # statuses that do not tell whether an update was done
-
-
 def read_updated(reply: Reply) -> None:
     """204 with nothing is the only yes (document, "Response body")."""
     if reply.status != 204:

@@ -151,9 +151,12 @@ class QualysClient:
 
     async def _sent(self, request: Request, *, writes: bool) -> Reply:
         pace = self._pace(request)
-        async with pace.turn(0.0 if writes else LONGEST_WAIT):
-            reply = await self._http.send(request, writes=writes)
-            pace.heed(reply.headers)
+        await pace.enter(0.0 if writes else LONGEST_WAIT)
+        call = self._http.begin(request, writes=writes)
+        # Whoever waits may be cancelled; the call goes on at the vendor, and so does its turn.
+        call.add_done_callback(lambda _: pace.leave())
+        reply = await asyncio.shield(call)
+        pace.heed(reply.headers)
         return reply
 
     async def _tried(self, call: Callable[[], Awaitable[T]]) -> T:

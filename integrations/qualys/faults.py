@@ -10,11 +10,13 @@ from dataclasses import dataclass
 
 from integrations.errors import (
     BadCredentials,
+    NoAnswer,
     Rejected,
     Temporary,
     UnknownOutcome,
     VendorError,
 )
+from integrations.http import GAVE_UP
 from integrations.qualys.reading import child, number, text_of
 from integrations.xml import Element, name_of, words_of
 
@@ -66,6 +68,8 @@ def failure_of(
         return Temporary(VENDOR, words, wait=wait, later=BUSY_FOR if busy else None)
     if fault.code in ACCOUNT or status == 401:
         return BadCredentials(VENDOR, words)
+    if writes and status in GAVE_UP and fault.code not in WRONG:
+        return NoAnswer(VENDOR, words)
     if fault.code in BROKEN or (status >= 500 and fault.code not in WRONG):
         return (UnknownOutcome if writes else Temporary)(VENDOR, words)
     return Rejected(VENDOR, words, code=fault.code or None)
@@ -98,7 +102,7 @@ def wait_in(headers: Mapping[str, str]) -> float | None:
 def _undecided(status: int, words: str, headers: Mapping[str, str], *, writes: bool) -> VendorError:
     # Without the code it is not told whether the call ran, so a write is read back.
     if writes:
-        return UnknownOutcome(VENDOR, words)
+        return (NoAnswer if status in GAVE_UP else UnknownOutcome)(VENDOR, words)
     if status < 400:
         return Rejected(VENDOR, words)
     return Temporary(VENDOR, words, wait=wait_in(headers))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
 
 from integrations.errors import Temporary
 from integrations.qualys.faults import VENDOR, wait_in
@@ -27,23 +26,34 @@ class Pace:
     ) -> None:
         self._sleep = sleep
         self._clock = clock
-        self._changed = asyncio.Condition()
+        self._waiting: list[asyncio.Future[None]] = []
         self._running = 0
         self._allowed = AT_ONCE
         self._not_before = 0.0
 
-    @asynccontextmanager
-    async def turn(self, most: float = LONGEST_WAIT) -> AsyncIterator[None]:
-        """Wait for a turn. Raises `Temporary` where the vendor asks for more than `most` seconds."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._running < self._allowed)
-            self._running += 1
+    async def enter(self, most: float = LONGEST_WAIT) -> None:
+        """Wait for a turn, which lasts until `leave`.
+
+        Raises `Temporary` where the vendor asks for more than `most` seconds.
+        """
+        while self._running >= self._allowed:
+            turn = asyncio.get_running_loop().create_future()
+            self._waiting.append(turn)
+            await turn
+        self._running += 1
         try:
             await self._pause(most)
-            yield
-        finally:
-            self._running -= 1
-            await asyncio.shield(self._tell())
+        except BaseException:
+            self.leave()
+            raise
+
+    def leave(self) -> None:
+        """The call is over at the vendor, too."""
+        self._running -= 1
+        waiting, self._waiting = self._waiting, []
+        for turn in waiting:
+            if not turn.done():
+                turn.set_result(None)
 
     def heed(self, headers: Mapping[str, str]) -> None:
         """Learn from an answer: calls allowed at a time, and a pause once none are left."""
@@ -60,7 +70,3 @@ class Pace:
             raise Temporary(VENDOR, "its limit of calls is used up for now", wait=wait)
         if wait > 0:
             await self._sleep(wait)
-
-    async def _tell(self) -> None:
-        async with self._changed:
-            self._changed.notify_all()

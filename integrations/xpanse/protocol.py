@@ -9,13 +9,14 @@ from typing import Any
 
 from integrations.errors import (
     BadCredentials,
+    NoAnswer,
     Rejected,
     Temporary,
     UnknownOutcome,
     Unreadable,
     VendorError,
 )
-from integrations.http import Reply, Request
+from integrations.http import GAVE_UP, Reply, Request
 from integrations.json import encoded, parsed, said, tolerant
 from integrations.xpanse.config import XpanseSettings
 
@@ -183,7 +184,7 @@ def failure(reply: Reply, *, writes: bool) -> VendorError:
         return Rejected(VENDOR, shown, code=str(reply.status))
     if writes:
         # "API communication type errors": nobody says whether the edit was done.
-        return UnknownOutcome(VENDOR, shown)
+        return (NoAnswer if reply.status in GAVE_UP else UnknownOutcome)(VENDOR, shown)
     return Temporary(VENDOR, shown, wait=_wait(reply))
 
 

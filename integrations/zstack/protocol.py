@@ -12,13 +12,14 @@ from urllib.parse import urlencode
 
 from integrations.errors import (
     BadCredentials,
+    NoAnswer,
     Rejected,
     Temporary,
     UnknownOutcome,
     Unreadable,
     VendorError,
 )
-from integrations.http import Reply, Request
+from integrations.http import GAVE_UP, Reply, Request
 from integrations.json import encoded, parsed, said, tolerant
 from integrations.zstack.config import ZstackSettings
 
@@ -297,7 +298,9 @@ def failure(reply: Reply, *, writes: bool) -> VendorError:
         return Temporary(VENDOR, shown)
     if reply.status in (400, 403, 404, 405):
         return Rejected(VENDOR, shown, code=str(reply.status))
-    return UnknownOutcome(VENDOR, shown) if writes else Temporary(VENDOR, shown)
+    if writes:
+        return (NoAnswer if reply.status in GAVE_UP else UnknownOutcome)(VENDOR, shown)
+    return Temporary(VENDOR, shown)
 
 
 def _business(error: Mapping[str, Any]) -> VendorError:

@@ -249,7 +249,7 @@ WRITE_FAULTS: list[tuple[str, type[VendorError], bool]] = [
     ("reset_after_edit", NoAnswer, True),
     ("http_500", UnknownOutcome, False),
     ("http_503", UnknownOutcome, False),
-    ("html_200", Unreadable, False),
+    ("html_200", NoAnswer, False),
     ("error_200", Rejected, False),
     ("truncated_xml", Unreadable, True),
     ("hostile_xml", Unreadable, False),
@@ -337,7 +337,7 @@ async def test_a_read_is_tried_three_times(
 @pytest.mark.parametrize(
     ("fault", "kind"),
     [
-        ("html_200", Unreadable),
+        ("html_200", Temporary),
         ("truncated_xml", Unreadable),
         ("hostile_xml", Unreadable),
         ("error_200", Rejected),
