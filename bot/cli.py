@@ -24,7 +24,7 @@ from bot.commands.common import settings as _settings
 from bot.db.engine import close_engine, open_engine
 from bot.db.ledger import Ledger
 from bot.db.migrate import migrate as migrate_database
-from bot.doctor import examine
+from bot.doctor import examine, warn_of_parts
 from bot.domain.errors import AmendError
 from bot.domain.operations import Result
 from bot.domain.people import Account
@@ -96,8 +96,10 @@ async def _until_told(bot: bootstrap.Bot) -> None:
         return
     await starting
     bootstrap.settle()
+    looking = asyncio.create_task(warn_of_parts(bot.registry))
     print(f"Amend listens on {bot.settings.amend_host}:{bot.port}", file=sys.stderr)
     await stopped
+    looking.cancel()
     await bot.stop()
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
+import structlog
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from slack_sdk.errors import SlackApiError
@@ -14,9 +15,11 @@ from slack_sdk.errors import SlackApiError
 from bot.bootstrap import entries, load_policy, slack_client
 from bot.db.engine import close_engine, open_engine
 from bot.db.migrate import alembic_config
-from bot.domain.operations import Registry
+from bot.domain.operations import Registry, Vendor
 from bot.settings import Settings
 from bot.slack.link.manifest import SCOPES
+
+log = structlog.get_logger(__name__)
 
 SKEW = 60.0  # seconds; Slack refuses signatures that are five minutes off
 
@@ -46,6 +49,27 @@ async def examine(settings: Settings, registry: Registry) -> AsyncIterator[Check
             return "reachable, credentials accepted"
 
         yield await _safely(vendor.name, reach)
+        async for check in _parts(vendor):
+            yield check
+
+
+async def _parts(vendor: Vendor) -> AsyncIterator[Check]:
+    """What a subscription may lack."""
+    for name, prove in vendor.parts.items():
+
+        async def reach(prove: Callable[[], Awaitable[None]] = prove) -> str:
+            await prove()
+            return "answers"
+
+        yield await _safely(f"{vendor.name} {name}", reach)
+
+
+async def warn_of_parts(registry: Registry) -> None:
+    """At the start: log what a vendor lacks, so that nobody finds it out by a failed request."""
+    for vendor in registry.vendors:
+        async for check in _parts(vendor):
+            if not check.ok:
+                log.warning("vendor_part_missing", part=check.name, words=check.words)
 
 
 async def _safely(name: str, work: Callable[[], Awaitable[str]]) -> Check:

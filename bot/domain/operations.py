@@ -358,7 +358,8 @@ class Vendor:
     have (0: as many as the client's own limits let through). `users` lists the vendor's accounts,
     where it can. `personal` makes the same vendor under a person's own credentials, given by
     `credentials` (parameter → title; secret ones are shown nowhere); its `check` then tells whether
-    they are good. `account_of` names the account that they belong to.
+    they are good. `account_of` names the account that they belong to. `parts` prove what a
+    subscription may lack (name → check), which the vendor's other operations do without.
     """
 
     name: str
@@ -375,6 +376,7 @@ class Vendor:
     users: Callable[[], Awaitable[Sequence[VendorUser]]] | None = None
     credentials: Mapping[str, str] = field(default_factory=dict)
     personal: Callable[[Mapping[str, str]], Vendor] | None = None
+    parts: Mapping[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
     account_of: Callable[[Mapping[str, str]], str] | None = None
 
     def operation(self, name: str) -> Operation:

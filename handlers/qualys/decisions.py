@@ -65,6 +65,7 @@ class DecideException(Operation):
         today: Callable[[], date] = lambda: datetime.now(UTC).date(),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._client = client
         self._exceptions = exceptions
         self._today = today
         self._users: Remembered[list[User]] = Remembered(client.users, clock)
@@ -128,7 +129,8 @@ class DecideException(Operation):
             # vendors/qualys.md 5.3: a future date.
             message = f"`end_date` must lie in the future; {end} does not."
             raise InvalidInput([Problem("end_date", message)])
-        await known_user(self._users, "reassign_to", given(parameters).get("reassign_to"))
+        login = self._client.username
+        await known_user(self._users, login, "reassign_to", given(parameters).get("reassign_to"))
 
     async def lookup(self, name: str, words: str, context: Context) -> Sequence[Lookup]:
         if name != "people":

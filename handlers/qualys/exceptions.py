@@ -23,9 +23,9 @@ from bot.domain.operations import (
 from bot.domain.parameters import Parameters, given, nearest, wire
 from bot.domain.people import Account
 from handlers.qualys.exception_parameters import ExceptionRequest
-from handlers.qualys.lists import Remembered, best, may_own
-from handlers.qualys.scope import Scope
-from integrations.errors import UnknownOutcome, Unreadable, VendorError
+from handlers.qualys.lists import Remembered, best, is_whole, may_own
+from handlers.qualys.scope import Scope, is_unknown
+from integrations.errors import Rejected, UnknownOutcome, Unreadable, VendorError
 from integrations.qualys.client import QualysClient
 from integrations.qualys.exceptions import DAY, ComplianceException, ExceptionClient, Host, Posture
 from integrations.qualys.models import User
@@ -82,6 +82,7 @@ class RequestException(Operation):
         exceptions: ExceptionClient,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._client = client
         self._exceptions = exceptions
         self._clock = clock
         self._users: Remembered[list[User]] = Remembered(client.users, clock)
@@ -172,7 +173,8 @@ class RequestException(Operation):
         return [Outcome(record.id, Result.UNKNOWN, words)]
 
     async def check(self, parameters: Parameters) -> None:
-        await known_user(self._users, "assignee_id", given(parameters).get("assignee_id"))
+        login = self._client.username
+        await known_user(self._users, login, "assignee_id", given(parameters).get("assignee_id"))
 
     def offers(self, record: Record, outcome: Outcome) -> Sequence[Offer]:
         return decisions(outcome.made) if outcome.made else ()
@@ -271,8 +273,11 @@ def person(user: User) -> Lookup:
     return Lookup(str(user.id), f"{user.name} ({user.login})", user.role)
 
 
-async def known_user(users: Remembered[list[User]], name: str, value: Any) -> None:
-    """Raises `InvalidInput` where `value` is set and is not the id of an active user."""
+async def known_user(users: Remembered[list[User]], login: str, name: str, value: Any) -> None:
+    """Raises `InvalidInput` where `value` is set and is certainly not the id of an active user.
+
+    `login` is whose list it is: one that is not whole refuses nobody whom it does not name.
+    """
     if not isinstance(value, str):
         return
     try:
@@ -281,7 +286,8 @@ async def known_user(users: Remembered[list[User]], name: str, value: Any) -> No
         # The list is a courtesy (vendors/qualys.md 10.3); the vendor decides.
         return
     able = [str(each.id) for each in listed if may_own(each)]
-    if able and value not in able:
+    known = is_whole(listed, login) or any(str(each.id) == value for each in listed)
+    if known and value not in able:
         near = nearest(value, able, 1)
         hint = f"; the nearest is `{near[0]}`" if near else ""
         message = f"`{name}` must be the numeric id of an active Qualys user, not `{value}`{hint}."
@@ -289,19 +295,33 @@ async def known_user(users: Remembered[list[User]], name: str, value: Any) -> No
 
 
 async def outside(exceptions: ExceptionClient, scope: Scope, ips: Sequence[str]) -> str:
-    """Why hosts are outside a scope; "" where all of them are inside."""
+    """Why hosts are outside a scope; "" where all of them are inside.
+
+    Raises a `VendorError` where Qualys does not say: that is neither inside nor outside.
+    """
     open_ones = [each for each in ips if not scope.holds(each)]
     if ips and not open_ones:
         return ""
     if open_ones and scope.titles:
-        try:
-            filters = {"ips": ",".join(open_ones), "ag_titles": ",".join(scope.titles)}
-            reached = {each.ip for each in await exceptions.hosts(filters)}
-        except VendorError:
-            reached = set()
+        reached = await _in_groups(exceptions, scope.titles, open_ones)
         if reached.issuperset(open_ones):
             return ""
     return f"outside your scope ({scope})"
+
+
+async def _in_groups(
+    exceptions: ExceptionClient, titles: Sequence[str], ips: Sequence[str]
+) -> set[str]:
+    filters = {"ips": ",".join(ips), "ag_titles": ",".join(titles)}
+    try:
+        return {each.ip for each in await exceptions.hosts(filters)}
+    except Rejected as error:
+        # A title that the vendor does not know holds nothing; it must not hide the others.
+        if len(titles) == 1 and is_unknown(titles[0], error):
+            return set()
+        if len(titles) == 1:
+            raise
+    return {ip for title in titles for ip in await _in_groups(exceptions, [title], ips)}
 
 
 def _is(each: Posture, wanted: Mapping[str, Any]) -> bool:

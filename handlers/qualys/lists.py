@@ -10,6 +10,9 @@ from integrations.qualys.models import User
 
 T = TypeVar("T")
 
+# vendors/qualys.md 10.2; the service's own name of the last differs between its pages.
+SEES_EVERY_USER = frozenset({"manager", "user administrator", "administrator"})
+
 
 class Remembered(Generic[T]):
     """A list of the vendor, kept for a minute: people type faster than its hourly limit allows."""
@@ -31,6 +34,12 @@ class Remembered(Generic[T]):
 def may_own(user: User) -> bool:
     """document, `change_assignee`: "a user role other than Contact"; facts 10.3: Active."""
     return user.role.casefold() != "contact" and user.status.casefold() == "active"
+
+
+def is_whole(users: Sequence[User], login: str) -> bool:
+    """True where the account that listed them sees every user (vendors/qualys.md 10.2)."""
+    own = next((each for each in users if each.login == login), None)
+    return own is not None and own.role.casefold() in SEES_EVERY_USER
 
 
 def best(typed: str, entries: Sequence[Lookup]) -> list[Lookup]:

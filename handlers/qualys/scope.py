@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from ipaddress import AddressValueError, IPv4Address, IPv4Network
-from typing import Protocol, TypeVar
+from ipaddress import ip_address, ip_network
+from typing import NamedTuple, Protocol, TypeVar
 
 from integrations.errors import Rejected
 
@@ -39,13 +39,13 @@ class Scope:
     def __init__(self, entries: Sequence[str]) -> None:
         self.entries = tuple(entry.strip() for entry in entries if entry.strip())
         spans = {entry: _span(entry) for entry in self.entries}
-        self._spans = [found for found in spans.values() if found]
+        self._spans = tuple(found for found in spans.values() if found)
         self.titles = tuple(entry for entry, found in spans.items() if not found and _named(entry))
 
     def holds(self, ip: str) -> bool:
         """True when an IP, range or CIDR of the scope holds `ip`."""
         found = _span(ip)
-        return found is not None and any(low <= found[0] <= high for low, high in self._spans)
+        return found is not None and any(each.holds(found) for each in self._spans)
 
     def __str__(self) -> str:
         shown, more = self.entries[:5], len(self.entries) - 5
@@ -53,17 +53,29 @@ class Scope:
         return f"{words} and {more} more" if more > 0 else words
 
 
-def _span(entry: str) -> tuple[int, int] | None:
-    """The lowest and highest address of an entry; None for a title or an address that is none."""
+class _Span(NamedTuple):
+    """Addresses of one version, from the lowest to the highest."""
+
+    version: int
+    low: int
+    high: int
+
+    def holds(self, other: _Span) -> bool:
+        return other.version == self.version and self.low <= other.low <= other.high <= self.high
+
+
+def _span(entry: str) -> _Span | None:
+    """The addresses of an entry, IPv4 or IPv6; None for a title or an address that is none."""
     low, dash, high = entry.partition("-")
     try:
         if dash:
-            first, last = IPv4Address(low.strip()), IPv4Address(high.strip())
-            return (int(first), int(last)) if first <= last else None
-        network = IPv4Network(entry, strict=False)
-    except (AddressValueError, ValueError):
+            first, last = ip_address(low.strip()), ip_address(high.strip())
+            fits = first.version == last.version and int(first) <= int(last)
+            return _Span(first.version, int(first), int(last)) if fits else None
+        network = ip_network(entry.strip(), strict=False)
+    except ValueError:
         return None
-    return int(network.network_address), int(network.broadcast_address)
+    return _Span(network.version, int(network.network_address), int(network.broadcast_address))
 
 
 def _named(title: str) -> bool:
@@ -81,6 +93,15 @@ async def inside(scope: Scope, page: Sequence[Located], tickets: Lister[Located]
     return found
 
 
+def is_unknown(title: str, error: Rejected) -> bool:
+    """True where a refusal says that there is no such group (vendors/qualys.md 8: 1905, or in words).
+
+    Any other refusal says nothing about who is inside.
+    """
+    words = error.words.casefold()
+    return error.code == "1905" or title.casefold() in words or "asset group" in words
+
+
 async def _in_groups(
     titles: Sequence[str], numbers: Collection[int], tickets: Lister[Located]
 ) -> set[int]:
@@ -93,10 +114,12 @@ async def _in_groups(
     asked = frozenset(numbers)
     try:
         return {ticket.number async for ticket in tickets(filters) if ticket.number in asked}
-    except Rejected:
+    except Rejected as error:
         # A title that the vendor does not know holds nothing; it must not hide the others.
-        if len(titles) == 1:
+        if len(titles) == 1 and is_unknown(titles[0], error):
             return set()
+        if len(titles) == 1:
+            raise
     found: set[int] = set()
     for title in titles:
         found |= await _in_groups([title], numbers, tickets)

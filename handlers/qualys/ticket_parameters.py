@@ -201,6 +201,7 @@ QIDS = _select(
     example="38170",
     advanced=True,
 )
+HOST_ID = _select("Host id", "Tickets of the host with this asset id", advanced=True)
 SINCE_NUMBER = _select(
     "From ticket number", "This number or higher", example="00215555", advanced=True
 )
@@ -242,6 +243,8 @@ class TicketFilters(Parameters):
         Text,
         *_contains("vendor_ref_contains", "Vendor reference contains", "Part of the reference"),
     ] = None
+    # vendors/qualys.md 1.2: one id, in the newer guide.
+    host_id: Annotated[Text, *_word("host_id", HOST_ID, rules.digits)] = None
 
 
 class TicketParameters(TicketFilters):

@@ -26,7 +26,7 @@ from bot.domain.operations import (
 )
 from bot.domain.parameters import Kind, Parameters, given, nearest, wire
 from bot.domain.people import Account
-from handlers.qualys.lists import Remembered, best, may_own
+from handlers.qualys.lists import Remembered, best, is_whole, may_own
 from handlers.qualys.scope import ALL_STATES, Scope, inside
 from handlers.qualys.ticket_parameters import TicketParameters
 from handlers.qualys.ticket_results import (
@@ -133,9 +133,10 @@ class EditTickets(Operation):
         scope = Scope(account.scope) if reach is Reach.SCOPE else None
         missing = _named(filters.get("ticket_numbers", ""))
         by_number_only = list(filters) == ["ticket_numbers"]
-        if by_number_only:
-            # Sources disagree on the default of `states` (vendors/qualys.md 1.2).
-            filters["states"] = ALL_STATES
+        # Where no state is asked for, any is meant (document, second example: `ips=…` and
+        # `reopen_ignored_days`); a list without `states` has open tickets only on some platforms
+        # (vendors/qualys.md 1.2).
+        filters.setdefault("states", ALL_STATES)
         outlook = _Outlook(changes)
         async with aclosing(self._client.pages(filters, history=False)) as pages:
             async for page in pages:
@@ -220,7 +221,7 @@ class EditTickets(Operation):
         except VendorError:
             # The list is a courtesy (vendors/qualys.md 10.3); the vendor decides at the edit.
             return
-        if problem := _no_assignee(assignee, users):
+        if problem := _no_assignee(assignee, users, whole=is_whole(users, self._client.username)):
             raise InvalidInput([Problem("change_assignee", problem)])
 
     async def lookup(self, name: str, words: str, context: Context) -> Sequence[Lookup]:
@@ -309,10 +310,13 @@ def _undecided(record: Record, ticket: Ticket, repeatable: bool) -> Outcome:
     return Outcome(record.id, Result.UNKNOWN, words)
 
 
-def _no_assignee(login: str, users: Sequence[User]) -> str:
-    """Why tickets cannot go to `login`, and the nearest that can have them; "" if they can."""
+def _no_assignee(login: str, users: Sequence[User], *, whole: bool) -> str:
+    """Why tickets cannot go to `login`, and the nearest that can have them; "" if they can.
+
+    Who is not in a list that is not `whole` may be a user all the same; the vendor decides.
+    """
     found = next((user for user in users if user.login == login), None)
-    if found is not None and may_own(found):
+    if may_own(found) if found is not None else not whole:
         return ""
     if found is None:
         why = "must be the login of a Qualys user"

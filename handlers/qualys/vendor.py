@@ -67,6 +67,7 @@ def _vendor(settings: QualysSettings) -> Vendor:
         ),
         roles=ROLES,
         check=client.check,
+        parts={"exceptions": exceptions.check},
         close=client.aclose,
         account=settings.username,
         secrets=(settings.password.get_secret_value(),),

@@ -60,6 +60,11 @@ class QualysClient:
         self._sleep = sleep
         self._paces: dict[str, Pace] = defaultdict(lambda: Pace(sleep, clock))
 
+    @property
+    def username(self) -> str:
+        """The login that every call goes out under."""
+        return self._auth[0]
+
     async def tickets(self, filters: Mapping[str, str]) -> AsyncIterator[Ticket]:
         """All tickets that `filters` select, by number. See `pages`."""
         async with aclosing(self.pages(filters)) as pages:

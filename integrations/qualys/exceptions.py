@@ -37,6 +37,17 @@ ORDER = (
     "instance_string",
 )
 MOST_PAGES = 1_000
+LONGEST_QUERY = 1_500  # characters; gateways refuse URLs from 2,000 on
+
+# The root of each list's answer (facts 5.2 and 6): what has another one is no list, and not empty.
+ROOTS = {
+    POSTURE: "POSTURE_INFO_LIST_OUTPUT",
+    POLICIES: "POLICY_LIST_OUTPUT",
+    CONTROLS: "CONTROL_LIST_OUTPUT",
+    HOSTS: "HOST_LIST_OUTPUT",
+}
+EXCEPTIONS_ROOT = "EXCEPTION_LIST_OUTPUT"
+NO_LICENCE = "2012"  # facts 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +155,10 @@ def update_request(
 
 
 def list_request(base: str, path: str, filters: Mapping[str, str]) -> Request:
-    """Any of the lists, by GET."""
+    """Any of the lists: by GET, and by POST where its selection is too long for a URL."""
     query = urlencode({"action": "list", **filters}, safe=",")
+    if len(query) > LONGEST_QUERY:
+        return post(base + path, {"action": "list", **filters})
     return Request("GET", f"{base}{path}?{query}", {"X-Requested-With": "Amend"})
 
 
@@ -161,7 +174,7 @@ def read_requested(reply: Reply) -> Requested:
         if text_of(item, "KEY").upper() == "EXCEPTION_NUMBER"
     ]
     if name_of(root) != "SIMPLE_RETURN" or not all(each.isdecimal() for each in numbers):
-        raise Unreadable(VENDOR, words_of(root)[:200] or "it does not say what was made")
+        raise Unreadable(VENDOR, words_of(root) or "it does not say what was made")
     if not numbers:
         raise Unreadable(VENDOR, text_of(root, "RESPONSE/TEXT") or "it names no exception number")
     return Requested(tuple(numbers), text_of(root, "RESPONSE/TEXT"))
@@ -172,7 +185,7 @@ def read_updated(reply: Reply) -> Updated:
     root = good_root(reply, writes=True)
     batches = list(root.iter("BATCH"))
     if name_of(root) != "BATCH_RETURN" or not batches:
-        raise Unreadable(VENDOR, words_of(root)[:200] or "it does not say what was updated")
+        raise Unreadable(VENDOR, words_of(root) or "it does not say what was updated")
     done: list[str] = []
     failed: dict[str, str] = {}
     words = ""
@@ -186,6 +199,15 @@ def read_updated(reply: Reply) -> Updated:
             done += numbers
             words = text_of(batch, "TEXT")
     return Updated(tuple(done), failed, words)
+
+
+def listed(reply: Reply, path: str) -> Element:
+    """The root of a list's answer. Raises a `VendorError`."""
+    root = good_root(reply, writes=False)
+    wanted = ROOTS.get(path, EXCEPTIONS_ROOT)
+    if name_of(root) != wanted:
+        raise Unreadable(VENDOR, f"it is a {root.tag}, not a {wanted}")
+    return root
 
 
 def read_exceptions(root: Element) -> list[ComplianceException]:
@@ -294,7 +316,8 @@ class ExceptionClient:
 
     async def posture(self, policy: str, filters: Mapping[str, str]) -> list[Posture]:
         """How controls do on hosts under one policy."""
-        wanted = {"policy_id": policy, **filters, "details": "All"}
+        # Facts 6: the least that tells an exception and names hosts and controls.
+        wanted = {"policy_id": policy, **filters, "details": "Basic"}
         return [each async for root in self._pages(POSTURE, wanted) for each in read_posture(root)]
 
     async def policies(self) -> list[Named]:
@@ -321,22 +344,45 @@ class ExceptionClient:
         return [_host(each) async for root in pages for each in root.iterfind(".//HOST_LIST/HOST")]
 
     async def check(self) -> None:
-        """Prove that this version of the exception calls answers. `Rejected` where it is gone."""
+        """Prove that this version of the exception calls answers, and is open to the account.
+
+        Raises `Rejected`, in words that say which setting or licence is missing.
+        """
+        refused = await self._refused(self._version)
+        if refused is None:
+            return
+        if refused.code == NO_LICENCE:
+            words = f"the licence or this account has no Policy Compliance: {refused.words}"
+            raise Rejected(VENDOR, words, code=refused.code)
+        other = "3.0" if self._version == "2.0" else "2.0"
+        if await self._refused(other) is None:
+            # Facts 0.1.
+            ended = ", which Qualys ended in October 2026," if self._version == "2.0" else ""
+            words = (
+                f"the exceptions API {self._version}{ended} is not there, and {other} is: set"
+                f" QUALYS_EXCEPTION_API={other}"
+            )
+        else:
+            words = (
+                f"neither exceptions API 2.0 nor 3.0 answers ({refused.words}): Policy Compliance"
+                " is not in the subscription, or not open to this account"
+            )
+        raise Rejected(VENDOR, words, code=refused.code) from refused
+
+    async def _refused(self, version: str) -> Rejected | None:
+        """Why a version of the exceptions API does not answer; None where it does."""
         try:
             filters = {"exception_numbers": "1", "details": "None"}
-            async for _ in self._pages(exception_path(self._version), filters):
-                return
+            async for _ in self._pages(exception_path(version), filters):
+                break
         except Rejected as error:
-            other = "3.0" if self._version == "2.0" else "2.0"
-            words = f"exceptions {self._version}: {error.words}; try QUALYS_EXCEPTION_API={other}"
-            raise Rejected(VENDOR, words) from error
+            return error
+        return None
 
     async def _pages(self, path: str, filters: Mapping[str, str]) -> AsyncIterator[Element]:
         request = list_request(self._base, path, filters)
         for _ in range(MOST_PAGES):
-            root = await self._client.call(
-                request, lambda reply: good_root(reply, writes=False), writes=False
-            )
+            root = await self._client.call(request, lambda reply: listed(reply, path), writes=False)
             yield root
             following = next_url(root, self._base)
             if not following:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from bot.domain.errors import InvalidInput
 from bot.domain.operations import Batch, Context, Reach, Record, Result, canonical
-from bot.domain.parameters import Kind, Widget, read, wire
+from bot.domain.parameters import Kind, Widget, given, read, wire
 from bot.domain.people import Account
 from bot.settings import explain
 from handlers.qualys import vendor as qualys
@@ -48,12 +48,11 @@ def refusal(**values: Any) -> tuple[str, str]:
     return problem.name, problem.message
 
 
-# CONTRACT.md, section 6.
 SELECTION = """
 ticket_numbers since_ticket_number until_ticket_number ticket_assignee overdue invalid states
 modified_since_datetime unmodified_since_datetime unmodified_since modified_since ips asset_groups
 dns_contains netbios_contains vuln_severities potential_vuln_severities qids vuln_title_contains
-vuln_details_contains vendor_ref_contains
+vuln_details_contains vendor_ref_contains host_id
 """
 COMMENT = {"add_comment": "x"}
 ONE = {"ticket_numbers": "1"}
@@ -388,6 +387,7 @@ class Tenant:
         self.people: list[User] = []
         self.user_calls = 0
         self.broken: Exception | None = None
+        self.username = "qualys_tb"
 
     async def tickets(self, filters: Mapping[str, str]) -> AsyncIterator[Ticket]:
         self.asked.append(dict(filters))
@@ -444,10 +444,11 @@ async def test_a_selection_by_numbers_names_all_four_states() -> None:
     assert tenant.asked == [{"ticket_numbers": "7", "states": ALL_FOUR}]
 
 
-async def test_filters_go_out_as_typed_and_nothing_is_added() -> None:
+async def test_filters_go_out_under_the_names_that_were_typed() -> None:
     tenant = Tenant(ticket(7))
     await planned(tenant, since_ticket_number="007", unmodified_since="2018-01-01", **COMMENT)
-    assert tenant.asked == [{"unmodified_since": "2018-01-01", "since_ticket_number": "007"}]
+    typed_ones = {"unmodified_since": "2018-01-01", "since_ticket_number": "007"}
+    assert tenant.asked == [{**typed_ones, "states": ALL_FOUR}]
 
 
 async def test_a_record_shows_from_and_to() -> None:
@@ -584,6 +585,24 @@ def test_roles_are_those_of_the_document() -> None:
 )
 def test_addresses_of_a_scope(entry: str, held: bool) -> None:
     assert Scope([entry]).holds("10.10.10.120") is held
+
+
+@pytest.mark.parametrize(
+    ("entry", "held"),
+    [
+        ("2001:db8::/32", True),
+        ("2001:db8::17", True),
+        ("2001:DB8:0:0::1-2001:db8::ff", True),
+        ("2001:db9::/32", False),
+        ("2001:db8::18 - 2001:db8::20", False),
+        ("::/0", True),
+        ("0.0.0.0/0", False),
+        ("0.0.0.0-2001:db8::ffff", False),
+    ],
+)
+def test_ipv6_addresses_of_a_scope(entry: str, held: bool) -> None:
+    assert Scope([entry]).holds("2001:db8::17") is held
+    assert not Scope(["2001:db8::/32"]).holds("10.10.10.120")
 
 
 def test_no_scope_entry_widens() -> None:
@@ -853,6 +872,45 @@ async def test_an_assignee_passes_when_known_or_when_the_list_is_not_readable() 
     unreadable = Tenant()
     unreadable.broken = Temporary("Qualys", "it is busy")
     await operation(unreadable).check(typed(**ONE, change_assignee="nobody"))
+
+
+@pytest.mark.parametrize("own", ["", "acme_um"])
+async def test_a_list_that_is_not_whole_refuses_nobody_whom_it_does_not_name(own: str) -> None:
+    tenant = Tenant()
+    tenant.username = own
+    tenant.people = [*PEOPLE, user("acme_um", role="Unit Manager")]
+    await operation(tenant).check(typed(**ONE, change_assignee="of_another_unit"))
+    with pytest.raises(InvalidInput, match="not Contact"):
+        await operation(tenant).check(typed(**ONE, change_assignee="acme_co"))
+
+
+async def test_an_error_about_a_group_is_not_outside_the_scope() -> None:
+    class Failing(Tenant):
+        async def tickets(self, filters: Mapping[str, str]) -> AsyncIterator[Ticket]:
+            if "asset_groups" in filters:
+                raise Rejected("Qualys", "the account has no right to this", code="2012")
+            async for each in super().tickets(filters):
+                yield each
+
+    with pytest.raises(Rejected):
+        await planned(Failing(ticket(7)), ["London"], ticket_numbers="7", change_state="RESOLVED")
+
+
+async def test_where_no_state_is_asked_for_any_is_planned() -> None:
+    """The document's second example has to reach ignored tickets on every platform."""
+    tenant = Tenant(ticket(7, "IGNORED"))
+    (record,) = await planned(tenant, ["10.0.0.0/8"], ips="10.0.0.1", reopen_ignored_days=7)
+    assert tenant.asked == [{"ips": "10.0.0.1", "states": ALL_FOUR}]
+    assert record.after
+    tenant.asked.clear()
+    await planned(tenant, ["10.0.0.0/8"], ips="10.0.0.1", states="IGNORED", reopen_ignored_days=7)
+    assert tenant.asked == [{"ips": "10.0.0.1", "states": "IGNORED"}]
+
+
+def test_a_host_is_selected_by_its_asset_id() -> None:
+    assert given(typed(host_id="3753479", change_state="OPEN"))["host_id"] == "3753479"
+    with pytest.raises(InvalidInput, match="one number"):
+        typed(host_id="3753479,3753480", change_state="OPEN")
 
 
 async def test_people_are_looked_up_and_kept_for_a_minute() -> None:

@@ -1,0 +1,188 @@
+"""The calls of Policy Compliance: what is a list, what is none, and which version answers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from urllib.parse import parse_qsl
+
+import httpx
+import pytest
+
+from handlers.qualys.exceptions import known_user, outside
+from handlers.qualys.lists import Remembered
+from handlers.qualys.scope import Scope
+from integrations.errors import BadCredentials, Rejected, Temporary, Unreadable, VendorError
+from integrations.qualys.client import QualysClient
+from integrations.qualys.config import QualysSettings
+from integrations.qualys.exceptions import ExceptionClient
+from integrations.qualys.models import User
+
+Answer = Callable[[httpx.Request], httpx.Response]
+HOST = "<HOST><ID>7</ID><IP>10.0.0.7</IP></HOST>"
+HOSTS = f"<HOST_LIST_OUTPUT><RESPONSE><HOST_LIST>{HOST}</HOST_LIST></RESPONSE></HOST_LIST_OUTPUT>"
+EXCEPTIONS = "<EXCEPTION_LIST_OUTPUT><RESPONSE/></EXCEPTION_LIST_OUTPUT>"
+POSTURE = "<POSTURE_INFO_LIST_OUTPUT><RESPONSE/></POSTURE_INFO_LIST_OUTPUT>"
+PAGE = "<html><body>Under maintenance</body></html>"
+
+
+def error(code: str, words: str) -> str:
+    inside = f"<CODE>{code}</CODE><TEXT>{words}</TEXT>"
+    return f"<SIMPLE_RETURN><RESPONSE>{inside}</RESPONSE></SIMPLE_RETURN>"
+
+
+def connected(answer: Answer, version: str = "2.0") -> ExceptionClient:
+    async def no_sleep(_: float) -> None:
+        pass
+
+    settings = QualysSettings(url="https://q.example", username="amend_api", password="sandbox")
+    client = QualysClient(settings, transport=httpx.MockTransport(answer), sleep=no_sleep)
+    return ExceptionClient(client, settings.url, version)
+
+
+def always(body: str, status: int = 200) -> Answer:
+    return lambda _: httpx.Response(status, text=body)
+
+
+async def _all(client: ExceptionClient) -> list[object]:
+    return [each async for each in client.exceptions({})]
+
+
+LISTS: dict[str, Callable[[ExceptionClient], Awaitable[object]]] = {
+    "exceptions": _all,
+    "posture": lambda client: client.posture("1", {}),
+    "policies": lambda client: client.policies(),
+    "controls": lambda client: client.controls(),
+    "hosts": lambda client: client.hosts({}),
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (PAGE, Temporary),
+        ("<MAINTENANCE><TEXT>back soon</TEXT></MAINTENANCE>", Unreadable),
+        ("<ASSET_GROUP_LIST_OUTPUT/>", Unreadable),
+        ("", Unreadable),
+    ],
+)
+async def test_what_is_no_list_is_not_an_empty_one(
+    name: str, body: str, kind: type[VendorError]
+) -> None:
+    with pytest.raises(kind):
+        await LISTS[name](connected(always(body)))
+
+
+async def test_posture_is_asked_for_with_the_least_detail_that_is_needed() -> None:
+    seen: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(200, text=POSTURE)
+
+    assert await connected(answer).posture("801459496", {"host_ids": "7"}) == []
+    (request,) = seen
+    assert request.method == "GET"
+    assert dict(request.url.params) == {
+        "action": "list",
+        "policy_id": "801459496",
+        "host_ids": "7",
+        "details": "Basic",
+    }
+
+
+async def test_a_selection_too_long_for_a_url_goes_out_by_post() -> None:
+    seen: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(200, text=HOSTS)
+
+    ips = ",".join(f"10.0.{high}.{low}" for high in range(2) for low in range(200))
+    await connected(answer).hosts({"ips": ips})
+    (request,) = seen
+    assert (request.method, request.url.query) == ("POST", b"")
+    assert dict(parse_qsl(request.content.decode())) == {
+        "action": "list",
+        "details": "Basic",
+        "ips": ips,
+    }
+
+
+# --- scope ---------------------------------------------------------------------------------------
+
+
+async def test_a_host_is_in_a_group_or_outside_or_not_known() -> None:
+    scope = Scope(["London"])
+    inside = connected(always(HOSTS))
+    assert await outside(inside, scope, ["10.0.0.7"]) == ""
+    assert "outside" in await outside(inside, scope, ["10.0.0.8"])
+    unknown = connected(always(error("1905", "ag_titles has invalid value: London"), 400))
+    assert "outside" in await outside(unknown, scope, ["10.0.0.7"])
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (always("", 503), Temporary),
+        (always(PAGE), Temporary),
+        (always("<OTHER/>"), Unreadable),
+        (always(error("2012", "not authorised"), 403), Rejected),
+        (always(error("2000", "Bad Login/Password"), 401), BadCredentials),
+    ],
+)
+async def test_an_error_of_a_look_up_is_not_outside_the_scope(
+    answer: Answer, kind: type[VendorError]
+) -> None:
+    with pytest.raises(kind):
+        await outside(connected(answer), Scope(["London"]), ["10.0.0.7"])
+
+
+async def test_a_list_of_users_that_is_not_whole_refuses_nobody() -> None:
+    async def listed() -> list[User]:
+        return [User("acme_um", 1, role="Unit Manager", status="Active")]
+
+    await known_user(Remembered(listed, time.monotonic), "acme_um", "assignee_id", "99")
+
+
+# --- which version -------------------------------------------------------------------------------
+
+
+def by_version(**bodies: tuple[int, str]) -> Answer:
+    def answer(request: httpx.Request) -> httpx.Response:
+        version = "v2" if "/api/2.0/" in request.url.path else "v3"
+        status, body = bodies[version]
+        return httpx.Response(status, text=body)
+
+    return answer
+
+
+async def test_a_version_that_answers_is_fine() -> None:
+    await connected(always(EXCEPTIONS)).check()
+
+
+@pytest.mark.parametrize("gone", [(404, PAGE), (410, ""), (400, error("1905", "no such API"))])
+async def test_a_version_that_has_ended_is_told_in_plain_words(gone: tuple[int, str]) -> None:
+    with pytest.raises(Rejected) as caught:
+        await connected(by_version(v2=gone, v3=(200, EXCEPTIONS))).check()
+    assert "ended in October 2026" in str(caught.value)
+    assert "set QUALYS_EXCEPTION_API=3.0" in str(caught.value)
+    with pytest.raises(Rejected) as caught:
+        await connected(by_version(v3=gone, v2=(200, EXCEPTIONS)), "3.0").check()
+    assert "set QUALYS_EXCEPTION_API=2.0" in str(caught.value)
+    assert "ended" not in str(caught.value)
+
+
+async def test_a_missing_licence_is_not_a_missing_version() -> None:
+    body = error("2012", "User license is not authorized to run this API.")
+    with pytest.raises(Rejected, match="Policy Compliance") as caught:
+        await connected(always(body, 403)).check()
+    assert "QUALYS_EXCEPTION_API" not in str(caught.value)
+    with pytest.raises(Rejected, match=r"neither exceptions API 2\.0 nor 3\.0"):
+        await connected(always("", 404)).check()
+
+
+async def test_a_vendor_that_is_down_says_nothing_about_versions() -> None:
+    with pytest.raises(Temporary):
+        await connected(always("", 503)).check()
