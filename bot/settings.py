@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from collections.abc import Sequence
 from typing import Literal
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from bot.domain.errors import AmendError
 from bot.proof.notes import BadKey, Signer
+from integrations.config import unreadable
 
 SLACK_API = "https://slack.com/api/"
 
@@ -49,6 +51,9 @@ class Settings(BaseSettings):
     amend_siem_token: SecretStr = SecretStr("")
     amend_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     amend_log_format: Literal["console", "json"] = "console"
+    https_proxy: str = ""
+    no_proxy: str = ""
+    ssl_cert_file: str = ""
 
     @field_validator("slack_api_url")
     @classmethod
@@ -99,6 +104,22 @@ class Settings(BaseSettings):
             raise ValueError("must be an https:// URL (http:// is taken on loopback only)")
         return value
 
+    @field_validator("https_proxy")
+    @classmethod
+    def _proxy(cls, value: str) -> str:
+        parts = urlsplit(value.strip())
+        if value.strip() and (parts.scheme not in ("http", "https") or not parts.hostname):
+            raise ValueError("must be a URL like http://proxy.example:3128")
+        return value.strip()
+
+    @field_validator("ssl_cert_file")
+    @classmethod
+    def _certificates(cls, value: str) -> str:
+        if value and (why := unreadable(value)):
+            message = f"must be a PEM file of certificates ({why})"
+            raise ValueError(message)
+        return value
+
     @field_validator("amend_log_level", mode="before")
     @classmethod
     def _level(cls, value: object) -> object:
@@ -129,7 +150,8 @@ class Settings(BaseSettings):
             self.amend_siem_token,
         )
         keys = self.amend_secret_key.get_secret_value().split(",")
-        return [each for each in (*(one.get_secret_value() for one in held), *keys) if each]
+        proxy = urlsplit(self.https_proxy).password or ""
+        return [each for each in (*(one.get_secret_value() for one in held), *keys, proxy) if each]
 
 
 def is_loopback(host: str) -> bool:
@@ -142,12 +164,22 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def _export(settings: Settings) -> None:
+    """The HTTP libraries read these by themselves, and from the environment alone."""
+    for name in ("https_proxy", "no_proxy", "ssl_cert_file"):
+        value = getattr(settings, name)
+        if value and not (os.environ.get(name) or os.environ.get(name.upper())):
+            os.environ[name.upper()] = value
+
+
 def load_settings() -> Settings:
     """Read the settings. Raises `BadSettings`, naming the first variable that is wrong."""
     try:
-        return Settings()
+        found = Settings()
     except ValidationError as error:
         raise explain(error) from None
+    _export(found)
+    return found
 
 
 def require_slack(settings: Settings) -> None:

@@ -31,11 +31,10 @@ class CcsClient:
         timeouts: Timeouts | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        verify = settings.ca_bundle or settings.verify_tls if settings.verify_tls else False
         # An update sets values, so repeating one is harmless and connections may be kept.
         self._http = Http(
             VENDOR,
-            verify=verify,
+            verify=settings.verify,
             transport=transport,
             timeouts=timeouts or Timeouts(),
             keep_write_connections=AT_ONCE,

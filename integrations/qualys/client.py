@@ -56,7 +56,7 @@ class QualysClient:
     ) -> None:
         self._base = settings.url
         self._auth = (settings.username, settings.password.get_secret_value())
-        self._http = Http(VENDOR, timeouts=timeouts, transport=transport)
+        self._http = Http(VENDOR, verify=settings.verify, timeouts=timeouts, transport=transport)
         self._sleep = sleep
         self._paces: dict[str, Pace] = defaultdict(lambda: Pace(sleep, clock))
 

@@ -30,7 +30,12 @@ class XpanseClient:
         timeouts: Timeouts | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._http = Http(VENDOR, transport=transport, timeouts=timeouts or Timeouts())
+        self._http = Http(
+            VENDOR,
+            verify=settings.verify,
+            transport=transport,
+            timeouts=timeouts or Timeouts(),
+        )
         self._settings = settings
         self._now = now
         self._gate = asyncio.Semaphore(AT_ONCE)

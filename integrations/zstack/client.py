@@ -38,7 +38,12 @@ class ZstackClient:
         now: Callable[[], float] = time.time,
         poll_every: float = POLL_EVERY,
     ) -> None:
-        self._http = Http(VENDOR, transport=transport, timeouts=timeouts or Timeouts())
+        self._http = Http(
+            VENDOR,
+            verify=settings.verify,
+            transport=transport,
+            timeouts=timeouts or Timeouts(),
+        )
         self._settings = settings
         self._sleep = sleep
         self._now = now

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
-from urllib.parse import urlsplit
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from integrations.config import VendorSettings, config, load
 
 
-class ZstackSettings(BaseSettings):
+class ZstackSettings(VendorSettings):
     """`ZSTACK_URL`, and an account with its password or an access key.
 
     `http://` is taken here alone: ZStack's API has no TLS of its own (facts C.8). Raises
     `pydantic.ValidationError`; every message of it names the variable.
     """
 
-    model_config = SettingsConfigDict(
-        env_prefix="ZSTACK_",
-        env_file=".env",
-        env_file_encoding="utf-8",
-        extra="ignore",
-        hide_input_in_errors=True,
-        title="ZSTACK_* settings",
-    )
+    model_config = config("ZSTACK_")
+    example: ClassVar[str] = "https://zstack.example:8443"
+    plain_http: ClassVar[bool] = True
 
-    url: str
     account: str = ""
     password: SecretStr = SecretStr("")
     login: Literal["account", "virtual-id"] = "account"
@@ -36,13 +30,9 @@ class ZstackSettings(BaseSettings):
 
     @field_validator("url")
     @classmethod
-    def _reachable(cls, value: str) -> str:
-        parts = urlsplit(value.strip())
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("must be a URL like https://zstack.example:8443")
-        if parts.username or parts.query or parts.fragment:
-            raise ValueError("must hold neither a login nor a query")
-        return value.strip().rstrip("/").removesuffix("/zstack")
+    def _root(cls, value: str) -> str:
+        """Without the path that the console's address ends with."""
+        return value.removesuffix("/zstack")
 
     @model_validator(mode="after")
     def _who(self) -> Self:
@@ -58,16 +48,6 @@ class ZstackSettings(BaseSettings):
         return bool(self.access_key_id and self.access_key_secret.get_secret_value())
 
 
-class _Switch(BaseSettings):
-    """Only whether the vendor is switched on."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="ZSTACK_", env_file=".env", env_file_encoding="utf-8", extra="ignore"
-    )
-
-    url: str = ""
-
-
 def load_settings() -> ZstackSettings | None:
     """The settings, or None where `ZSTACK_URL` is not set: a vendor is switched on by its URL."""
-    return ZstackSettings() if _Switch().url.strip() else None
+    return load(ZstackSettings)

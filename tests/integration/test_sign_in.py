@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
 import ipaddress
+import os
 import ssl
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -20,6 +23,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from pydantic import SecretStr
 
+from bot.bootstrap import connect
+from bot.domain.operations import Vendor
+from bot.settings import BadSettings, load_settings
 from deploy.sandbox.vendors.xpanse import XpanseStandIn
 from integrations.ccs.client import CcsClient
 from integrations.ccs.config import CcsSettings
@@ -146,3 +152,142 @@ def test_a_zstack_access_key_signs_method_date_and_path() -> None:
         "Authorization": f"ZStack KEY:{code}",
         "Date": "Tue, 24 Nov 2026 12:00:00 PRC",
     }
+
+
+# --- proxies and certificate authorities, for every vendor alike ---------------------------------
+
+VENDORS = {
+    "QUALYS": {"URL": "https://q.example", "USERNAME": "a", "PASSWORD": "sandbox"},
+    "CCS": {"URL": "https://c.example", "USERNAME": "a", "PASSWORD": "sandbox"},
+    "XPANSE": {"URL": "https://x.example", "API_KEY": "sandbox", "API_KEY_ID": "1"},
+    "ZSTACK": {"URL": "https://z.example", "ACCOUNT": "a", "PASSWORD": "sandbox"},
+}
+
+
+def connected(name: str, monkeypatch: pytest.MonkeyPatch, **more: str) -> Vendor:
+    """A vendor as the bot connects it, by its settings alone."""
+    monkeypatch.chdir("/")
+    for setting, value in {**VENDORS[name], **more}.items():
+        monkeypatch.setenv(f"{name}_{setting}", value)
+    (found,) = entry_points(group="amend.vendors", name=name.lower())
+    (vendor,) = connect([found.load()]).vendors
+    return vendor
+
+
+@pytest.mark.parametrize("name", VENDORS)
+async def test_a_private_ca_is_trusted_where_it_is_named(
+    name: str, private: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, pem = private
+    for bundle, trusted in (("", False), (str(pem), True)):
+        vendor = connected(name, monkeypatch, URL=url, CA_BUNDLE=bundle)
+        words = ""
+        try:
+            await vendor.check()
+        except VendorError as error:
+            words = str(error)
+        await vendor.close()
+        assert ("could not be verified" not in words) is trusted, words
+
+
+@pytest.mark.parametrize("name", VENDORS)
+@pytest.mark.parametrize("text", [None, "", "no certificate"])
+def test_a_ca_that_cannot_be_read_stops_the_start_by_name(
+    name: str, text: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "ca.pem"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(BadSettings, match=f"^{name}_CA_BUNDLE: must be a PEM file") as caught:
+        connected(name, monkeypatch, CA_BUNDLE=str(path))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("SSL_CERT_FILE", "/nowhere/ca.pem"), ("HTTPS_PROXY", "proxy.example:3128")],
+)
+def test_what_holds_for_all_stops_the_start_by_name_too(
+    variable: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir("/")
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(BadSettings, match=f"^{variable}: must be"):
+        load_settings()
+
+
+def test_what_the_file_says_of_the_network_reaches_the_libraries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    Path(".env").write_text(
+        "HTTPS_PROXY=http://me:proxysecret@127.0.0.1:3128\nNO_PROXY=a.example\n"
+    )
+    found = load_settings()
+    assert os.environ["HTTPS_PROXY"] == "http://me:proxysecret@127.0.0.1:3128"
+    assert os.environ["NO_PROXY"] == "a.example"
+    assert "proxysecret" in found.secrets
+
+
+@pytest_asyncio.fixture
+async def proxy() -> AsyncIterator[tuple[str, list[str]]]:
+    """A proxy that notes whom it is asked for and connects to nobody: (URL, hosts)."""
+    asked: list[str] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        line = await reader.readline()
+        asked.append(line.split()[1].decode().partition(":")[0])
+        writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", asked
+    server.close()
+    await server.wait_closed()
+
+
+@pytest.mark.parametrize("name", VENDORS)
+async def test_every_vendor_goes_through_the_proxy_and_loopback_never(
+    name: str,
+    proxy: tuple[str, list[str]],
+    private: tuple[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    url, asked = proxy
+    for lower in ("https_proxy", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(lower, raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", url)
+    monkeypatch.setattr(asyncio, "sleep", _soon)
+    vendor = connected(name, monkeypatch)
+    with pytest.raises(VendorError, match="the proxy did not connect"):
+        await vendor.check()
+    await vendor.close()
+    assert set(asked) == {VENDORS[name]["URL"].removeprefix("https://")}
+    asked.clear()
+    local = connected(name, monkeypatch, URL=private[0])
+    with pytest.raises(VendorError):
+        await local.check()
+    await local.close()
+    assert asked == []
+
+
+_SLEEP = asyncio.sleep
+
+
+async def _soon(_: float) -> None:
+    await _SLEEP(0)
+
+
+def test_without_a_port_ccs_listens_where_its_document_says() -> None:
+    def url(text: str) -> str:
+        return CcsSettings(url=text, username="a", password=SecretStr("b")).url
+
+    assert url("https://ccs.example/") == "https://ccs.example:12431"
+    assert url("https://[2001:db8::7]") == "https://[2001:db8::7]:12431"
+    assert url("https://ccs.example:443") == "https://ccs.example:443"
+    assert url("http://127.0.0.1") == "http://127.0.0.1"
