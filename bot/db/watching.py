@@ -76,6 +76,40 @@ class WatchStore:
             )
             return watch if int(done.rowcount) == 1 else None
 
+    async def claim_alike(self, watch: Watch, soon: float, until: float) -> list[Watch]:
+        """Other watches that the poll of `watch` serves as well, if they are due by `soon`.
+
+        They watch the same selection, and were polled no earlier, so that what it has to begin at
+        is old enough for all of them.
+        """
+        async with self.store.transaction() as session:
+            query = select(Watch).where(
+                Watch.id != watch.id,
+                Watch.watcher == watch.watcher,
+                Watch.based == watch.based,
+                Watch.next_at <= soon,
+                Watch.parked == "",
+            )
+            found = [
+                each
+                for each in (await session.exec(query)).all()
+                if each.selection == watch.selection
+                and (each.polled_at or 0.0) >= (watch.polled_at or 0.0)
+            ]
+            taken = []
+            for each in found:
+                done = await session.exec(
+                    update(Watch)
+                    .where(col(Watch.id) == each.id, col(Watch.next_at) == each.next_at)
+                    .values(next_at=until)
+                )
+                taken += [each] if int(done.rowcount) == 1 else []
+            return taken
+
+    async def postpone(self, watch_id: str, next_at: float) -> None:
+        """Nothing went wrong; it is only not yet to be polled."""
+        await self._set(watch_id, next_at=next_at)
+
     async def release(self) -> None:
         """Nobody else is polling: what a process that ended had taken on is due at once."""
         async with self.store.transaction() as session:

@@ -334,6 +334,10 @@ class Watcher(ABC):
     def states(self, selection: Parameters) -> frozenset[str]:
         """The states the watch is about; empty for all. A change into or out of one is news."""
 
+    def apart(self) -> float:
+        """Seconds that two polls have to be apart so that people's own calls keep theirs; 0: none."""
+        return 0.0
+
     def offers(self, sighting: Sighting) -> Sequence[Offer]:
         """The buttons that make sense for the present state; at most four."""
         return ()

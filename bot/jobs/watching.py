@@ -23,11 +23,15 @@ LEASE = 180.0  # seconds for which a poll is its replica's; the vendor's slowest
 LONGEST_GAP = 900.0  # seconds between two tries at a vendor that is down
 AT_ONCE = 4  # watches polled at the same time
 APART = 3  # changes that get a message each; more at once are one digest
+JOINS = 30.0  # seconds by which a poll may come early because another one reads the same
 
 
 @dataclass
 class Watching:
-    """Polls what is due. The schedule is in the database, so that it survives restarts."""
+    """Polls what is due. The schedule is in the database, so that it survives restarts.
+
+    Watches of the same selection share one poll, and meet in it from then on.
+    """
 
     watches: WatchStore
     registry: Registry
@@ -51,7 +55,9 @@ class Watching:
             watch = await self.watches.claim(now, now + LEASE)
             if watch is None:
                 break
-            task = asyncio.create_task(self._safely(watch))
+            soon = now + min(self.every / 2, JOINS)
+            alike = await self.watches.claim_alike(watch, soon, now + LEASE)
+            task = asyncio.create_task(self._safely([watch, *alike]))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         for each in await self.watches.listed():
@@ -64,41 +70,58 @@ class Watching:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _safely(self, watch: Watch) -> None:
+    async def _safely(self, group: Sequence[Watch]) -> None:
         try:
-            await self.poll(watch)
-            await self.tell(watch)
+            await self.poll(group)
+            for watch in group:
+                await self.tell(watch)
         except Exception:
-            log.exception("poll_failed", watch=watch.id)
+            log.exception("poll_failed", watch=group[0].id)
 
-    async def poll(self, watch: Watch) -> None:
-        """One poll: page by page what changed, then the new cursor."""
-        watcher = self.registry.watcher(watch.watcher)
+    async def poll(self, group: Sequence[Watch]) -> None:
+        """One poll for all of `group`: page by page what changed, then the new cursor.
+
+        The first was polled longest ago, so its cursor holds for all of them.
+        """
+        watcher = self.registry.watcher(group[0].watcher)
         now = self.watches.store.clock()
         if watcher is None:
-            await self.watches.failed(watch.id, 0, "it is not switched on", now + LONGEST_GAP)
+            for watch in group:
+                await self.watches.failed(watch.id, 0, "it is not switched on", now + LONGEST_GAP)
+            return
+        yields_until = (group[0].polled_at or 0.0) + watcher.apart()
+        if yields_until > now:
+            for watch in group:
+                await self.watches.postpone(watch.id, yields_until)
             return
         try:
-            cursor = await self._read(watch, watcher)
+            cursor = await self._read(group, watcher)
         except (VendorError, AmendError) as error:
-            await self._failed(watch, error, now)
+            for watch in group:
+                await self._failed(watch, error, now)
             return
-        await self.watches.polled(watch.id, cursor, now + self.every)
+        for watch in group:
+            await self.watches.polled(watch.id, cursor, now + self.every)
 
-    async def _read(self, watch: Watch, watcher: Watcher) -> str:
-        selection = read(watcher.parameters, watch.selection)
+    async def _read(self, group: Sequence[Watch], watcher: Watcher) -> str:
+        cursor = group[0].cursor
+        selection = read(watcher.parameters, group[0].selection)
         states = watcher.states(selection)
         page: list[Sighting] = []
-        cursor = watch.cursor
-        async for each in watcher.poll(selection, watch.cursor):
+
+        async def notice() -> None:
+            for watch in group:
+                await self.watches.notice(watch, page, states)
+            page.clear()
+
+        async for each in watcher.poll(selection, cursor):
             if isinstance(each, Cursor):
                 cursor = each.value
                 continue
             page.append(each)
             if len(page) == PAGE:
-                await self.watches.notice(watch, page, states)
-                page = []
-        await self.watches.notice(watch, page, states)
+                await notice()
+        await notice()
         return cursor
 
     async def _failed(self, watch: Watch, error: Exception, now: float) -> None:

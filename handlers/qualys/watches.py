@@ -17,6 +17,7 @@ from handlers.qualys.ticket_results import CONDITIONS
 from integrations.qualys.client import QualysClient
 from integrations.qualys.exceptions import DAY, ExceptionClient
 from integrations.qualys.models import FILTER_STATES, Ticket
+from integrations.qualys.protocol import LIST
 
 # Changes that were committed late, and clocks that differ; what is seen twice is told once.
 OVERLAP = timedelta(minutes=10)
@@ -69,6 +70,9 @@ class TicketWatcher(Watcher):
         async for ticket in self._client.tickets(filters):
             yield _sighting(ticket)
         yield Cursor(began.isoformat(timespec="seconds"))
+
+    def apart(self) -> float:
+        return self._client.apart(LIST)
 
     def states(self, selection: Parameters) -> frozenset[str]:
         chosen = given(selection).get("states")
@@ -125,6 +129,9 @@ class ExceptionWatcher(Watcher):
             at = (each.modified or began).isoformat(timespec="seconds")
             yield Sighting(each.number, label, each.status, at, each.modified_by)
         yield Cursor(began.isoformat(timespec="seconds"))
+
+    def apart(self) -> float:
+        return self._client.apart()
 
     def states(self, selection: Parameters) -> frozenset[str]:
         chosen = given(selection).get("status")

@@ -132,6 +132,10 @@ class QualysClient:
 
         return await (once() if writes else self._tried(once))
 
+    def apart(self, path: str) -> float:
+        """Seconds that two polls of an endpoint have to be apart; see `Pace.apart`."""
+        return self._paces[path].apart()
+
     async def aclose(self) -> None:
         """Close the connections."""
         await self._http.aclose()

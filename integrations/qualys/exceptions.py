@@ -343,6 +343,10 @@ class ExceptionClient:
         pages = self._pages(HOSTS, {"details": "Basic", **filters})
         return [_host(each) async for root in pages for each in root.iterfind(".//HOST_LIST/HOST")]
 
+    def apart(self) -> float:
+        """Seconds that two polls of the list of exceptions have to be apart."""
+        return self._client.apart(exception_path(self._version))
+
     async def check(self) -> None:
         """Prove that this version of the exception calls answers, and is open to the account.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from typing import NamedTuple
 
 from integrations.errors import Temporary
 from integrations.qualys.faults import VENDOR, wait_in
@@ -13,6 +14,27 @@ from integrations.qualys.reading import number
 AT_ONCE = 2
 # A person is waiting: a longer pause is told and scheduled, not slept through.
 LONGEST_WAIT = 60.0
+
+
+LONGEST_APART = 900.0
+
+
+class _Left(NamedTuple):
+    """What an answer at `at` (seconds) told: calls left of `limit` in a window (seconds)."""
+
+    calls: int
+    limit: int
+    window: int
+    at: float
+
+
+def _left(headers: Mapping[str, str], at: float) -> _Left | None:
+    """Facts 9: not every answer has the headers."""
+    names = ("remaining", "limit", "window-sec")
+    calls, limit, window = (number(headers.get(f"x-ratelimit-{name}")) for name in names)
+    if calls is None or not limit or not window:
+        return None
+    return _Left(calls, limit, window, at)
 
 
 class Pace:
@@ -30,6 +52,7 @@ class Pace:
         self._running = 0
         self._allowed = AT_ONCE
         self._not_before = 0.0
+        self._left: _Left | None = None
 
     async def enter(self, most: float = LONGEST_WAIT) -> None:
         """Wait for a turn, which lasts until `leave`.
@@ -60,9 +83,23 @@ class Pace:
         at_once = number(headers.get("x-concurrency-limit-limit"))
         if at_once:
             self._allowed = min(AT_ONCE, at_once)
+        self._left = _left(headers, self._clock()) or self._left
         wait = wait_in(headers)
         if wait and number(headers.get("x-ratelimit-remaining")) == 0:
             self._not_before = max(self._not_before, self._clock() + wait)
+
+    def apart(self) -> float:
+        """Seconds between two calls of something that can wait, 0 while half of the limit is left.
+
+        Beyond that it takes at most half of what is left; the last tenth is for people, and then it
+        comes every quarter of an hour.
+        """
+        left = self._left
+        if left is None or self._clock() - left.at > left.window or left.calls * 2 >= left.limit:
+            return 0.0
+        if left.calls * 10 <= left.limit:
+            return LONGEST_APART
+        return min(LONGEST_APART, 2 * left.window / left.calls)
 
     async def _pause(self, most: float) -> None:
         wait = self._not_before - self._clock()

@@ -1,0 +1,173 @@
+"""Polling: one for all who watch the same, and none of what people need."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+import httpx
+import pytest_asyncio
+
+from bot.db.engine import open_engine
+from bot.db.migrate import migrate
+from bot.db.store import Store
+from bot.db.tables import Watch
+from bot.db.watching import WatchStore
+from bot.domain.operations import Cursor, Registry, Sighting, Vendor, Watcher
+from bot.domain.parameters import Kind, Param, Parameters, text
+from bot.jobs.watching import Watching
+from integrations.qualys.client import QualysClient
+from integrations.qualys.config import QualysSettings
+from integrations.qualys.protocol import LIST
+
+
+class InRoom(Parameters):
+    room: Annotated[str | None, *text("room", Param(Kind.SELECTION, "Room"), str).__metadata__] = (
+        None
+    )
+
+
+class Lamps(Watcher):
+    """A vendor of one lamp that may be switched; it notes how it is polled."""
+
+    name: ClassVar[str] = "acme.lamps"
+    vendor: ClassVar[str] = "acme"
+    vendor_title: ClassVar[str] = "Acme"
+    command: ClassVar[str] = "lamps"
+    noun: ClassVar[tuple[str, str]] = ("lamp", "lamps")
+    parameters: ClassVar[type[Parameters]] = InRoom
+
+    def __init__(self) -> None:
+        self.polls: list[str] = []
+        self.state = "off"
+        self.gap = 0.0
+
+    async def poll(self, selection: Parameters, cursor: str) -> AsyncIterator[Sighting | Cursor]:
+        self.polls.append(cursor)
+        yield Sighting("lamp", "the lamp", self.state, "", "")
+        yield Cursor(str(len(self.polls)))
+
+    def states(self, selection: Parameters) -> frozenset[str]:
+        return frozenset()
+
+    def apart(self) -> float:
+        return self.gap
+
+
+@pytest_asyncio.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    engine = open_engine(f"sqlite:///{tmp_path / 'amend.db'}")
+    await migrate(engine)
+    store = Store(engine)
+    yield store
+    await store.close()
+
+
+async def nothing() -> None:
+    pass
+
+
+class House:
+    """The watching of some channels, and a clock that is set by hand."""
+
+    def __init__(self, store: Store) -> None:
+        self.now = 1000.0
+        store.clock = lambda: self.now
+        self.lamps = Lamps()
+        vendor = Vendor("acme", "Acme", (), None, nothing, nothing, watchers=(self.lamps,))
+        self.watches = WatchStore(store)
+        self.watching = Watching(self.watches, Registry((vendor,)), 60.0, lambda: None)
+
+    async def add(self, name: str, **more: Any) -> None:
+        known = {
+            "selection": {},
+            "created_at": self.now,
+            "next_at": self.now,
+            "watcher": "acme.lamps",
+        }
+        fields = {**known, "team": "T", "channel": f"C{name}", "owner": "U", **more}
+        await self.watches.add(Watch(id=name, **fields))
+
+    async def at(self, now: float) -> None:
+        self.now = now
+        await self.watching.round()
+        while self.watching._tasks:
+            for task in list(self.watching._tasks):
+                await task
+
+    async def news(self, name: str) -> list[str]:
+        return [each.to_state for each in await self.watches.of_record(name, "lamp")]
+
+
+async def test_watches_of_the_same_selection_share_one_poll(store: Store) -> None:
+    house = House(store)
+    for name in ("a", "b", "c"):
+        await house.add(name)
+    await house.add("other", selection={"room": "hall"})
+    await house.at(1000)
+    assert len(house.lamps.polls) == 2
+    house.lamps.state = "on"
+    await house.at(1060)
+    assert len(house.lamps.polls) == 4
+    for name in ("a", "b", "c", "other"):
+        assert await house.news(name) == ["on"]
+
+
+async def test_one_that_comes_later_joins_and_misses_and_repeats_nothing(store: Store) -> None:
+    house = House(store)
+    await house.add("a")
+    await house.at(1000)
+    house.lamps.state = "on"
+    house.now = 1040.0
+    await house.add("b")
+    await house.at(1040)  # its own first look, which is no news
+    await house.at(1060)  # it is not due before 1100, and too far off to join
+    assert len(house.lamps.polls) == 3
+    house.lamps.state = "dim"
+    await house.at(1100)  # a is due at 1120: it was polled later, so it joins
+    assert len(house.lamps.polls) == 4
+    await house.at(1160)
+    assert len(house.lamps.polls) == 5
+    assert await house.news("a") == ["on", "dim"]
+    assert await house.news("b") == ["dim"]
+
+
+async def test_polls_stretch_before_they_take_what_people_need(store: Store) -> None:
+    house = House(store)
+    await house.add("a")
+    await house.at(1000)
+    house.lamps.gap = 200.0
+    for now in (1060, 1120, 1199):
+        await house.at(now)
+    assert len(house.lamps.polls) == 1
+    await house.at(1200)
+    assert len(house.lamps.polls) == 2
+    (row,) = await house.watches.listed()
+    assert (row.failures, row.trouble) == (0, "")
+
+
+async def test_how_far_apart_is_learned_from_the_vendors_headers() -> None:
+    clock = [0.0]
+    left = [60]
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        left[0] -= 1
+        limit = {"X-RateLimit-Limit": "60", "X-RateLimit-Window-Sec": "600"}
+        headers = {**limit, "X-RateLimit-Remaining": str(left[0])}
+        return httpx.Response(200, text="<REMEDIATION_TICKETS/>", headers=headers)
+
+    settings = QualysSettings(url="https://q.example", username="a", password="sandbox")
+    client = QualysClient(settings, transport=httpx.MockTransport(answer), clock=lambda: clock[0])
+    assert client.apart(LIST) == 0
+    seen = {}
+    for _ in range(60):
+        await client.check()
+        seen[left[0]] = client.apart(LIST)
+    await client.aclose()
+    assert [seen[calls] for calls in (59, 30)] == [0, 0]
+    assert seen[20] == 60, "ten of the twenty that are left in ten minutes"
+    assert {seen[calls] for calls in range(7)} == {900}
+    assert sorted(seen.values()) == [seen[calls] for calls in sorted(seen, reverse=True)]
+    clock[0] = 601.0
+    assert client.apart(LIST) == 0, "nobody knows any more"
