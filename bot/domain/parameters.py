@@ -138,6 +138,14 @@ def takes(model: type[Parameters], name: str, value: str) -> bool:
     return True
 
 
+def keeps(model: type[Parameters], name: str, value: str) -> bool:
+    """True where the parameter `name` takes `value` and changes no letter of it."""
+    try:
+        return bool(_adapter(model, name).validate_python(value) == value)
+    except ValidationError:
+        return False
+
+
 def takes_several(model: type[Parameters], name: str) -> bool:
     """True for a parameter that is a list."""
     return "tuple" in str(model.model_fields[name].annotation)

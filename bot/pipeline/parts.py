@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-import unicodedata
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
+
+from anyascii import anyascii
 
 from bot.db.ledger import Ledger
 from bot.db.store import Store
@@ -14,7 +15,7 @@ from bot.db.tables import Request
 from bot.db.vault import Vault
 from bot.domain.errors import AmendError
 from bot.domain.operations import Operation, Reach, Record, Registry
-from bot.domain.parameters import Kind, Parameters, wire
+from bot.domain.parameters import Kind, Parameters, keeps, wire
 from bot.domain.people import Account, Caller
 from bot.domain.plans import RequestFacts
 from bot.domain.policy import Policy
@@ -92,10 +93,19 @@ def changes_on_the_wire(
     return changes
 
 
-def plain_name(name: str) -> str:
-    """A person's name in ASCII, as it may stand in any vendor's comment."""
-    folded = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    return " ".join(folded.replace("[", "").replace("]", "").split()) or "a person"
+def name_in(operation: Operation | type[Operation], parameter: str, caller: Caller) -> str:
+    """A person's name as a text parameter of a vendor can hold it: with its letters where it may.
+
+    Else in Latin letters (Łukasz: Lukasz, 王伟: WangWei); who has no letters is named by their
+    account there.
+    """
+    kept = "".join(each for each in caller.name if each.isprintable() and each not in "[]")
+    account = caller.accounts.get(operation.vendor)
+    spoken = kept if any(map(str.isalpha, kept)) else ""
+    names = (spoken, anyascii(spoken), account.account if account else "", caller.user)
+    lines = (" ".join(each.split()) for each in names)
+    fitting = (each for each in lines if each and keeps(operation.parameters, parameter, each))
+    return next(fitting, caller.user)
 
 
 def explain(error: Exception) -> str:

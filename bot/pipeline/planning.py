@@ -16,7 +16,7 @@ from bot.domain.parameters import Parameters, given
 from bot.domain.plans import Digest, State, drift
 from bot.domain.policy import Demand
 from bot.pipeline.acting import Acting
-from bot.pipeline.parts import LONG_WAIT, Parts, barred_as_sent, explain, plain_name
+from bot.pipeline.parts import LONG_WAIT, Parts, barred_as_sent, explain, name_in
 from integrations.errors import Temporary, VendorError
 
 PAGE = 1000
@@ -167,7 +167,8 @@ class Planner:
         own = operation.vendor in await self.parts.vault.linked(team, request.requester)
         if own or not self.parts.attribution:
             return str(typed)
-        name = plain_name((await self.parts.directory.caller(request.requester)).name)
+        caller = await self.parts.directory.caller(request.requester)
+        name = name_in(operation, operation.comment, caller)
         signed = f"{typed} [{name} via Amend]"
         most = operation.params()[operation.comment].most
         return str(typed) if most is not None and len(signed) > most else signed

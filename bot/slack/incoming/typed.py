@@ -14,7 +14,7 @@ from bot.domain.parameters import Parameters, read
 from bot.domain.reading import read_text, salvage
 from bot.domain.text import mentioned, unescape
 from bot.pipeline import Pipeline
-from bot.pipeline.parts import plain_name
+from bot.pipeline.parts import name_in
 from bot.slack.outgoing.voice import SlackVoice
 
 # Seconds that Slack and the database may take, together, to say who is meant; the acknowledgement
@@ -92,7 +92,7 @@ class _Who:
                 if caller is None or caller.name == user:
                     message = f"Slack did not say who `{mention}` is; write the name instead."
                     raise invalid(message, name)
-                value = value.replace(mention, f"@{plain_name(caller.name)}")
+                value = value.replace(mention, f"@{name_in(self.operation, name, caller)}")
         return value
 
     async def account(self, name: str, value: str) -> str:
