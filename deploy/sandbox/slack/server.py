@@ -72,6 +72,7 @@ class SlackSandbox:
             commands=[one if isinstance(one, Command) else Command(**one) for one in commands],
             shortcuts=[one if isinstance(one, Shortcut) else Shortcut(**one) for one in shortcuts],
         )
+        self.core.delivery.sockets.on_change = self._live.changed
         self.request_url = request_url
         self._acts = Acts(self.core)
         self._runner: web.AppRunner | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +33,8 @@ class Sockets:
         self._turn = 0
         self._waiting: dict[str, asyncio.Future[Any]] = {}
         self.connections: list[Connection] = []
+        # Told where the bot comes or goes, so that a page need not ask.
+        self.on_change: Callable[[], None] = lambda: None
 
     @property
     def connected(self) -> bool:
@@ -59,11 +62,13 @@ class Sockets:
             return ws
         connection = Connection(ws)
         self.connections.append(connection)
+        self.on_change()
         try:
             await ws.send_json(self._hello())
             await self._receive(connection)
         finally:
             self.connections.remove(connection)
+            self.on_change()
         return ws
 
     def _hello(self) -> Json:

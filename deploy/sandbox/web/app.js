@@ -25,7 +25,7 @@ function side() {
     ...data.channels.map((c) => place(c.kind === "im" ? `Amend · messages` : `# ${c.name}`, !S.home && S.channel === c.id, { channel: c.id })),
   ]);
   reconcile($("side-foot"), [h("button", { type: "button", class: "foot-button", onclick: toggleDrawer }, icon("traffic"), "Traffic and faults"),
-    h("span", { class: `bot-state ${data.bot.connected ? "up" : ""}` }, data.bot.connected ? "Amend is connected" : "Amend is not connected")]);
+    h("span", { class: `bot-state ${data.bot.connected && !S.lost ? "up" : ""}` }, data.bot.connected && !S.lost ? "Amend is connected" : "Amend is not connected")]);
 }
 
 // ---- messages
@@ -215,13 +215,23 @@ function drawer() {
 
 // ---- start
 
+let retry = null;
 function draw() {
+  $("lost").hidden = !S.lost;
+  if (S.lost) { clearTimeout(retry); retry = setTimeout(refresh, 1000); }
   if (!S.data) return;
-  if (!S.home && !channelOf(S.channel)) S.channel = (S.data.channels.find((c) => c.id === "C0OPS") || S.data.channels[0])?.id;
   side(); middle(); thread(); modal();
+  if (!arrived && !S.lost) { arrived = true; $("composer")?.focus(); listen(); }
 }
 
-let link = null;
+let link = null, linked = null, arrived = false;
+function listen() {
+  if (linked === S.user || !S.user) return;
+  link?.();
+  linked = S.user;
+  link = api.live(S.user, { onState: refresh, onTraffic: (entry) => { entries.push(entry); drawer(); }, onUp: (up) => { if (!up) refresh(); } });
+}
+
 async function follow() {
   const before = S.user;
   const hash = readHash();
@@ -229,10 +239,7 @@ async function follow() {
   Object.assign(S, { user: hash.user || S.user, channel: hash.channel || S.channel, home: hash.home, thread: hash.thread });
   if (S.user !== before) drawn.clear();
   await refresh();
-  if (S.user !== before || !link) {
-    link?.();
-    link = api.live(S.user, { onState: refresh, onTraffic: (entry) => { entries.push(entry); drawer(); }, onUp: () => refresh() });
-  }
+  listen();
   if (S.home && !wasHome) { $("pane").replaceChildren(); act("home", {}, { quiet: true }); }
 }
 
@@ -243,5 +250,6 @@ $("jump").addEventListener("click", (event) => menu(event.currentTarget, [
   ...Object.values(S.data.users).filter((u) => !u.is_bot).map((u) => ({ label: `Act as ${u.real_name}`, run: () => go({ user: u.id }) })),
 ], { label: "Jump to" }));
 addEventListener("keydown", (event) => { if (event.key === "k" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); $("jump").click(); } });
+$("skip").addEventListener("click", () => $("composer")?.focus());
 api.getTraffic(0).then((answer) => { entries = answer.entries || []; });
 follow();

@@ -2,19 +2,38 @@
 import * as api from "./api.js";
 import { toast } from "./dom.js";
 
-export const S = { data: null, user: null, channel: null, thread: null, home: false, up: true };
+export const S = { data: null, user: null, channel: null, thread: null, home: false, lost: false };
 
 const watchers = new Set();
 export const watch = (fn) => watchers.add(fn);
 export const changed = () => watchers.forEach((fn) => fn());
 
+const plain = (text) => { try { return decodeURIComponent(text); } catch { return text; } };
+
 export function readHash() {
-  const [user, place, thread] = location.hash.slice(1).split("/").map(decodeURIComponent);
+  const [user, place, thread] = location.hash.slice(1).split("/").map(plain);
   return { user: user || null, home: place === "home", channel: place && place !== "home" ? place : null, thread: thread || null };
 }
 
 export function hashFor({ user = S.user, channel = S.channel, thread = null, home = false } = {}) {
   return `#${user}/${home ? "home" : channel || ""}${thread && !home ? `/${thread}` : ""}`;
+}
+
+// An address that names nobody, or no place of this person, becomes one that does.
+function strange(user) {
+  toast(`Nobody here is called ${user}.`);
+  Object.assign(S, { user: null, channel: null, thread: null, home: false });
+}
+
+function settle(data) {
+  S.user ||= data.me;
+  const there = data.channels.some((c) => c.id === S.channel);
+  if (!S.home && !there) {
+    if (S.channel) toast(`${nameOf(S.user)} has no place called ${S.channel}.`);
+    Object.assign(S, { channel: (data.channels.find((c) => c.id === "C0OPS") || data.channels[0]).id, thread: null });
+  }
+  const address = hashFor({ thread: S.thread, home: S.home });
+  if (location.hash !== address) history.replaceState(null, "", address);
 }
 
 export const go = (where) => { location.hash = hashFor(where); };
@@ -29,10 +48,10 @@ export function refresh() {
       const user = S.user;
       const data = await api.getState(user);
       if (user !== S.user) { again = true; continue; }
-      if (!data.users) { S.broken = data.error || "No state."; changed(); continue; }
-      S.broken = null;
-      S.data = data;
-      if (!S.user) S.user = data.me;
+      if (data.error === "user_not_found") { strange(user); again = true; continue; }
+      S.lost = !data.users;
+      if (data.users) S.data = data;
+      if (!S.lost) settle(data);
       changed();
     } while (again);
   })().finally(() => { running = null; });
