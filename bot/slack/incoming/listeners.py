@@ -116,10 +116,10 @@ class Listeners:
 
         Where it cannot be recorded it is not acknowledged, and Slack delivers it again.
         """
-        event = body.get("event") or {}
-        if event.get("type") == "app_mention" and not event.get("bot_id"):
-            payload = _mention(event)
-            key = f"event:{body.get('event_id')}"
+        payload = _mention(body.get("event"))
+        if payload:
+            # The message is the person's act: it may come under several event ids.
+            key = f"mention:{payload['channel']}:{payload['ts']}"
             taken = await self.frame.take(key, "mention", payload)
             if taken is None:
                 return BoltResponse(status=503, body="not recorded")
@@ -130,8 +130,10 @@ class Listeners:
 
     async def _on_home(self, ack: Ack, body: Body) -> None:
         await ack()
-        user = str((body.get("event") or {}).get("user") or "")
-        self.frame.spawn(self.home.publish(user))
+        event = body.get("event")
+        user = str(event.get("user") or "") if isinstance(event, Mapping) else ""
+        if user:
+            self.frame.spawn(self.home.publish(user))
 
     async def _acknowledge(self, ack: Ack, _body: Body) -> None:
         """What is only subscribed to, or closes by itself; unmatched it would be redelivered."""
@@ -141,8 +143,16 @@ class Listeners:
 _PLAIN_TOPICS = frozenset({"", "help", "whoami", "can", "history", "requests", "show", "watches"})
 
 
-def _mention(event: Mapping[str, Any]) -> dict[str, str]:
+def _mention(event: Any) -> dict[str, str] | None:
+    """A person's mention; None for any other event, or one that lacks a part.
+
+    Slack sends a mention once more where its message is edited: what was asked stands as it was.
+    """
+    if not isinstance(event, Mapping) or event.get("type") != "app_mention":
+        return None
+    if event.get("bot_id") or event.get("edited"):
+        return None
     names = ("user", "channel", "text", "ts", "thread_ts")
     payload = {name: str(event.get(name) or "") for name in names}
     payload["team"] = str(event.get("user_team") or event.get("team") or "")
-    return payload
+    return payload if all(payload[name] for name in names[:4]) else None
