@@ -156,14 +156,18 @@ class ZstackClient:
 
     async def _fire(self, ticket: str, changes: Mapping[str, str], job: str) -> Reply:
         """With the other spelling of the action where the server knows only that (facts C.1)."""
-        reply = await self._put(ticket, changes, job)
-        if reply.status == 400 and protocol.NO_ACTION in reply.body.decode("utf-8", "replace"):
-            self._action_key = OTHER_KEY[self._action_key]
-            reply = await self._put(ticket, changes, job)
+        key = self._action_key
+        reply = await self._put(key, ticket, changes, job)
+        if _knows_no_such_key(reply):
+            # By the key that this call used: others may have found the right one meanwhile.
+            other = OTHER_KEY[key]
+            reply = await self._put(other, ticket, changes, job)
+            if not _knows_no_such_key(reply):
+                self._action_key = other
         return reply
 
-    async def _put(self, ticket: str, changes: Mapping[str, str], job: str) -> Reply:
-        request = protocol.change_request(self._settings, self._action_key, ticket, changes, job)
+    async def _put(self, key: str, ticket: str, changes: Mapping[str, str], job: str) -> Reply:
+        request = protocol.change_request(self._settings, key, ticket, changes, job)
         return await self._signed_send(request, writes=True)
 
     async def _followed(self, job: str) -> Ticket | None:
@@ -222,6 +226,10 @@ class ZstackClient:
     def forget_session(self) -> None:
         """The next call signs in again."""
         self._session = ""
+
+
+def _knows_no_such_key(reply: Reply) -> bool:
+    return reply.status == 400 and protocol.NO_ACTION in reply.body.decode("utf-8", "replace")
 
 
 def _is_known(reply: Reply) -> bool:

@@ -43,7 +43,9 @@ NOT_THE_ACCOUNT = frozenset(
 )
 LOCKED = "LOGIN_CONTROL."
 BUSY = frozenset({"SYS.1012"})  # management node unavailable: nothing was taken
-NO_ACTION = "no action mapping"
+# RestServer's words for a key that it does not know, which it compares with case (facts C.1): "the
+# body doesn't contain action mapping to the URL[…]". Nothing was executed then.
+NO_ACTION = "action mapping"
 DUPLICATE = "Duplicate job uuid"
 
 

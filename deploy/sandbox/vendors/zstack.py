@@ -45,7 +45,8 @@ LEADS_ON = {
     "Cancelled": {"reopen"},
     "FinalApproved": set(),
 }
-NO_ACTION = "the body contains no action mapping to any API"
+# RestServer.java: the key is the API class' name with its first letter lowered, compared with case.
+NO_ACTION = "the body doesn't contain action mapping to the URL[/v1/tickets/{uuid}/actions]"
 
 
 @dataclass
@@ -107,7 +108,7 @@ class _Job:
 
 
 class ZstackStandIn(JsonStandIn):
-    """`takes` is how long a job runs, in seconds; `action_key` the only spelling it knows ("": both).
+    """`takes` is how long a job runs, in seconds; `action_key` the only spelling it knows.
 
     Beside the service account, everybody may sign in with the password `sandbox-LOGIN`.
     """
@@ -127,7 +128,7 @@ class ZstackStandIn(JsonStandIn):
         *,
         tickets: int = 500,
         takes: float = 0.05,
-        action_key: str = "",
+        action_key: str = "changeTicketStatus",
         port: int = 0,
         delay: float = 0.0,
     ) -> None:
@@ -211,10 +212,7 @@ class ZstackStandIn(JsonStandIn):
         if job in self._jobs:
             return Answer(400, text=f"Duplicate job uuid[{job}]", kind="text/plain")
         body = call.json if isinstance(call.json, Mapping) else {}
-        names = (
-            (self.action_key,) if self.action_key else ("changeticketstatus", "changeTicketStatus")
-        )
-        action = next((body[name] for name in names if name in body), None)
+        action = body.get(self.action_key)
         if action is None:
             return Answer(400, text=NO_ACTION, kind="text/plain")
         # The session is looked at by the job, not by the call (facts C.4).
