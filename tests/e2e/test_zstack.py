@@ -98,6 +98,7 @@ ERRORS = [("denied", "permission denied"), ("wrong_person", "the operator needs 
 
 @pytest.mark.parametrize(("fault", "words"), ERRORS)
 async def test_503_is_a_business_answer(world: World, fault: str, words: str) -> None:
+    world.sandbox.zstack.action_key = "changeticketstatus"
     world.sandbox.zstack.set_fault(fault, {"only": "actions"})
     payload = await run(world, MARA, f"{PENDING} statusEvent=reject")
     assert (payload["state"], payload["refused"]) == ("failed", 1)
