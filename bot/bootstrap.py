@@ -365,6 +365,7 @@ class Bot:
 
     async def _wait_on(self, request: Request, now: float) -> None:
         """Nobody has decided yet: it expires, or a reminder is due."""
+        await self.pipeline.approvals.recount(request)
         if request.expires_at and request.expires_at < now:
             await self.pipeline.approvals.expire(request.id)
         elif request.remind_at and request.remind_at < now:

@@ -46,9 +46,10 @@ class Request(SQLModel, table=True):
     """One request, from the moment it was accepted. `origin` makes redelivered ones one.
 
     `source` is the request that this one retries, undoes or decides on, and `relation` says which.
-    `wished_at` is when the caller wants it to run, and `in_quiet` says that it is to be in the
-    vendor's quiet window, whichever is next once it may run; `follow_until` until when the vendor is
-    asked what it did by itself afterwards.
+    `account` is whose credentials its plan goes out under, and `own_account` whether they are the
+    requester's own. `wished_at` is when the caller wants it to run, and `in_quiet` says that it is
+    to be in the vendor's quiet window, whichever is next once it may run; `follow_until` until when
+    the vendor is asked what it did by itself afterwards.
     """
 
     __tablename__ = "request"
@@ -69,6 +70,10 @@ class Request(SQLModel, table=True):
     relation: str = ""
     reason: str = Field(default="", sa_column=Column(Text, nullable=False))
     notes: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    account: str = Field(default="", sa_column=Column(Text, nullable=False, server_default=""))
+    own_account: bool = Field(
+        default=False, sa_column=Column(Boolean, nullable=False, server_default=false())
+    )
     state: str = Field(index=True)
     digest: str = ""
     records: int = 0

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
-from sqlalchemy import delete
 from sqlmodel import col, select
 
 from bot.db import audit
@@ -26,6 +25,11 @@ class Vault:
 
     store: Store
     keys: Sequence[str] = field(default=(), repr=False)
+    _changes: int = 0
+
+    def changes(self) -> int:
+        """How often something was stored or removed through this one."""
+        return self._changes
 
     @property
     def open(self) -> bool:
@@ -36,6 +40,7 @@ class Vault:
         self, team: str, user: str, vendor: str, account: str, secret: Mapping[str, str]
     ) -> None:
         """Store a person's credentials. Raises `VaultClosed` where no key is set."""
+        self._changes += 1
         sealed = self._fernet().encrypt(json.dumps(dict(secret)).encode()).decode()
         async with self.store.transaction() as session:
             await session.merge(
@@ -60,7 +65,8 @@ class Vault:
             await session.delete(found)
             facts = {"vendor": vendor, "account": found.account, "person": user}
             await audit.append(session, self.store.clock(), actor, "link:removed", "", facts)
-            return True
+        self._changes += 1
+        return True
 
     async def linked(self, team: str, user: str) -> dict[str, str]:
         """Vendor → account of the credentials that a person has stored."""
@@ -87,15 +93,6 @@ class Vault:
             for row in rows:
                 row.sealed = self._fernet().rotate(row.sealed.encode()).decode()
         return len(rows)
-
-    async def forget_person(self, team: str, user: str) -> None:
-        """Remove everything that a person stored."""
-        async with self.store.transaction() as session:
-            await session.exec(
-                delete(Credential).where(
-                    col(Credential.team) == team, col(Credential.slack_user) == user
-                )
-            )
 
     def _opened(self, row: Credential) -> Mapping[str, str]:
         try:

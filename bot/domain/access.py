@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from bot.domain.operations import Operation, Reach
 from bot.domain.people import Account, Caller
@@ -11,16 +12,34 @@ from bot.domain.policy import Demand, Policy, quoted
 
 People = Sequence[tuple[str, Account]]
 MOST_NAMES = 3
+GROUPS_NOT_SAID = "Slack does not say just now who is in the group that the policy asks for."
+
+
+class Answer(StrEnum):
+    """Of three kinds: what cannot be known now is neither yes nor no, and means: wait."""
+
+    YES = "yes"
+    NO = "no"
+    NOT_NOW = "not_now"
 
 
 @dataclass(frozen=True)
 class Decision:
-    """Yes or no, and why; an allow carries the account to act through and its role's reach."""
+    """An answer, and why; a yes carries the account to act through and its role's reach."""
 
-    allowed: bool
+    answer: Answer
     reasons: tuple[str, ...]
     account: Account | None = None
     reach: Reach | None = None
+
+    @property
+    def allowed(self) -> bool:
+        return self.answer is Answer.YES
+
+    @property
+    def unsure(self) -> bool:
+        """True where it is neither yes nor no."""
+        return self.answer is Answer.NOT_NOW
 
 
 def decide(
@@ -35,37 +54,57 @@ def decide(
     `people` are all who are mapped at its vendor, by Slack user id: a denial names who may.
     """
     decision = _standing(operation, caller, policy, people)
-    if caller.barred or policy.channel_allows(channel, operation.name):
+    if caller.barred or decision.unsure or policy.channel_allows(channel, operation.name):
         return decision
     guardrail = _guardrail(operation, channel, policy)
     return _denied(guardrail, *(() if decision.allowed else decision.reasons))
 
 
+@dataclass(frozen=True)
+class Asker:
+    """Who asked, through which account, and whose credentials they have stored besides."""
+
+    user: str
+    account: str
+    linked: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Voter:
+    """Who decides: the groups they are in, those that Slack says nothing of now, linked accounts."""
+
+    caller: Caller
+    groups: frozenset[str] = frozenset()
+    groups_not_known: frozenset[str] = frozenset()
+    linked: tuple[str, ...] = ()
+
+
 def may_approve(
     operation: Operation | type[Operation],
-    approver: Caller,
-    requester: str,
-    requester_account: str,
+    voter: Voter,
+    asker: Asker,
     demands: Sequence[Demand],
-    groups_of_approver: frozenset[str],
     policy: Policy,
 ) -> Decision:
-    """May `approver` approve what `requester` asked for through `requester_account`?
+    """May `voter` approve what `asker` asked for?
 
     Their own scope against each record of the plan is the plan's to check.
     """
+    approver = voter.caller
     standing = _standing(operation, approver, policy, None)
     if not standing.allowed or standing.account is None:
         return standing
     account = standing.account
     refusals = [
-        *_own_request(operation, approver, account, requester, requester_account),
-        *_unmet(approver, account, demands, groups_of_approver),
+        *_own_request(operation, voter, asker, account),
+        *_unmet(voter, account, demands),
     ]
     if refusals:
         return _denied(*refusals)
+    if _unsaid(voter, demands):
+        return Decision(Answer.NOT_NOW, (GROUPS_NOT_SAID,))
     approves = f"<@{approver.user}> may approve `{operation.name}`."
-    return Decision(True, (approves, *standing.reasons), account, standing.reach)
+    return Decision(Answer.YES, (approves, *standing.reasons), account, standing.reach)
 
 
 # --- the person, the role and the scope -----------------------------------------------------------
@@ -75,10 +114,11 @@ def _standing(
     operation: Operation | type[Operation], caller: Caller, policy: Policy, people: People | None
 ) -> Decision:
     """The decision without the channel's guardrail; it names nobody where `people` is None."""
-    if caller.barred:
-        return _denied(f"<@{caller.user}> may do nothing here: {caller.barred.rstrip('.')}.")
-    if not caller.user:
-        return _denied("It is not known who asks.")
+    if caller.unsure:
+        return Decision(Answer.NOT_NOW, (caller.unsure,))
+    if caller.barred or not caller.user:
+        who = f"<@{caller.user}> may do nothing here: {caller.barred.rstrip('.')}."
+        return _denied(who if caller.user else "It is not known who asks.")
     account = caller.accounts.get(operation.vendor)
     if account is None or not account.account or account.vendor != operation.vendor:
         missing = f"No {operation.vendor_title} account is mapped to <@{caller.user}>."
@@ -91,11 +131,11 @@ def _standing(
     if reach is Reach.SCOPE and not _scope(account):
         missing = _missing_scope(operation, account)
         return _denied(missing + _who(operation, caller, policy, people))
-    return Decision(True, (_granted(operation, account, reach),), account, reach)
+    return Decision(Answer.YES, (_granted(operation, account, reach),), account, reach)
 
 
 def _denied(*reasons: str) -> Decision:
-    return Decision(False, reasons)
+    return Decision(Answer.NO, reasons)
 
 
 def _scope(account: Account) -> tuple[str, ...]:
@@ -170,36 +210,46 @@ def _able(
 
 
 def _own_request(
-    operation: Operation | type[Operation],
-    approver: Caller,
-    account: Account,
-    requester: str,
-    requester_account: str,
+    operation: Operation | type[Operation], voter: Voter, asker: Asker, account: Account
 ) -> Iterator[str]:
-    if not requester or not requester_account.strip():
+    """Four eyes: another person, through another account, linked ones included."""
+    approver = voter.caller.user
+    if not asker.user or not asker.account.strip():
         yield "It is not known who asked, or through which account, so nobody can approve it."
-    if approver.user == requester:
+    if approver == asker.user:
         yield "Nobody approves their own request."
-    if account.account.strip().casefold() == requester_account.strip().casefold():
+    theirs = {each.strip().casefold() for each in (asker.account, *asker.linked)}
+    own = (account.account, *voter.linked)
+    shared = next((each for each in own if each.strip().casefold() in theirs), None)
+    if shared is not None:
         yield (
-            f"<@{approver.user}> acts through {quoted(account.account)}, the same"
-            f" {operation.vendor_title} account as <@{requester}>, who asked."
+            f"<@{approver}> acts through {quoted(shared)}, the same"
+            f" {operation.vendor_title} account as <@{asker.user}>, who asked."
         )
 
 
-def _unmet(
-    approver: Caller, account: Account, demands: Iterable[Demand], groups: frozenset[str]
-) -> Iterator[str]:
+def _unmet(voter: Voter, account: Account, demands: Iterable[Demand]) -> Iterator[str]:
+    """What a demand asks for and this voter certainly is not."""
     for demand in demands:
-        chosen = approver.user in demand.people or not groups.isdisjoint(demand.groups)
+        chosen = _chosen(voter, demand, voter.groups | voter.groups_not_known)
         if (demand.groups or demand.people) and not chosen:
             listed = ", ".join(
                 [f"<!subteam^{group}>" for group in demand.groups]
                 + [f"<@{user}>" for user in demand.people]
             )
-            who = f"<@{approver.user}> is not one of {listed}"
+            who = f"<@{voter.caller.user}> is not one of {listed}"
             yield f"{who}, whom the policy asks for: {demand.why}"
         if demand.roles and account.role not in demand.roles:
             roles = " or ".join(map(quoted, demand.roles))
             role = quoted(account.role)
             yield f"The role {role} does not count; the policy asks for {roles}: {demand.why}"
+
+
+def _unsaid(voter: Voter, demands: Iterable[Demand]) -> bool:
+    """True where it depends on a group of which Slack says nothing now."""
+    asked = (each for each in demands if not voter.groups_not_known.isdisjoint(each.groups))
+    return any(not _chosen(voter, each, voter.groups) for each in asked)
+
+
+def _chosen(voter: Voter, demand: Demand, groups: frozenset[str]) -> bool:
+    return voter.caller.user in demand.people or not groups.isdisjoint(demand.groups)

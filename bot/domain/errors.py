@@ -39,5 +39,13 @@ class Denied(AmendError):
         super().__init__(" ".join(self.reasons))
 
 
+class NotNow(AmendError):
+    """Yes or no cannot be known now (Slack or a vendor does not say), which means: wait."""
+
+    def __init__(self, reasons: Sequence[str]) -> None:
+        self.reasons = tuple(reasons)
+        super().__init__(" ".join(self.reasons))
+
+
 class NotAccepted(AmendError):
     """The request could not be recorded in time, so it will not run."""

@@ -18,7 +18,10 @@ class Account:
 
 @dataclass(frozen=True)
 class Caller:
-    """A member of the workspace; `barred` says why this person may do nothing at all, "" if not."""
+    """A member of the workspace; `barred` says why this person may do nothing at all, "" if not.
+
+    `unsure` says why it cannot be known now who they are.
+    """
 
     user: str
     team: str
@@ -26,3 +29,4 @@ class Caller:
     accounts: Mapping[str, Account] = field(default_factory=dict)
     barred: str = ""
     timezone: str = "UTC"
+    unsure: str = ""

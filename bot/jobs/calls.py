@@ -17,8 +17,9 @@ from bot.db.store import Store
 from bot.db.tables import Request
 from bot.domain.operations import Batch, Operation, Outcome, Result
 from bot.domain.parameters import Parameters
-from bot.domain.plans import State, drift
+from bot.domain.plans import drift
 from bot.jobs.budgets import Window
+from bot.jobs.pausing import Pause, pause_for, put_off
 from bot.jobs.progress import Brake, Parking
 from bot.pipeline import Pipeline
 from bot.pipeline.parts import LONG_WAIT, changes_on_the_wire
@@ -27,6 +28,7 @@ from integrations.errors import (
     NoAnswer,
     Rejected,
     Temporary,
+    UnknownOutcome,
     Unreadable,
     VendorError,
 )
@@ -37,6 +39,8 @@ TRIES = 3  # how often a call that certainly changed nothing is sent
 STALE = 15.0  # seconds after which a look at a record's state no longer counts
 FRESH_FOR = 5.0  # seconds that a retry may pause without another look
 LOOKS_AFTER = (0.5, 1.0, 2.0, 4.0)  # seconds before each attempt to read what became of a call
+FIRST_LOOK, LAST_LOOK = 1.0, 15.0  # seconds between two looks for a late effect, growing
+OPEN = (Result.TO_SEND, Result.UNKNOWN)  # what a later look may still decide
 
 Rows = Sequence[Row]
 
@@ -54,7 +58,7 @@ class Calls:
     window: Window = field(default_factory=lambda: Window(0))
     parking: Parking = field(default_factory=Parking)
     _brake: Brake | None = None
-    _long: Temporary | None = None
+    _long: Pause | None = None
     _broken: bool = False
 
     async def send(self, rows: Rows, brake: Brake) -> float:
@@ -85,7 +89,7 @@ class Calls:
         for each in ended:
             if isinstance(each, BaseException):
                 raise each
-        return await self.put_off(self._long) if self._long else 0.0
+        return await put_off(self.store, self.request.id, self._long) if self._long else 0.0
 
     @property
     def _ended(self) -> bool:
@@ -133,6 +137,11 @@ class Calls:
                 return
             try:
                 outcomes, answered = await self._attempt(self._batch(rows), rows, gate)
+            except BadCredentials as error:
+                # It was not let in. Nobody tries on: the vendor would lock the account.
+                await self._settled(rows, _to_send(rows))
+                self._leave(error)
+                return
             except Temporary as error:
                 # Nothing was sent, and that is written down before any pause.
                 await self._settled(rows, _to_send(rows))
@@ -167,21 +176,21 @@ class Calls:
     ) -> tuple[Sequence[Outcome], bool]:
         """One call's outcomes, `TO_SEND` where it may be tried again, and whether it was answered.
 
-        Raises `Temporary` where nothing was sent.
+        Raises `Temporary` where nothing was sent, and `BadCredentials` where it was not let in.
         """
         sent_at = time.time()
         try:
             async with gate:
                 sent_at = time.time()
                 return await self.operation.apply(batch), True
-        except Temporary:
+        except (Temporary, BadCredentials):
             raise
-        except (Rejected, BadCredentials) as error:
+        except Rejected as error:
             await self.store.set_fields(self.request.id, words=str(error))
             return [Outcome(row.record_id, Result.REFUSED, error.words) for row in rows], True
         except Exception as error:
-            answered = isinstance(error, VendorError) and not isinstance(error, NoAnswer)
-            return await self._look_up(batch, sent_at, error), answered
+            answered = isinstance(error, UnknownOutcome) and not isinstance(error, NoAnswer)
+            return await self._look_up(batch, sent_at, error, answered=answered), answered
 
     async def _settled(self, rows: Rows, outcomes: Sequence[Outcome]) -> None:
         await self.journal.settle(self.request.id, rows, outcomes)
@@ -199,9 +208,10 @@ class Calls:
         await self.sleep(pause)
         return pause < FRESH_FOR or await self._as_planned(rows)
 
-    def _leave(self, error: Temporary) -> None:
-        """The rows are left for when the vendor's wait is over, the longest of all calls'."""
-        self._long = max(self._long or error, error, key=lambda each: each.wait or 0.0)
+    def _leave(self, error: VendorError) -> None:
+        """The rows are left for when the wait is over, the longest of all calls'."""
+        pause = pause_for(self.request, error, self.store.clock())
+        self._long = max(self._long or pause, pause, key=lambda each: each.wait)
 
     async def _as_planned(self, rows: Rows) -> bool:
         """After a pause: are all of them still as planned? What moved is held back."""
@@ -216,23 +226,6 @@ class Calls:
                 self.request.id, [row for row in rows if moved[row.record_id]], held
             )
         return not held
-
-    async def put_off(self, error: Temporary) -> float:
-        """The request goes on after the vendor's wait; 0 where it is to stop anyway."""
-        wait = error.wait or 0.0
-        if await self.store.stopping(self.request.id):
-            return 0.0
-        await self.store.move(
-            self.request.id,
-            (State.RUNNING,),
-            State.SCHEDULED,
-            actor="amend",
-            action="request:scheduled",
-            facts={"reason": str(error), "seconds": wait},
-            words=str(error),
-            run_at=self.store.clock() + wait,
-        )
-        return wait
 
     async def _give_up(self, rows: Rows, why: str, result: Result) -> None:
         """Tried often enough."""
@@ -250,17 +243,22 @@ class Calls:
         async def one(group: Rows) -> None:
             sent_at = min(row.sent_at or 0.0 for row in group)
             async with gate:
-                outcomes = await self._look_up(self._batch(group), sent_at, gone)
+                outcomes = await self._look_up(self._batch(group), sent_at, gone, answered=False)
             await self._settled(group, outcomes)
 
         await asyncio.gather(*(one(group) for group in self._groups(rows)))
 
-    async def _look_up(self, batch: Batch, sent_at: float, error: Exception) -> Sequence[Outcome]:
-        """Sent without a trustworthy answer: decide by reading; what cannot be told is unknown."""
+    async def _look_up(
+        self, batch: Batch, sent_at: float, error: Exception, *, answered: bool
+    ) -> Sequence[Outcome]:
+        """Sent without a trustworthy answer: decide by reading; what cannot be told is unknown.
+
+        Where the vendor itself did not answer, it may still be at work: it is looked for until that
+        is over, since a late effect behind a gateway's error is an effect.
+        """
         log.warning("vendor_answer_missing", request=self.request.id, error=type(error).__name__)
         words = str(error) if isinstance(error, VendorError) else "The answer could not be read."
-        since = datetime.fromtimestamp(sent_at, UTC).isoformat()
-        outcomes = await self._reconciled(batch, since)
+        outcomes = await self._decided(batch, sent_at, answered=answered)
         if outcomes is None:
             # Nothing can be read either. What may be repeated is, for repeating does no harm.
             again = self.operation.repeatable(self._parameters)
@@ -272,6 +270,21 @@ class Calls:
             replace(each, words=words) if each.result is Result.TO_SEND else each
             for each in outcomes
         ]
+
+    async def _decided(
+        self, batch: Batch, sent_at: float, *, answered: bool
+    ) -> Sequence[Outcome] | None:
+        """What reading tells, once it tells all or the vendor's work is over by any measure."""
+        since = datetime.fromtimestamp(sent_at, UTC).isoformat()
+        bound = 0.0 if answered else self.operation.at_work_for(len(batch.records))
+        left, pause = sent_at + bound - time.time(), FIRST_LOOK
+        outcomes = await self._reconciled(batch, since)
+        while left > 0 and (outcomes is None or any(each.result in OPEN for each in outcomes)):
+            await self.sleep(pause)
+            await self.parking.stand()  # the next process goes on looking
+            left, pause = left - pause, min(pause * 2, LAST_LOOK)
+            outcomes = await self._reconciled(batch, since)
+        return outcomes
 
     async def _reconciled(self, batch: Batch, since: str) -> Sequence[Outcome] | None:
         """What reading tells, tried as often as the vendor needs; None where it cannot be read."""

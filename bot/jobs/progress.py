@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 
 import structlog
 
-from bot.db.store import Store
 from bot.pipeline.parts import Voice
 
 log = structlog.get_logger(__name__)
@@ -77,16 +76,23 @@ class Parking:
 
 @dataclass
 class Brake:
-    """Whether a request is to stop, as of at most a second ago; it was not when this was made."""
+    """Whether a request is to stop, as of at most a second ago; it was not when this was made.
 
-    store: Store
-    request_id: str
+    `changes` counts what people stored and removed here: where it has moved, it is asked at once.
+    """
+
+    ask: Callable[[], Awaitable[bool]]
+    changes: Callable[[], int]
     _known: bool = False
     _until: float = field(default_factory=lambda: time.monotonic() + TICK)
+    _seen: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._seen = self.changes()
 
     async def pulled(self) -> bool:
-        now = time.monotonic()
-        if not self._known and now >= self._until:
-            self._until = now + TICK
-            self._known = await self.store.stopping(self.request_id)
+        now, changes = time.monotonic(), self.changes()
+        if not self._known and (now >= self._until or changes != self._seen):
+            self._until, self._seen = now + TICK, changes
+            self._known = await self.ask()
         return self._known

@@ -15,15 +15,16 @@ from bot.db.journal import Journal
 from bot.db.ledger import Ledger, Row, as_record
 from bot.db.store import Store
 from bot.db.tables import Request
-from bot.domain.errors import AmendError
+from bot.domain.errors import AmendError, NotNow
 from bot.domain.operations import Operation, Outcome, Result, Vendor
 from bot.domain.plans import OVER, Counts, State, drift, outcome
 from bot.jobs.budgets import Budgets
 from bot.jobs.calls import TRIES, Calls
+from bot.jobs.pausing import Pause, longer, pause_for, put_off, too_long
 from bot.jobs.progress import Brake, Parking, ticking
 from bot.pipeline import Pipeline
 from bot.pipeline.parts import LONG_WAIT, barred_as_sent
-from integrations.errors import Temporary, VendorError
+from integrations.errors import Rejected, Temporary, VendorError
 
 log = structlog.get_logger(__name__)
 
@@ -118,19 +119,38 @@ class Runner:
     async def _begun(self, request: Request) -> bool:
         if request.state != State.RUNNING:
             return False
-        why = await self._forbidden(request)
+        try:
+            why = await self._forbidden(request)
+        except NotNow as error:
+            await self._wait(request, str(error))
+            return False
         if why:
             await self._stop(request, why)
             return False
         return await self.store.begin(request.id)
 
+    async def _wait(self, request: Request, why: str) -> float:
+        """It cannot be known now whether it may go on: later, unless it was too long already."""
+        now = self.store.clock()
+        if too_long(request, now):
+            await self._stop(request, why)
+            return 0.0
+        wait = await put_off(self.store, request.id, Pause(why, longer(request, now)))
+        await self.pipeline.parts.voice.show(request.id)
+        return wait
+
     async def _forbidden(self, request: Request) -> str:
+        """Why it may not run, "" where it may. Raises `NotNow` where that cannot be known."""
         try:
             operation = await self._operation(request)
         except AmendError as error:
             return str(error)
         acting = self.pipeline.acting
+        if other := await acting.other_account(request):
+            return other
         decision = await acting.decide(operation, request.requester, request.channel)
+        if decision.unsure:
+            raise NotNow(decision.reasons)
         if not decision.allowed or decision.account is None or decision.reach is None:
             return " ".join(decision.reasons)
         if not await self.pipeline.approvals.still_approved(request):
@@ -182,11 +202,15 @@ class Runner:
         )
 
     async def _stop(self, request: Request, why: str) -> None:
-        """The run must not be, or not go on. What was under way when a process died is settled."""
+        """The run must not be: it ends here."""
+        await self._close(request, why)
+        await self.finish(request.id)
+
+    async def _close(self, request: Request, why: str) -> None:
+        """Nothing more is sent. What was under way when a process died is settled."""
         await self._settle_left(request)
         await self.ledger.close_rest(request.id, why)
         await self.store.set_fields(request.id, words=why)
-        await self.finish(request.id)
 
     async def _settle_left(self, request: Request) -> None:
         rows = await self.ledger.records(request.id, (Result.SENDING,), request.records)
@@ -252,16 +276,38 @@ class Runner:
             return None
         if not rows:
             return None
-        brake = Brake(self.store, request_id)
+        other = await self.pipeline.acting.other_account(request)
+        if other:
+            await self._close(request, other)
+            return None
+        brake = Brake(partial(self._pulled, request), self.pipeline.parts.vault.changes)
         async with ticking(self.pipeline.parts.voice, request_id):
-            try:
-                kept = await self._unmoved(request, operation, rows)
-                wait = await calls.send(kept, brake)
-            except Temporary as error:  # only one with a long wait comes this far
-                wait = await calls.put_off(error)
+            wait = await self._send(request, calls, rows, brake)
         await self.parking.stand()
         await self.pipeline.parts.voice.show(request_id)
         return wait
+
+    async def _send(
+        self, request: Request, calls: Calls, rows: Sequence[Row], brake: Brake
+    ) -> float:
+        """Look, then send; seconds to wait where the vendor, or Slack, cannot be asked now."""
+        try:
+            kept = await self._unmoved(request, calls.operation, rows)
+            return await calls.send(kept, brake)
+        except NotNow as error:
+            return await self._wait(request, str(error))
+        except VendorError as error:
+            now = self.store.clock()
+            if too_long(request, now):
+                await self._close(request, str(error))
+                return 0.0
+            return await put_off(self.store, request.id, pause_for(request, error, now))
+
+    async def _pulled(self, request: Request) -> bool:
+        """True where no further call may go out: it is to stop, or the account is another now."""
+        if await self.store.stopping(request.id):
+            return True
+        return bool(await self.pipeline.acting.other_account(request))
 
     async def _calls(self, request: Request) -> Calls:
         vendor = await self._vendor(request)
@@ -303,12 +349,7 @@ class Runner:
         try:
             now = await self._patiently(partial(operation.read, ids))
             barred = await self._patiently(partial(self._barred, request, operation, rows))
-        except Temporary as error:
-            if error.wait is not None and error.wait > LONG_WAIT:
-                raise
-            await self._hold(request, rows, f"its present state could not be read: {error}")
-            return []
-        except VendorError as error:
+        except Rejected as error:
             await self._hold(request, rows, f"its present state could not be read: {error}")
             return []
         held = {
@@ -322,7 +363,10 @@ class Runner:
         return [row for row in rows if row.record_id not in held]
 
     async def _patiently(self, read: Callable[[], Awaitable[T]]) -> T:
-        """A read, tried again after the vendor's pause. Raises a `VendorError`."""
+        """A read, tried again after the vendor's pause.
+
+        Raises `Rejected` where the vendor says no, any other `VendorError` where it does not say.
+        """
         for attempt in range(1, TRIES):
             try:
                 return await read()
@@ -339,6 +383,8 @@ class Runner:
         """Which records the caller may no longer change: a scope may have narrowed since."""
         acting = self.pipeline.acting
         decision = await acting.decide(operation, request.requester, request.channel)
+        if decision.unsure:
+            raise NotNow(decision.reasons)
         if decision.account is None or decision.reach is None:
             return {row.record_id: " ".join(decision.reasons) for row in rows}
         records = [(as_record(row), row.changes) for row in rows]

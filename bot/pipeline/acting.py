@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 
 from bot.db.tables import Request
 from bot.domain import access
-from bot.domain.errors import Denied
+from bot.domain.errors import Denied, NotNow
 from bot.domain.operations import Operation, Vendor
 from bot.domain.parameters import Parameters, read
+from bot.domain.policy import quoted
 from bot.pipeline.parts import Parts
 
 
@@ -37,11 +38,33 @@ class Acting:
         return access.decide(operation, caller, channel, self.parts.policy, people)
 
     async def require(self, operation: Operation, user: str, channel: str) -> access.Decision:
-        """The same; raises `Denied` for a no."""
+        """The same; raises `Denied` for a no, and `NotNow` where it cannot be known."""
         decision = await self.decide(operation, user, channel)
+        if decision.unsure:
+            raise NotNow(decision.reasons)
         if not decision.allowed:
             raise Denied(decision.reasons)
         return decision
+
+    async def goes_out_as(self, vendor: str, user: str) -> tuple[str, bool]:
+        """(the account that this person's edits go out under now, is it their own)."""
+        own = (await self.parts.vault.linked(self.parts.directory.team, user)).get(vendor)
+        if own is not None:
+            return own, True
+        shared = self.parts.registry.vendor(vendor)
+        return (shared.account if shared else ""), False
+
+    async def other_account(self, request: Request) -> str:
+        """Why a request may not go out any more: under another account than was reviewed; or ""."""
+        vendor = self.operation(request.operation).vendor
+        account, own = await self.goes_out_as(vendor, request.requester)
+        if (account.casefold(), own) == (request.account.casefold(), request.own_account):
+            return ""
+        was, now = account_words(request.account, request.own_account), account_words(account, own)
+        return (
+            f"It was reviewed under {was} and would now go out under {now}, so nothing more was"
+            " sent. Ask again to have it reviewed anew."
+        )
 
     async def account(self, vendor: str, user: str) -> str:
         """The person's account at a vendor; "" for none."""
@@ -118,3 +141,9 @@ class Acting:
     async def close(self) -> None:
         for user, vendor in list(self._personal):
             await self.drop(user, vendor)
+
+
+def account_words(account: str, own: bool) -> str:
+    """An account as people read it."""
+    kind = "the requester's own account" if own else "the shared account"
+    return f"{kind} {quoted(account)}" if account else kind

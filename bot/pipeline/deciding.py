@@ -10,6 +10,7 @@ from typing import Any
 from bot.db.ledger import as_record
 from bot.db.tables import Request
 from bot.domain import access
+from bot.domain.errors import NotNow
 from bot.domain.operations import Operation, Record, Result
 from bot.domain.plans import State
 from bot.domain.policy import Demand, quoted
@@ -35,15 +36,29 @@ class Approvals:
             return no_longer(request)
         decision = await self.may(request, user)
         if not decision.allowed:
-            await self._refused(request, user, decision)
-            return " ".join(decision.reasons)
+            return await self._refused(request, user, decision)
         voters = await self.parts.store.vote(request_id, user, digest)
         if not voters:
             return no_longer(await self.parts.store.request(request_id))
-        if len(await self._standing(request, voters)) >= needed(request):
-            await self._start(request, user, voters)
+        words = await self._count(request, user, voters)
         await self.parts.voice.ask(request_id)
         await self.parts.voice.show(request_id)
+        return words
+
+    async def recount(self, request: Request) -> None:
+        """A pending request that has its votes: they could not be counted when the last one came."""
+        voters = await self.parts.store.approvers(request.id)
+        if len(voters) >= needed(request):
+            await self._count(request, voters[-1], voters)
+
+    async def _count(self, request: Request, user: str, voters: Sequence[str]) -> str:
+        """Start it where enough votes hold; the sentence where that cannot be known now."""
+        try:
+            standing = await self._standing(request, voters)
+        except NotNow as error:
+            return f"Your approval is recorded. It cannot be counted just now: {error}"
+        if len(standing) >= needed(request):
+            await self._start(request, user, voters)
         return ""
 
     async def _start(self, request: Request, user: str, voters: Sequence[str]) -> None:
@@ -79,8 +94,7 @@ class Approvals:
             return no_longer(request)
         decision = await self.may(request, user)
         if not decision.allowed:
-            await self._refused(request, user, decision)
-            return " ".join(decision.reasons)
+            return await self._refused(request, user, decision)
         return await self.end(request_id, State.REJECTED, user, why, (State.PENDING_APPROVAL,))
 
     async def expire(self, request_id: str) -> None:
@@ -122,7 +136,7 @@ class Approvals:
         return ""
 
     async def still_approved(self, request: Request) -> bool:
-        """Checked again when the run starts: enough votes for this plan hold."""
+        """Checked again when the run starts: enough votes for this plan hold. Raises `NotNow`."""
         if not request.demands:
             return True
         voters = await self.parts.store.approvers(request.id)
@@ -137,19 +151,36 @@ class Approvals:
         operation = self.acting.operation(request.operation)
         accounts = await self.parts.store.accounts(request.team, request.requester)
         own = accounts.get(operation.vendor)
+        groups, not_known = await self.parts.directory.groups(user, wanted)
         decision = access.may_approve(
             self._approved_as(operation),
-            await self.parts.directory.caller(user, fresh=True),
-            request.requester,
-            own.account if own else "",
+            access.Voter(
+                await self.parts.directory.caller(user, fresh=True),
+                groups,
+                not_known,
+                await self._linked(operation, user),
+            ),
+            access.Asker(
+                request.requester,
+                own.account if own else "",
+                await self._linked(operation, request.requester),
+            ),
             demands,
-            await self.parts.directory.groups(user, wanted),
             self.parts.policy,
         )
         if not decision.allowed:
             return decision
-        why = await self._barred(request, operation, decision)
-        return access.Decision(False, (why,)) if why else decision
+        try:
+            why = await self._barred(request, operation, decision)
+        except VendorError as error:
+            words = f"Your own rights on these records cannot be checked now: {quoted(str(error))}"
+            return access.Decision(access.Answer.NOT_NOW, (words,))
+        return access.Decision(access.Answer.NO, (why,)) if why else decision
+
+    async def _linked(self, operation: Operation, user: str) -> tuple[str, ...]:
+        """The accounts whose credentials somebody has stored for this vendor."""
+        linked = await self.parts.vault.linked(self.parts.directory.team, user)
+        return tuple(linked[each] for each in linked if each == operation.vendor)
 
     def _approved_as(self, operation: Operation) -> Operation:
         return self.acting.operation(operation.approved_as) if operation.approved_as else operation
@@ -157,7 +188,10 @@ class Approvals:
     async def _barred(
         self, request: Request, operation: Operation, decision: access.Decision
     ) -> str:
-        """Why the approver may not do this on all of its records; "" if they may."""
+        """Why the approver may not do this on all of its records; "" if they may.
+
+        Raises a `VendorError` where the vendor does not say.
+        """
         if decision.account is None or decision.reach is None:
             return "It is not known through which account."
         asked = partial(
@@ -168,29 +202,37 @@ class Approvals:
             reach=decision.reach,
         )
         page: list[tuple[Record, Mapping[str, str] | None]] = []
-        try:
-            async for row in self.parts.ledger.all(request.id, (Result.TO_SEND,)):
-                page.append((as_record(row), row.changes))
-                if len(page) == PAGE:
-                    if found := await asked(page):
-                        return _outside(found)
-                    page = []
-            return _outside(await asked(page))
-        except VendorError as error:
-            return f"Your own rights on these records could not be checked: {quoted(str(error))}"
+        async for row in self.parts.ledger.all(request.id, (Result.TO_SEND,)):
+            page.append((as_record(row), row.changes))
+            if len(page) == PAGE:
+                if found := await asked(page):
+                    return _outside(found)
+                page = []
+        return _outside(await asked(page))
 
     async def _standing(self, request: Request, voters: Sequence[str]) -> set[str]:
-        """The vendor accounts whose votes hold at this moment: one account has one vote."""
-        found = set()
+        """The vendor accounts whose votes hold at this moment: one account has one vote.
+
+        Raises `NotNow` where it cannot be known of somebody on whom it depends.
+        """
+        found, unsure = set(), list[str]()
         for each in voters:
             decision = await self.may(request, each)
+            unsure += decision.reasons if decision.unsure else ()
             if decision.allowed and decision.account is not None:
                 found.add(decision.account.account.casefold())
+        if unsure and len(found) < needed(request):
+            raise NotNow(unsure[:1])
         return found
 
-    async def _refused(self, request: Request, user: str, decision: access.Decision) -> None:
+    async def _refused(self, request: Request, user: str, decision: access.Decision) -> str:
+        """The sentence for who may not. What cannot be known now counts against nobody."""
+        words = " ".join(decision.reasons)
+        if decision.unsure:
+            return f"Not now, please try again: {words}"
         facts = {"reasons": list(decision.reasons)}
         await self.parts.store.note(user, "request:vote_refused", request.id, facts)
+        return words
 
 
 def _outside(found: Mapping[str, str]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from bot.db.ledger import Ledger, as_record
 from bot.db.tables import Request
 from bot.domain.access import Decision
-from bot.domain.errors import AmendError, Denied, invalid
+from bot.domain.errors import AmendError, Denied, NotNow, invalid
 from bot.domain.operations import Operation, Record, Result, Reversal, canonical
 from bot.domain.parameters import Parameters, given
 from bot.domain.plans import Digest, State, drift
@@ -20,6 +20,8 @@ from bot.pipeline.parts import LONG_WAIT, Parts, barred_as_sent, explain, name_i
 from integrations.errors import Temporary, VendorError
 
 PAGE = 1000
+UNSURE_FOR = 600.0  # seconds for which a person waits for a plan while who they are is not known
+ASKS_AGAIN = 10.0  # seconds between two tries meanwhile
 NOTED = 20  # records that the vendor is asked about for the review's notes
 
 Planned = tuple[Record, Mapping[str, str] | None]
@@ -85,8 +87,9 @@ class Planner:
         decision = await self.acting.require(operation, request.requester, request.channel)
         if request.relation != "undo":
             await operation.check(parameters)
-        comment = await self._comment(operation, parameters, request)
-        told = {**canonical(parameters), "as sent": comment}
+        account, own = await self.acting.goes_out_as(operation.vendor, request.requester)
+        comment = await self._comment(operation, parameters, request, own=own)
+        told = {**canonical(parameters), "as sent": comment, "account": [account, own]}
         looks_at = self.parts.policy.looks_at(operation.name)
         tally = Tally(Digest(operation.name, told), looks_at)
         await self.parts.ledger.clear(request.id)
@@ -98,7 +101,8 @@ class Planner:
         notes = await self._notes(request, operation, parameters, tally)
         for note in notes:
             tally.digest.note(note)
-        await self._freeze(request, operation, parameters, comment, tally, notes)
+        frozen = {"comment": comment, "notes": notes, "account": account, "own_account": own}
+        await self._freeze(request, operation, parameters, tally, frozen)
 
     async def _notes(
         self, request: Request, operation: Operation, parameters: Parameters, tally: Tally
@@ -115,12 +119,17 @@ class Planner:
         request: Request,
         operation: Operation,
         parameters: Parameters,
-        comment: str,
         tally: Tally,
-        notes: list[str],
+        frozen: Mapping[str, Any],
     ) -> None:
         digest = tally.digest.hex()
-        facts = {"digest": digest, "records": tally.records, "left_out": tally.left_out}
+        facts = {
+            "digest": digest,
+            "account": frozen["account"],
+            "own_account": frozen["own_account"],
+            "records": tally.records,
+            "left_out": tally.left_out,
+        }
         await self.parts.store.move(
             request.id,
             (State.RECEIVED, State.SCHEDULED),
@@ -131,8 +140,7 @@ class Planner:
             digest=digest,
             records=tally.records,
             left_out=tally.left_out,
-            comment=comment,
-            notes=notes,
+            **frozen,
             demands=[demand_json(each) for each in self._demands(operation, parameters, tally)],
             planned_at=self.parts.clock(),
             run_at=None,
@@ -155,7 +163,9 @@ class Planner:
         ]
         return list(dict.fromkeys(found))
 
-    async def _comment(self, operation: Operation, parameters: Parameters, request: Request) -> str:
+    async def _comment(
+        self, operation: Operation, parameters: Parameters, request: Request, *, own: bool
+    ) -> str:
         """The comment as it will be sent: with the human's name, where that fits the limit.
 
         Under a person's own credentials the vendor names them itself.
@@ -163,8 +173,6 @@ class Planner:
         typed = getattr(parameters, operation.comment, None) if operation.comment else None
         if not typed or request.relation == "undo":
             return ""
-        team = self.parts.directory.team
-        own = operation.vendor in await self.parts.vault.linked(team, request.requester)
         if own or not self.parts.attribution:
             return str(typed)
         caller = await self.parts.directory.caller(request.requester)
@@ -297,6 +305,10 @@ class Preparer:
             await self.planner.plan(request)
         except Temporary as error:
             return await self._vendor_waits(request, error)
+        except NotNow as error:
+            if self.parts.clock() - request.created_at < UNSURE_FOR:
+                return ASKS_AGAIN
+            await self.turn_down(request, error)
         except (AmendError, VendorError) as error:
             await self.turn_down(request, error)
         return None

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.domain.access import Decision, decide, may_approve
+from bot.domain.access import Answer, Asker, Decision, Voter, decide, may_approve
 from bot.domain.operations import Batch, Operation, Outcome, Reach, Record
 from bot.domain.parameters import Parameters
 from bot.domain.people import Account, Caller
@@ -153,7 +153,7 @@ def test_barred() -> None:
     decision = decide(
         EditTickets, caller(account("Manager"), barred="guests are refused"), "C1", Policy.default()
     )
-    assert decision == Decision(False, ("<@U1> may do nothing here: guests are refused.",))
+    assert decision == Decision(Answer.NO, ("<@U1> may do nothing here: guests are refused.",))
 
 
 @pytest.mark.parametrize(
@@ -268,7 +268,11 @@ def approve(
     policy: Policy | None = None,
 ) -> Decision:
     return may_approve(
-        EditTickets, approver, *requester, demands, groups, policy or Policy.default()
+        EditTickets,
+        Voter(approver, groups),
+        Asker(*requester),
+        demands,
+        policy or Policy.default(),
     )
 
 
@@ -380,7 +384,7 @@ def test_every_decision_has_a_reason_and_the_barred_get_nothing(
     operation: type[Operation], one: Caller, policy: Policy, people: list[tuple[str, Account]]
 ) -> None:
     decision = decide(operation, one, "C1", policy, people)
-    approval = may_approve(operation, one, "U5", "acme_x", (), frozenset(), policy)
+    approval = may_approve(operation, Voter(one), Asker("U5", "acme_x"), (), policy)
     for each in (decision, approval):
         assert each.reasons
         assert all(reason.strip() for reason in each.reasons)
@@ -400,9 +404,9 @@ def test_a_policy_never_widens(
     after = policy.demands(operation.name, values, records)
     assert set(before) <= set(after)
     assert combined(before) <= combined(after)
-    groups: frozenset[str] = frozenset()
-    if may_approve(operation, one, "U5", "acme_x", after, groups, policy).allowed:
-        assert may_approve(operation, one, "U5", "acme_x", before, groups, plain).allowed
+    voter, asker = Voter(one), Asker("U5", "acme_x")
+    if may_approve(operation, voter, asker, after, policy).allowed:
+        assert may_approve(operation, voter, asker, before, plain).allowed
 
 
 @given(st.lists(st.sampled_from(GLOBS), min_size=1), operations, callers)
@@ -412,3 +416,39 @@ def test_a_loaded_guardrail_never_widens(
     text = f'[[channels]]\nid = "C1"\nallow = {allow!r}\n'
     guarded = decide(operation, one, "C1", Policy.load(text, KNOWN))
     assert decide(operation, one, "C1", Policy.default()).allowed or not guarded.allowed
+
+
+NOT_SAID = [
+    ([demand(groups=("S1",))], set(), {"S1"}, Answer.NOT_NOW),
+    ([demand(groups=("S1", "S2"))], {"S2"}, {"S1"}, Answer.YES),
+    ([demand(groups=("S1",), people=("U0BOSS",))], set(), {"S1"}, Answer.YES),
+    ([demand(groups=("S1",)), demand(groups=("S2",))], set(), {"S1"}, Answer.NO),
+    ([demand(groups=("S1",), roles=("Auditor",))], set(), {"S1"}, Answer.NO),
+    ([], set(), {"S1"}, Answer.YES),
+]
+
+
+@pytest.mark.parametrize(("demands", "groups", "not_known", "answer"), NOT_SAID)
+def test_a_group_of_which_slack_says_nothing_is_neither_yes_nor_no(
+    demands: list[Demand], groups: set[str], not_known: set[str], answer: Answer
+) -> None:
+    voter = Voter(APPROVER, frozenset(groups), frozenset(not_known))
+    found = may_approve(EditTickets, voter, Asker("U1", "acme_jd"), demands, Policy.default())
+    assert found.answer is answer
+
+
+def test_who_cannot_be_looked_up_now_is_neither_yes_nor_no() -> None:
+    unsure = Caller("U0BOSS", "T1", "Boss", unsure="Slack could not say who you are just now.")
+    assert decide(EditTickets, unsure, "C1", Policy.default()).answer is Answer.NOT_NOW
+    found = may_approve(EditTickets, Voter(unsure), Asker("U1", "acme_jd"), (), Policy.default())
+    assert found.answer is Answer.NOT_NOW
+
+
+@pytest.mark.parametrize(
+    ("theirs", "own"),
+    [(("svc",), ("SVC ",)), (("acme_boss",), ()), ((), ("acme_jd",))],
+)
+def test_linked_accounts_are_compared_too(theirs: tuple[str, ...], own: tuple[str, ...]) -> None:
+    voter, asker = Voter(APPROVER, linked=own), Asker("U1", "acme_jd", theirs)
+    found = may_approve(EditTickets, voter, asker, (), Policy.default())
+    assert "the same Qualys account" in " ".join(found.reasons)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,18 +13,24 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.db.store import Store
+from bot.domain.errors import NotNow
 from bot.domain.people import Caller
 
 KEPT = 60.0  # seconds that a person's profile is believed
 OUTAGE = 3600.0  # the same, where Slack cannot be asked
 FRESH = 3.0  # the same, where somebody decides
+ANSWERS_WITHIN = 10.0  # seconds
+
+# The errors with which Slack says that there is none. Any other says nothing about the person.
+NOBODY = frozenset({"user_not_found", "user_not_visible", "users_not_found"})
+NO_SUCH_GROUP = frozenset({"no_such_subteam", "subteam_not_found"})
 
 
 @dataclass
 class SlackDirectory:
     """Looks people up with `users.info` and joins what is mapped for them.
 
-    Missing data means no: a caller whom Slack does not describe is barred.
+    A caller whom Slack does not know is barred; where it does not answer, that is said apart.
     """
 
     client: AsyncWebClient
@@ -33,13 +39,16 @@ class SlackDirectory:
     enterprise: str = ""
     clock: Callable[[], float] = time.monotonic
     _known: dict[str, tuple[float, Mapping[str, Any]]] = field(default_factory=dict)
+    _groups: dict[str, tuple[float, frozenset[str]]] = field(default_factory=dict)
 
     async def caller(self, user: str, *, fresh: bool = False) -> Caller:
         """The caller behind a Slack user id, with the reason why they may do nothing, if any."""
-        profile = await self._profile(user, FRESH if fresh else KEPT)
+        try:
+            profile = await self._profile(user, FRESH if fresh else KEPT)
+        except NotNow as error:
+            return Caller(user, self.team, user, {}, unsure=str(error))
         if profile is None:
-            barred = "Slack could not say who you are just now; please try again."
-            return Caller(user, self.team, user, {}, barred)
+            return Caller(user, self.team, user, {}, "Slack does not know this person.")
         accounts = await self.store.accounts(self.team, user)
         details = profile.get("profile") or {}
         name = profile.get("real_name") or details.get("real_name") or profile.get("name") or user
@@ -49,26 +58,46 @@ class SlackDirectory:
     def forget(self, user: str) -> None:
         self._known.pop(user, None)
 
-    async def groups(self, user: str, groups: Sequence[str]) -> frozenset[str]:
-        """Which of these user groups the person is in at this moment."""
-        found = set()
+    async def groups(
+        self, user: str, groups: Sequence[str]
+    ) -> tuple[frozenset[str], frozenset[str]]:
+        """(those of these user groups that the person is in at this moment, those not known now)."""
+        found, not_known = set(), set()
         for group in dict.fromkeys(groups):
-            try:
-                answer = await self.client.usergroups_users_list(usergroup=group)
-            except (SlackApiError, OSError, TimeoutError):
-                continue
-            if user in (answer.get("users") or ()):
+            members = await self._members(group)
+            if members is None:
+                not_known.add(group)
+            elif user in members:
                 found.add(group)
-        return frozenset(found)
+        return frozenset(found), frozenset(not_known)
+
+    async def _members(self, group: str) -> Collection[str] | None:
+        """Who is in a group; None where Slack does not say. Slack takes twenty such questions a
+        minute, so one answer counts for all who are looked up within some seconds."""
+        known = self._groups.get(group)
+        if known and self.clock() - known[0] < FRESH:
+            return known[1]
+        try:
+            answer = await asyncio.wait_for(
+                self.client.usergroups_users_list(usergroup=group), ANSWERS_WITHIN
+            )
+        except SlackApiError as error:
+            return () if error.response.get("error") in NO_SUCH_GROUP else None
+        except (ClientError, OSError, TimeoutError):
+            return None
+        members = frozenset(answer.get("users") or ())
+        self._groups[group] = (self.clock(), members)
+        return members
 
     async def _profile(self, user: str, believed: float) -> Mapping[str, Any] | None:
+        """What Slack says of a person; None for nobody. Raises `NotNow` where it does not answer."""
         known = self._known.get(user)
         if known and self.clock() - known[0] < believed:
             return known[1]
         try:
-            answer = await asyncio.wait_for(self.client.users_info(user=user), 10.0)
+            answer = await asyncio.wait_for(self.client.users_info(user=user), ANSWERS_WITHIN)
         except SlackApiError as error:
-            if error.response.status_code < 500 and error.response.status_code != 429:
+            if error.response.get("error") in NOBODY:
                 return None
         except (ClientError, OSError, TimeoutError):
             pass
@@ -77,7 +106,9 @@ class SlackDirectory:
             self._known[user] = (self.clock(), profile)
             return profile
         # While Slack is away, what it said within the hour still counts.
-        return known[1] if known and self.clock() - known[0] < OUTAGE else None
+        if known and self.clock() - known[0] < OUTAGE:
+            return known[1]
+        raise NotNow(["Slack could not say who you are just now; please try again."])
 
     def _barred(self, profile: Mapping[str, Any]) -> str:
         if profile.get("deleted"):
