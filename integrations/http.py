@@ -6,7 +6,7 @@ import asyncio
 import ipaddress
 import re
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from integrations.errors import NoAnswer, Temporary, Unreadable, VendorError
+from integrations.secrets import Mask
 
 Transport = httpx.AsyncBaseTransport
 
@@ -60,7 +61,8 @@ class Http:
 
     `keep_write_connections` is for vendors whose writes may be repeated; others get a new connection
     each. `verify` is True, False, the path of a PEM bundle or an SSL context. Proxy settings of the
-    environment hold, except on loopback.
+    environment hold, except on loopback. `secrets` (see `integrations.secrets`) are hidden in every
+    answer.
 
     Raises `Temporary` where nothing was sent, or a read failed or met a web page; `NoAnswer` where a
     write was sent and no answer of the vendor itself came; `Unreadable` where the answer is larger
@@ -76,6 +78,7 @@ class Http:
         transport: Transport | None = None,
         largest: int = LARGEST_REPLY,
         keep_write_connections: int = 0,
+        secrets: Iterable[bytes] = (),
     ) -> None:
         self.vendor = vendor
         self.timeouts = timeouts or Timeouts()
@@ -83,6 +86,7 @@ class Http:
         self._transport = transport
         self._largest = largest
         self._keep_writes = keep_write_connections
+        self._mask = Mask(secrets)
         self._clients: dict[tuple[bool, bool], httpx.AsyncClient] = {}
         self._calls: set[asyncio.Task[Reply]] = set()
 
@@ -136,7 +140,8 @@ class Http:
                 ) as response,
             ):
                 headers = {name.lower(): value for name, value in response.headers.items()}
-                reply = Reply(response.status_code, headers, await self._body(response))
+                body = self._mask(await self._body(response))
+        reply = Reply(response.status_code, headers, body)
         return self._of_the_vendor(reply, writes=writes)
 
     async def _body(self, response: httpx.Response) -> bytes:
@@ -221,14 +226,10 @@ def is_web_page(body: bytes) -> bool:
 def from_a_gateway(reply: Reply) -> bool:
     """True where an answer to a write does not tell whether the vendor did it.
 
-    A gateway that gave up, or a web page (of maintenance, of a sign-in) that says all is well. Any
-    other 4xx or 5xx is somebody's refusal or failure, and what an XML or JSON body says is the
-    vendor's to read.
+    A gateway that gave up, in whatever words (some write JSON), or a web page (of maintenance, of a
+    sign-in) that says all is well. Any other 4xx or 5xx is somebody's refusal or failure.
     """
-    page = is_web_page(reply.body)
-    if reply.status not in GAVE_UP:
-        return page and reply.status < 400
-    return page or reply.body.lstrip()[:1] not in (b"<", b"{", b"[")
+    return reply.status in GAVE_UP or (reply.status < 400 and is_web_page(reply.body))
 
 
 def _gateway_words(reply: Reply) -> str:

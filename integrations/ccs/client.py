@@ -10,8 +10,9 @@ from functools import partial
 from integrations.ccs import protocol
 from integrations.ccs.config import CcsSettings
 from integrations.ccs.protocol import VENDOR, Ticket, Token
-from integrations.errors import BadCredentials, NoAnswer, Rejected, UnknownOutcome, Unreadable
-from integrations.http import GAVE_UP, Http, Reply, Request, Timeouts, Transport
+from integrations.errors import BadCredentials, Rejected, UnknownOutcome, Unreadable
+from integrations.http import Http, Reply, Request, Timeouts, Transport
+from integrations.signing_in import Breaker
 
 # CCS REST API Guide 1.0 (facts A.2): access 60 minutes, refresh 90; renewed a little before.
 ACCESS_FOR = 55 * 60.0
@@ -38,7 +39,9 @@ class CcsClient:
             transport=transport,
             timeouts=timeouts or Timeouts(),
             keep_write_connections=AT_ONCE,
+            secrets=protocol.secrets_of(settings),
         )
+        self._breaker = Breaker(clock)
         self._settings = settings
         self._clock = clock
         self._token: Token | None = None
@@ -92,9 +95,6 @@ class CcsClient:
             return protocol.update_request(self._settings, token, number, sent)
 
         reply = await self._send(make, writes=True)
-        if reply.status in GAVE_UP:
-            # A gateway or a time limit spoke, and CCS may have done it all the same.
-            raise NoAnswer(VENDOR, protocol.words_of(reply) or f"HTTP {reply.status}")
         try:
             protocol.read_updated(reply)
         except Unreadable as error:
@@ -109,15 +109,16 @@ class CcsClient:
     async def _send(self, make: Callable[[Token], Request], *, writes: bool) -> Reply:
         """Send with a token; where CCS takes it no more (401), once again with a new one."""
         async with self._gate:
+            self._breaker.check()
             token = await self._signed_in(None)
             reply = await self._http.send(make(token), writes=writes)
-            if reply.status != 401:
-                return reply
-            token = await self._signed_in(token)
-            reply = await self._http.send(make(token), writes=writes)
+            if reply.status == 401:
+                token = await self._signed_in(token)
+                reply = await self._http.send(make(token), writes=writes)
         if reply.status == 401:
             words = protocol.words_of(reply) or "HTTP 401 with a fresh token"
-            raise BadCredentials(VENDOR, words)
+            raise self._breaker.refused(BadCredentials(VENDOR, words))
+        self._breaker.accepted()
         return reply
 
     async def _signed_in(self, refused: Token | None) -> Token:
@@ -127,14 +128,21 @@ class CcsClient:
             known = self._token
             if known is not None and known is not refused and age < ACCESS_FOR:
                 return known
+            self._breaker.enter()
             self._token = None
             if known is not None and known.refresh and age < REFRESH_FOR:
                 self._token = await self._refreshed(known)
             if self._token is None:
-                request = protocol.password_grant(self._settings)
-                self._token = protocol.read_token(await self._http.send(request, writes=False))
+                self._token = await self._granted()
             self._since = self._clock()
             return self._token
+
+    async def _granted(self) -> Token:
+        request = protocol.password_grant(self._settings)
+        try:
+            return protocol.read_token(await self._http.send(request, writes=False))
+        except BadCredentials as error:
+            raise self._breaker.refused(error) from None
 
     async def _refreshed(self, known: Token) -> Token | None:
         """A renewed token; None where the refresh token is not taken either."""

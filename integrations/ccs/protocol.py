@@ -12,6 +12,7 @@ from integrations.ccs.config import CcsSettings
 from integrations.errors import BadCredentials, Rejected, Temporary, Unreadable, VendorError
 from integrations.http import Reply, Request
 from integrations.json import encoded, folded, parsed, said, tolerant
+from integrations.secrets import spellings
 
 VENDOR = "CCS"
 API = "/ccs/api/v1"
@@ -68,6 +69,11 @@ def password_grant(settings: CcsSettings) -> Request:
         secret = base64.b64encode(secret.encode()).decode()
     values = {"grant_type": "password", "username": settings.username, "password": secret}
     return _grant(settings, values)
+
+
+def secrets_of(settings: CcsSettings) -> frozenset[bytes]:
+    """What no answer may show: the password, as it is and as it goes over the wire."""
+    return spellings(settings.password.get_secret_value(), settings.username)
 
 
 def refresh_grant(settings: CcsSettings, token: Token) -> Request:

@@ -29,6 +29,8 @@ from integrations.qualys.models import EditReply, Page, Ticket, User
 from integrations.qualys.pacing import LONGEST_WAIT, Pace
 from integrations.qualys.page_turning import Glance, turned
 from integrations.qualys.ticket_lists import read_page
+from integrations.secrets import spellings
+from integrations.signing_in import Breaker
 
 T = TypeVar("T")
 
@@ -56,7 +58,15 @@ class QualysClient:
     ) -> None:
         self._base = settings.url
         self._auth = (settings.username, settings.password.get_secret_value())
-        self._http = Http(VENDOR, verify=settings.verify, timeouts=timeouts, transport=transport)
+        user, password = self._auth
+        self._http = Http(
+            VENDOR,
+            verify=settings.verify,
+            timeouts=timeouts,
+            transport=transport,
+            secrets=spellings(password, user),
+        )
+        self._breaker = Breaker(clock)
         self._sleep = sleep
         self._paces: dict[str, Pace] = defaultdict(lambda: Pace(sleep, clock))
 
@@ -128,7 +138,8 @@ class QualysClient:
         signed = self._signed(request)
 
         async def once() -> T:
-            return read(await self._sent(signed, writes=writes))
+            with self._breaker.attempt():
+                return read(await self._sent(signed, writes=writes))
 
         return await (once() if writes else self._tried(once))
 
@@ -151,10 +162,11 @@ class QualysClient:
         request = protocol.list_request(self._base, filters, since)
 
         async def once() -> Page:
-            reply = await self._sent(self._signed(request), writes=False)
-            glance(reply.body)
-            # A page keeps libxml2 busy for milliseconds: in a thread, nobody waits for that.
-            return await asyncio.to_thread(read_page, reply, history=history)
+            with self._breaker.attempt():
+                reply = await self._sent(self._signed(request), writes=False)
+                glance(reply.body)
+                # A page keeps libxml2 busy for milliseconds: in a thread, nobody waits for that.
+                return await asyncio.to_thread(read_page, reply, history=history)
 
         return await self._tried(once)
 

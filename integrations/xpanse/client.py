@@ -11,6 +11,8 @@ from typing import Any
 
 from integrations.errors import UnknownOutcome, Unreadable
 from integrations.http import Http, Reply, Timeouts, Transport
+from integrations.secrets import spellings
+from integrations.signing_in import Breaker
 from integrations.xpanse import protocol
 from integrations.xpanse.config import XpanseSettings
 from integrations.xpanse.protocol import API, PAGE, VENDOR, Incident, User
@@ -35,7 +37,9 @@ class XpanseClient:
             verify=settings.verify,
             transport=transport,
             timeouts=timeouts or Timeouts(),
+            secrets=spellings(settings.api_key.get_secret_value(), settings.api_key_id),
         )
+        self._breaker = Breaker()
         self._settings = settings
         self._now = now
         self._gate = asyncio.Semaphore(AT_ONCE)
@@ -96,5 +100,9 @@ class XpanseClient:
         nonce = "".join(secrets.choice(_NONCE) for _ in range(64))
         signed = protocol.headers(self._settings, nonce, int(self._now() * 1000))
         async with self._gate:
-            request = protocol.request(self._settings, path, body, signed)
-            return await self._http.send(request, writes=writes)
+            with self._breaker.attempt():
+                request = protocol.request(self._settings, path, body, signed)
+                reply = await self._http.send(request, writes=writes)
+                if reply.status == 401:
+                    raise protocol.failure(reply, writes=writes)
+        return reply

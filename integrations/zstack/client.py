@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from integrations.errors import Rejected, UnknownOutcome, Unreadable, VendorError
 from integrations.http import Http, Reply, Request, Timeouts, Transport
+from integrations.signing_in import Breaker
 from integrations.zstack import protocol
 from integrations.zstack.config import ZstackSettings
 from integrations.zstack.protocol import PAGE, VENDOR, Change, Flow, SessionGone, Ticket
@@ -43,7 +44,9 @@ class ZstackClient:
             verify=settings.verify,
             transport=transport,
             timeouts=timeouts or Timeouts(),
+            secrets=protocol.secrets_of(settings),
         )
+        self._breaker = Breaker()
         self._settings = settings
         self._sleep = sleep
         self._now = now
@@ -209,8 +212,13 @@ class ZstackClient:
 
     async def _signed_send(self, request: Request, *, writes: bool) -> Reply:
         async with self._gate:
+            self._breaker.check()
             headers = {**request.headers, **await self._authorization(request)}
-            return await self._http.send(replace(request, headers=headers), writes=writes)
+            reply = await self._http.send(replace(request, headers=headers), writes=writes)
+        if refusal := protocol.refusal(reply):
+            raise self._breaker.refused(refusal)
+        self._breaker.accepted()
+        return reply
 
     async def _authorization(self, request: Request) -> Mapping[str, str]:
         if self._settings.by_key:
@@ -219,8 +227,10 @@ class ZstackClient:
             return protocol.signed(self._settings, request.method, path, date)
         async with self._renewing:
             if not self._session:
-                login = protocol.login_request(self._settings)
-                self._session = protocol.read_session(await self._http.send(login, writes=False))
+                with self._breaker.attempt():
+                    login = protocol.login_request(self._settings)
+                    reply = await self._http.send(login, writes=False)
+                    self._session = protocol.read_session(reply)
         return {"Authorization": f"OAuth {self._session}"}
 
     def forget_session(self) -> None:

@@ -21,6 +21,7 @@ from integrations.errors import (
 )
 from integrations.http import GAVE_UP, Reply, Request
 from integrations.json import encoded, parsed, said, tolerant
+from integrations.secrets import spellings
 from integrations.zstack.config import ZstackSettings
 
 VENDOR = "ZStack"
@@ -137,6 +138,25 @@ def require_session(reply: Reply) -> None:
         error = failure(reply, writes=False)
         if isinstance(error, SessionGone):
             raise error
+
+
+def refusal(reply: Reply) -> BadCredentials | None:
+    """The error of an answer that refuses the account itself; None for any other answer."""
+    if reply.status in (200, 202):
+        return None
+    error = failure(reply, writes=False)
+    gone = isinstance(error, SessionGone)
+    return error if isinstance(error, BadCredentials) and not gone else None
+
+
+def secrets_of(settings: ZstackSettings) -> frozenset[bytes]:
+    """What no answer may show: the password and its hash, which signs in as well, and the key."""
+    password = settings.password.get_secret_value()
+    hashed = hashlib.sha512(password.encode()).hexdigest() if password else ""
+    key = settings.access_key_secret.get_secret_value()
+    return frozenset().union(
+        *(spellings(each, settings.account) for each in (password, hashed, key))
+    )
 
 
 def signed(settings: ZstackSettings, method: str, path: str, date: str) -> dict[str, str]:

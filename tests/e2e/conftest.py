@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from bot.bootstrap import Bot, build
+from bot.domain import operations
 from bot.domain.people import Account
 from bot.pipeline import bounds
 from bot.settings import load_settings
@@ -167,6 +168,9 @@ Make = Callable[..., Awaitable[World]]
 PATIENCE = 60.0  # seconds that a busy machine may take for what a person would not wait for
 
 
+AT_WORK_FOR = 1.0  # seconds for which a call whose answer was lost is looked for in most tests
+
+
 def be_patient(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither Slack nor the bot gives up on a machine that is slow: what is tested is what happens."""
     monkeypatch.setattr(bounds, "ACCEPT_WITHIN", PATIENCE)
@@ -185,6 +189,7 @@ async def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     async def made(*, patient: bool = True, **settings: str) -> World:
         sandbox = Sandbox()
         await sandbox.start()
+        monkeypatch.setattr(operations, "AT_WORK_FOR", AT_WORK_FOR)
         if patient:
             be_patient(sandbox, monkeypatch)
         world = World(sandbox, await start_bot(sandbox, tmp_path, monkeypatch, **settings))

@@ -274,7 +274,9 @@ async def test_an_edit_without_a_trustworthy_answer_is_never_sent_twice(
     assert calls(vendor, EDIT) == 1
     assert not sleeps
     vendor.set_fault(None)
-    history = (await client.tickets_by_number([23456]))[23456].history
+    afterwards = QualysClient(settings(vendor))
+    history = (await afterwards.tickets_by_number([23456]))[23456].history
+    await afterwards.aclose()
     assert [each.comment for each in history].count("once") == int(applied)
 
 

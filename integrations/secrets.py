@@ -1,0 +1,57 @@
+"""What a vendor may say back of our sign-in, hidden before anybody reads it, in every spelling."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterable
+from urllib.parse import quote, quote_plus
+from xml.sax.saxutils import escape
+
+HIDDEN = b"(hidden)"
+SHORTEST = 4  # letters; a shorter secret is a word of its own, and hiding it would eat texts
+
+_QUOTES = {'"': "&quot;", "'": "&apos;"}
+
+
+def spellings(secret: str, *names: str) -> frozenset[bytes]:
+    """A secret as plain text, JSON, XML, in a URL and in base64; `names` are those it belongs to,
+    whose pair `NAME:SECRET` goes over the wire in Basic authentication."""
+    if len(secret) < SHORTEST:
+        return frozenset()
+    pairs = [f"{name}:{secret}" for name in names]
+    found = {
+        secret,
+        *(json.dumps(secret, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)),
+        json.dumps(secret)[1:-1].replace("/", "\\/"),
+        escape(secret),
+        escape(secret, _QUOTES),
+        escape(secret, {'"': "&#34;", "'": "&#39;"}),
+        quote(secret, safe=""),
+        quote_plus(secret),
+        quote(secret),
+        *(base64.b64encode(each.encode()).decode() for each in (secret, *pairs)),
+        *(base64.urlsafe_b64encode(each.encode()).decode() for each in (secret, *pairs)),
+    }
+    return frozenset(each.encode() for each in found)
+
+
+class Mask:
+    """Hides all spellings of some secrets in bytes, also where a URL writes its hex in small letters."""
+
+    def __init__(self, secrets: Iterable[bytes] = ()) -> None:
+        # The longest first: a spelling may hold another.
+        longest = sorted(set(secrets), key=len, reverse=True)
+        self._pattern = re.compile(b"|".join(map(_pattern, longest))) if longest else None
+
+    def __call__(self, body: bytes) -> bytes:
+        return self._pattern.sub(HIDDEN, body) if self._pattern else body
+
+
+def _pattern(secret: bytes) -> bytes:
+    parts = re.split(rb"(%[0-9A-Fa-f]{2})", secret)
+    return b"".join(
+        b"(?i:" + re.escape(each) + b")" if at % 2 else re.escape(each)
+        for at, each in enumerate(parts)
+    )
