@@ -36,6 +36,7 @@ from bot.domain.plans import State
 from bot.domain.policy import Policy
 from bot.jobs.engine import Engine
 from bot.jobs.runner import Runner
+from bot.jobs.trouble import Trouble
 from bot.jobs.watching import Watching
 from bot.jobs.witness import Checkpoints, Forwarding
 from bot.metrics import OUTBOX_WAITING, REQUESTS
@@ -224,7 +225,15 @@ class Bot:
                 "checkpoint": partial(checkpoints.render, self.store),
             },
         )
-        self.work = _Work(self.pipeline, Runner(self.store, ledger, self.pipeline))
+        self.work = _Work(
+            self.pipeline,
+            Runner(
+                self.store,
+                ledger,
+                self.pipeline,
+                lost_answer=float(settings.amend_lost_answer_seconds),
+            ),
+        )
         self.watching = Watching(
             watches, self.registry, float(settings.amend_poll_seconds), self._wake
         )
@@ -348,7 +357,7 @@ class Bot:
         now = self.store.clock()
         for request in await self.store.requests_in((State.RECEIVED, State.RUNNING)):
             kind = "prepare" if request.state == State.RECEIVED else "carry_out"
-            if now - request.created_at > SWEEP / 2:
+            if now - request.created_at > SWEEP / 2 and now >= (request.retry_at or 0.0):
                 await self.engine.start(kind, request.id)
         for request in await self.store.requests_in((State.SCHEDULED,)):
             if request.run_at is not None and request.run_at < now + SWEEP:
@@ -403,9 +412,13 @@ class _Work:
 
     pipeline: Pipeline
     runner: Runner
+    trouble: Trouble = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.trouble = Trouble(self.pipeline, self.runner)
 
     async def prepare(self, request_id: str) -> float | None:
-        return await self.pipeline.prepare(request_id)
+        return await self.trouble.within(request_id, self.pipeline.prepare)
 
     async def outlook(self, request_id: str) -> tuple[float, str, bool]:
         return await self.runner.outlook(request_id)
@@ -414,16 +427,16 @@ class _Work:
         await self.runner.waits(request_id)
 
     async def begin(self, request_id: str) -> bool:
-        return await self.runner.begin(request_id)
+        return await self.trouble.within(request_id, self.runner.begin)
 
     async def run_slice(self, request_id: str) -> float | None:
-        return await self.runner.run_slice(request_id)
+        return await self.trouble.within(request_id, self.runner.run_slice)
 
     async def resume(self, request_id: str) -> None:
         await self.runner.resume(request_id)
 
     async def finish(self, request_id: str) -> None:
-        await self.runner.finish(request_id)
+        await self.trouble.within(request_id, self.runner.finish)
 
     async def follow_up(self, request_id: str) -> float | None:
         return await self.runner.follow_up(request_id)

@@ -24,6 +24,7 @@ from bot.commands.common import settings as _settings
 from bot.db.engine import close_engine, open_engine
 from bot.db.ledger import Ledger
 from bot.db.migrate import migrate as migrate_database
+from bot.db.owner import AlreadyOwned, sole_owner
 from bot.doctor import examine, warn_of_parts
 from bot.domain.errors import AmendError
 from bot.domain.operations import Result
@@ -54,7 +55,7 @@ def main() -> None:
     """Run the command line; every error is one readable line on stderr, never a traceback."""
     try:
         app()
-    except (BadSettings, PolicyError) as error:
+    except (BadSettings, PolicyError, AlreadyOwned) as error:
         sys.exit(_say(error, WRONG))
     except AmendError as error:
         sys.exit(_say(error, FAILED))
@@ -77,10 +78,11 @@ def run() -> None:
     """Run the bot: Socket Mode where SLACK_APP_TOKEN is set, else HTTP."""
     settings = _settings()
     require_slack(settings)
-    bot = bootstrap.build(settings)
-    secrets = [*settings.secrets, *(s for v in bot.registry.vendors for s in v.secrets)]
-    configure_logs(settings.amend_log_level, settings.amend_log_format, secrets)
-    _run(_until_told(bot))
+    with sole_owner(settings.database_url):
+        bot = bootstrap.build(settings)
+        secrets = [*settings.secrets, *(s for v in bot.registry.vendors for s in v.secrets)]
+        configure_logs(settings.amend_log_level, settings.amend_log_format, secrets)
+        _run(_until_told(bot))
 
 
 async def _until_told(bot: bootstrap.Bot) -> None:

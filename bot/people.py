@@ -17,6 +17,7 @@ from bot.domain.mapping import Vendors, entry, entry_problems
 from bot.domain.people import Account
 
 COLUMNS = ("slack_user", "vendor", "account", "role", "scope")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _ID = re.compile(r"[UW][A-Z0-9]{2,}")
 
 
@@ -66,6 +67,7 @@ def _wrong(raw: Mapping[str, Any], vendors: Vendors) -> list[tuple[str, str]]:
         return [("scope", "the row has not exactly five cells")]
     wrong = [(name, "is empty") for name in COLUMNS[:4] if not raw[name].strip()]
     wrong += [each for each in entry_problems(raw, vendors) if each not in wrong]
+    wrong += [(name, "holds a control character") for name in COLUMNS if _CONTROL.search(raw[name])]
     user = raw["slack_user"].strip()
     if user and "@" not in user and not _ID.fullmatch(user):
         wrong.append(("slack_user", f"{user} is no Slack user id and no e-mail address"))

@@ -43,6 +43,7 @@ class Settings(BaseSettings):
     amend_approvals_channel: str = ""
     amend_policy: str = ""
     amend_poll_seconds: int = Field(default=60, ge=1)
+    amend_lost_answer_seconds: int = Field(default=60, ge=1, le=3600)
     amend_attribution: Literal["on", "off"] = "on"
     amend_audit_key: SecretStr = SecretStr("")
     amend_audit_channel: str = ""

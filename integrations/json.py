@@ -8,12 +8,13 @@ from typing import Any
 
 from integrations.errors import Unreadable
 from integrations.http import Reply
+from integrations.text import whole_values
 
 
 def parsed(vendor: str, reply: Reply) -> Any:
     """The reply's JSON. Raises `Unreadable` where it is none (a web page, half of it, nothing)."""
     try:
-        return _whole(json.loads(reply.body))
+        return whole_values(json.loads(reply.body))
     except (ValueError, RecursionError):
         kind = reply.headers.get("content-type", "").partition(";")[0] or "no content type"
         words = f"HTTP {reply.status} with {kind} instead of JSON"
@@ -24,27 +25,9 @@ def tolerant(reply: Reply) -> Any:
     """The reply's JSON, its text where it is none, None where it is empty: for error messages."""
     text = reply.body[:20_000].decode("utf-8", "replace").strip()
     try:
-        return _whole(json.loads(text))
+        return whole_values(json.loads(text))
     except (ValueError, RecursionError):
         return text or None
-
-
-def _whole(value: Any) -> Any:
-    """Without what JSON can write and nobody can store: half a surrogate pair, and NUL."""
-    if isinstance(value, str):
-        return whole(value)
-    if isinstance(value, list):
-        return [_whole(each) for each in value]
-    if isinstance(value, dict):
-        return {whole(name): _whole(each) for name, each in value.items()}
-    return value
-
-
-def whole(text: str) -> str:
-    """The text with U+FFFD in place of half a surrogate pair and of NUL."""
-    if text.isascii() and "\0" not in text:
-        return text
-    return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace").replace("\0", "\ufffd")
 
 
 def folded(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 import re
 from collections.abc import Iterable
@@ -28,6 +29,7 @@ def spellings(secret: str, *names: str) -> frozenset[bytes]:
         escape(secret),
         escape(secret, _QUOTES),
         escape(secret, {'"': "&#34;", "'": "&#39;"}),
+        html.escape(secret),
         quote(secret, safe=""),
         quote_plus(secret),
         quote(secret),

@@ -196,6 +196,17 @@ class Store:
                 update(Request).where(col(Request.id) == request_id).values(**fields)
             )
 
+    async def failed(self, request_id: str, retry_at: float) -> int:
+        """Count a fault of ours on a request, to be tried again at `retry_at`; how many there were."""
+        async with self.transaction() as session:
+            await session.exec(
+                update(Request)
+                .where(col(Request.id) == request_id)
+                .values(failures=col(Request.failures) + 1, retry_at=retry_at)
+            )
+            query = select(Request.failures).where(Request.id == request_id)
+            return int((await session.exec(query)).first() or 0)
+
     async def stop(self, request_id: str, actor: str) -> bool:
         """Ask a running request to stop after the calls under way; False where it runs no more."""
         async with self.transaction() as session:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import JSON, Boolean, Column, Index, MetaData, Text, false
+from sqlalchemy import JSON, Boolean, Column, Index, Integer, MetaData, Text, false
 from sqlmodel import Field, SQLModel
 
 SQLModel.metadata = MetaData(
@@ -49,7 +49,8 @@ class Request(SQLModel, table=True):
     `account` is whose credentials its plan goes out under, and `own_account` whether they are the
     requester's own. `wished_at` is when the caller wants it to run, and `in_quiet` says that it is
     to be in the vendor's quiet window, whichever is next once it may run; `follow_until` until when
-    the vendor is asked what it did by itself afterwards.
+    the vendor is asked what it did by itself afterwards. `failures` counts faults of Amend's own,
+    and `retry_at` is when it is tried again after the last.
     """
 
     __tablename__ = "request"
@@ -99,6 +100,8 @@ class Request(SQLModel, table=True):
     remind_at: float | None = None
     reminders: int = 0
     follow_until: float | None = None
+    failures: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default="0"))
+    retry_at: float | None = None
 
 
 class PlannedRecord(SQLModel, table=True):

@@ -15,8 +15,6 @@ from bot.domain.people import Account
 # A value in an `Offer` that stands for the vendor account of whoever presses it.
 ME = "@me"
 
-AT_WORK_FOR = 60.0  # seconds; a gateway gives up after 30 or 60, and the vendor soon after
-
 
 class Reach(StrEnum):
     """How far a vendor role's right goes."""
@@ -231,10 +229,10 @@ class Operation(ABC):
         `TO_SEND`.
         """
 
-    def at_work_for(self, many: int) -> float:
+    def at_work_for(self, many: int, least: float) -> float:
         """Seconds for which the vendor may still be at work on a call of `many` records whose answer
-        was lost: so long it is looked for, and not sent again."""
-        return AT_WORK_FOR
+        was lost: so long it is looked for, and not sent again. At least `least`."""
+        return least
 
     async def lookup(self, name: str, words: str, context: Context) -> Sequence[Lookup]:
         """Entries of the list `name` that match what was typed, best first, at most 100."""

@@ -47,7 +47,10 @@ Rows = Sequence[Row]
 
 @dataclass
 class Calls:
-    """The calls of one request, under one account."""
+    """The calls of one request, under one account.
+
+    `lost_answer` is for how many seconds the vendor may be at work on a call that had no answer.
+    """
 
     store: Store
     journal: Journal
@@ -57,6 +60,7 @@ class Calls:
     sleep: Callable[[float], Awaitable[None]]
     window: Window = field(default_factory=lambda: Window(0))
     parking: Parking = field(default_factory=Parking)
+    lost_answer: float = 60.0
     _brake: Brake | None = None
     _long: Pause | None = None
     _broken: bool = False
@@ -276,7 +280,9 @@ class Calls:
     ) -> Sequence[Outcome] | None:
         """What reading tells, once it tells all or the vendor's work is over by any measure."""
         since = datetime.fromtimestamp(sent_at, UTC).isoformat()
-        bound = 0.0 if answered else self.operation.at_work_for(len(batch.records))
+        bound = (
+            0.0 if answered else self.operation.at_work_for(len(batch.records), self.lost_answer)
+        )
         left, pause = sent_at + bound - time.time(), FIRST_LOOK
         outcomes = await self._reconciled(batch, since)
         while left > 0 and (outcomes is None or any(each.result in OPEN for each in outcomes)):

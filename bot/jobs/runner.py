@@ -53,6 +53,9 @@ class Runner:
     pipeline: Pipeline
     sleep: Sleep = asyncio.sleep
     follow_every: float = FOLLOW_EVERY
+    lost_answer: float = (
+        60.0  # seconds; a gateway gives up after 30 or 60, and the vendor soon after
+    )
     budgets: Budgets = field(default_factory=Budgets)
     parking: Parking = field(default_factory=Parking)
     journal: Journal = field(init=False)
@@ -125,7 +128,7 @@ class Runner:
             await self._wait(request, str(error))
             return False
         if why:
-            await self._stop(request, why)
+            await self.stop(request, why)
             return False
         return await self.store.begin(request.id)
 
@@ -133,7 +136,7 @@ class Runner:
         """It cannot be known now whether it may go on: later, unless it was too long already."""
         now = self.store.clock()
         if too_long(request, now):
-            await self._stop(request, why)
+            await self.stop(request, why)
             return 0.0
         wait = await put_off(self.store, request.id, Pause(why, longer(request, now)))
         await self.pipeline.parts.voice.show(request.id)
@@ -201,7 +204,7 @@ class Runner:
             follow_until=now + operation.follows if operation and goes_on else None,
         )
 
-    async def _stop(self, request: Request, why: str) -> None:
+    async def stop(self, request: Request, why: str) -> None:
         """The run must not be: it ends here."""
         await self._close(request, why)
         await self.finish(request.id)
@@ -320,6 +323,7 @@ class Runner:
             self.sleep,
             self.budgets.window(_account(vendor), vendor.edits_per_second),
             self.parking,
+            self.lost_answer,
         )
 
     async def _operation(self, request: Request) -> Operation:

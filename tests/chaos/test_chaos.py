@@ -38,6 +38,7 @@ class Storm:
         self.sandbox, self.folder, self.chance = sandbox, folder, chance
         self.port = free_port()
         environment = sandbox.environment(folder / "unused.db", port=self.port, socket_mode=False)
+        environment["AMEND_LOST_ANSWER_SECONDS"] = "3"
         own = {"DATABASE_URL": url, "AMEND_ATTRIBUTION": "off"} | BUDGETS
         self.process = Process({**environment, **own}, folder)
         self.engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))

@@ -12,7 +12,6 @@ import pytest
 import pytest_asyncio
 
 from bot.bootstrap import Bot, build
-from bot.domain import operations
 from bot.domain.people import Account
 from bot.pipeline import bounds
 from bot.settings import load_settings
@@ -153,6 +152,8 @@ async def start_bot(
 ) -> Bot:
     socket_mode = settings.pop("mode", "http") == "socket"
     environment = sandbox.environment(tmp_path / "amend.db", port=0, socket_mode=socket_mode)
+    # A lost answer is looked for during a second only, where a test says nothing else.
+    environment["AMEND_LOST_ANSWER_SECONDS"] = "1"
     for name, value in {**environment, **settings}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
@@ -166,9 +167,6 @@ async def start_bot(
 Make = Callable[..., Awaitable[World]]
 
 PATIENCE = 60.0  # seconds that a busy machine may take for what a person would not wait for
-
-
-AT_WORK_FOR = 1.0  # seconds for which a call whose answer was lost is looked for in most tests
 
 
 def be_patient(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,7 +187,6 @@ async def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     async def made(*, patient: bool = True, **settings: str) -> World:
         sandbox = Sandbox()
         await sandbox.start()
-        monkeypatch.setattr(operations, "AT_WORK_FOR", AT_WORK_FOR)
         if patient:
             be_patient(sandbox, monkeypatch)
         world = World(sandbox, await start_bot(sandbox, tmp_path, monkeypatch, **settings))

@@ -32,7 +32,6 @@ def comments(world: World) -> int:
         ("hostile_xml", {"unknown"}, 0),
         ("error_200", {"failed"}, 0),
         ("conflict_running", {"succeeded"}, 1),
-        ("bad_credentials", {"failed"}, 0),
     ],
 )
 async def test_an_edit_that_goes_wrong_is_sent_once_and_told_as_it_is(
@@ -45,6 +44,27 @@ async def test_an_edit_that_goes_wrong_is_sent_once_and_told_as_it_is(
     assert comments(world) == sent
     await until(lambda: bool(world.thread()), "the reply")
     assert len(text_of(world.thread()[0])) > 20
+
+
+async def test_a_refused_account_stops_the_run_at_once_and_it_goes_on_once_that_is_mended(
+    world: World,
+) -> None:
+    """Trying on would lock the account at the vendor."""
+    world.qualys.set_fault("bad_credentials", {"only": "ticket_edit"})
+    await world.type(MARA, COMMENT)
+    await until(lambda: bool(world.cards()) and world.payload()["state"] == "scheduled")
+    tried = len(world.edits())
+    assert tried == 1
+    assert "Mend its credentials" in text_of(world.cards()[-1])
+    request = await world.bot.store.request(world.payload()["request_id"])
+    assert request is not None
+    assert request.run_at is not None
+    assert request.run_at > world.bot.store.clock() + 50, "one try a minute at most"
+    world.qualys.set_fault(None)
+    world.bot.registry.vendors[1].operations[0]._client._breaker.accepted()
+    await world.bot.store.set_fields(request.id, run_at=world.bot.store.clock())
+    assert (await world.settled())["state"] == "succeeded"
+    assert comments(world) == 1
 
 
 async def test_a_wait_of_seconds_is_waited_and_the_edit_runs_once(world: World) -> None:

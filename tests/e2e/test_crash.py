@@ -79,6 +79,7 @@ async def test_a_kill_during_the_call_loses_nothing_and_repeats_nothing(
     await sandbox.start()
     port = free_port()
     environment = sandbox.environment(tmp_path / "amend.db", port=port, socket_mode=False)
+    environment["AMEND_LOST_ANSWER_SECONDS"] = "3"
     (tmp_path / "people.csv").write_text(PEOPLE_CSV)
     process = Process(environment, tmp_path)
     imported = await process.run("people", "import", "people.csv")
@@ -113,6 +114,7 @@ async def test_a_planned_restart_in_a_bulk_run_leaves_no_outcome_open(tmp_path: 
     await sandbox.start()
     port = free_port()
     environment = sandbox.environment(tmp_path / "amend.db", port=port, socket_mode=False)
+    environment["AMEND_LOST_ANSWER_SECONDS"] = "3"
     (tmp_path / "people.csv").write_text(PEOPLE_CSV)
     process = Process(environment | {"AMEND_ATTRIBUTION": "off"}, tmp_path)
     imported = await process.run("people", "import", "people.csv")

@@ -10,7 +10,6 @@ import pytest
 import pytest_asyncio
 from aiohttp import ClientSession, web
 
-from bot.domain import operations
 from tests.e2e.conftest import MARA, Make, World, until
 
 LATE = 3.0  # seconds after which the vendor has done what it was sent
@@ -71,7 +70,7 @@ WRITES = {"qualys": "ticket_edit", "ccs": "RemediationTickets", "xpanse": "updat
 
 
 @pytest_asyncio.fixture
-async def behind(make: Make, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Behind]:
+async def behind(make: Make) -> AsyncIterator[Behind]:
     """A world in which one vendor stands behind a gateway that answers writes with a status."""
     gateways: list[Gateway] = []
 
@@ -79,9 +78,12 @@ async def behind(make: Make, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[B
         gateway = Gateway(status, WRITES[vendor])
         await gateway.start()
         gateways.append(gateway)
-        world = await make(AMEND_ATTRIBUTION="off", **{f"{vendor.upper()}_URL": gateway.url})
+        world = await make(
+            AMEND_ATTRIBUTION="off",
+            AMEND_LOST_ANSWER_SECONDS="10",
+            **{f"{vendor.upper()}_URL": gateway.url},
+        )
         gateway.target = getattr(world.sandbox, vendor).url
-        monkeypatch.setattr(operations, "AT_WORK_FOR", 10.0)
         return world, gateway
 
     yield made
@@ -123,10 +125,10 @@ async def test_a_comment_in_the_same_place_is_found_too(behind: Behind) -> None:
 
 
 async def test_a_comment_that_never_arrives_ends_as_unknown_and_is_sent_once(
-    behind: Behind, monkeypatch: pytest.MonkeyPatch
+    behind: Behind,
 ) -> None:
     world, gateway = await behind("qualys", 504)
-    monkeypatch.setattr(operations, "AT_WORK_FOR", 2.0)
+    world.bot.work.runner.lost_answer = 2.0
     gateway.loses = True
     await world.type(MARA, '/qualys 23456 add_comment="Host patched"')
     payload = await world.settled()
@@ -135,10 +137,10 @@ async def test_a_comment_that_never_arrives_ends_as_unknown_and_is_sent_once(
 
 
 async def test_a_state_that_never_arrived_is_sent_again_once_that_is_sure(
-    behind: Behind, monkeypatch: pytest.MonkeyPatch
+    behind: Behind,
 ) -> None:
     world, gateway = await behind("qualys", 504)
-    monkeypatch.setattr(operations, "AT_WORK_FOR", 2.0)
+    world.bot.work.runner.lost_answer = 2.0
     gateway.loses = True
     await world.type(MARA, "/qualys 23456 change_state=RESOLVED")
     await until(lambda: len(gateway.seen) >= 2, "the second try")

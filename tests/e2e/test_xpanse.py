@@ -54,7 +54,6 @@ async def test_empty_values_are_commands_and_unset_fields_stay_home(world: World
 ERRORS = [
     ("reply_false", "The incident is locked"),
     ("warnings", "The name was ignored"),
-    ("empty_401", "the API key, its id or the way it is presented is not right"),
     ("licence_402", "License required"),
     ("forbidden_403", "lacks the required RBAC permission"),
     ("missing_404", "Requested resource not found"),
@@ -73,6 +72,18 @@ async def test_each_error_shape_is_told_in_the_thread(world: World, fault: str, 
     await world.settled()
     await until(lambda: any(words in text_of(each) for each in world.thread()), words)
     assert world.payload()["state"] == ("succeeded" if fault == "warnings" else "failed")
+
+
+async def test_a_refused_key_stops_the_run_at_once(world: World) -> None:
+    world.sandbox.xpanse.set_fault("empty_401", {"only": "update_incident"})
+    await world.type(MARA, "/xpanse 71,72,73 status=resolved")
+    view = await world.view_is(MARA, "review")
+    await world.act(MARA, "submit", view_id=view["id"], values={})
+    await until(lambda: bool(world.cards()) and world.payload()["state"] == "scheduled")
+    assert "the API key, its id or the way it is presented is not right" in text_of(
+        world.cards()[-1]
+    )
+    assert len(updates(world)) <= 3, "those that were under way when the first was refused"
 
 
 async def _no_sleep(_seconds: float) -> None:

@@ -48,6 +48,7 @@ async def test_a_survivor_takes_over_and_no_slice_runs_twice(
         folder.mkdir()
         port = free_port()
         environment = sandbox.environment(folder / "unused.db", port=port, socket_mode=False)
+        environment["AMEND_LOST_ANSWER_SECONDS"] = "3"
         own = {"DATABASE_URL": database, "XPANSE_EDITS_PER_SECOND": "0"}
         replicas.append((Process(environment | own, folder), port))
     (tmp_path / "a" / "people.csv").write_text(PEOPLE_CSV)

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from integrations.errors import BadCredentials
-from integrations.json import whole
 from integrations.secrets import Mask, spellings
 from integrations.signing_in import LEFT_IN_PEACE, Breaker
+from integrations.text import whole
 
 ECHOES: list[Callable[[str], str]] = [
     str,

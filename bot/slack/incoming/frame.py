@@ -14,6 +14,7 @@ from bot.db.store import Store
 from bot.metrics import ACK_SECONDS, RECENT_ACKS
 from bot.pipeline import Origin, bounds
 from bot.slack.link.directory import outsider
+from integrations.text import whole_values
 
 log = structlog.get_logger(__name__)
 
@@ -65,7 +66,7 @@ class Frame:
                 if outsider(body, self.team, self.enterprise):
                     await acked()
                     return
-                await listener(acked, body)
+                await listener(acked, whole_values(body))
             except Exception:
                 log.exception("listener_failed", listener=name)
             finally:

@@ -22,6 +22,7 @@ from bot.slack.incoming.topics.requests import Requests
 from bot.slack.incoming.topics.watches import Watches
 from bot.slack.outgoing.home import Home
 from bot.slack.outgoing.voice import SlackVoice
+from integrations.text import whole
 
 
 @dataclass
@@ -153,6 +154,6 @@ def _mention(event: Any) -> dict[str, str] | None:
     if event.get("bot_id") or event.get("edited"):
         return None
     names = ("user", "channel", "text", "ts", "thread_ts")
-    payload = {name: str(event.get(name) or "") for name in names}
+    payload = {name: whole(str(event.get(name) or "")) for name in names}
     payload["team"] = str(event.get("user_team") or event.get("team") or "")
     return payload if all(payload[name] for name in names[:4]) else None

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
-from aiohttp import web
+from aiohttp import ClientError, web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from slack_bolt.adapter.aiohttp import to_aiohttp_response, to_bolt_request
+from slack_bolt.adapter.aiohttp import to_aiohttp_response
 from slack_bolt.async_app import AsyncApp
+from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_sdk.signature import SignatureVerifier
 
 from bot.metrics import REFUSED
@@ -30,11 +31,12 @@ def build_server(app: AsyncApp, signing_secret: str, readiness: Readiness) -> we
     server = web.Application(client_max_size=LARGEST)
 
     async def events(request: web.Request) -> web.StreamResponse:
-        body = await request.text()
-        if verifier is None or not _genuine(verifier, body, request.headers):
+        body = await _text(request)
+        if verifier is None or body is None or not _genuine(verifier, body, request.headers):
             REFUSED.labels("signature").inc()
             return web.Response(status=401, text="signature missing, wrong or too old")
-        bolt_request = await to_bolt_request(request)
+        headers: dict[str, str | Sequence[str]] = {**request.headers}
+        bolt_request = AsyncBoltRequest(body=body, query=request.query_string, headers=headers)
         return await to_aiohttp_response(await app.async_dispatch(bolt_request))
 
     async def alive(_: web.Request) -> web.Response:
@@ -54,6 +56,17 @@ def build_server(app: AsyncApp, signing_secret: str, readiness: Readiness) -> we
     server.router.add_get("/readyz", ready)
     server.router.add_get("/metrics", metrics)
     return server
+
+
+async def _text(request: web.Request) -> str | None:
+    """The body as Slack writes it, in UTF-8; None for anything else (too large, broken, compressed).
+
+    Whatever it claims of its charset is not asked: who signs nothing gets no error of its own.
+    """
+    try:
+        return (await request.read()).decode()
+    except (web.HTTPException, ClientError, ValueError, OSError):
+        return None
 
 
 def _genuine(verifier: SignatureVerifier, body: str, headers: Mapping[str, Any]) -> bool:

@@ -1,4 +1,4 @@
-"""Under which account a request goes out."""
+"""Under which account a request goes out, and how often Amend itself failed on it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,13 @@ def upgrade() -> None:
         table.add_column(
             sa.Column("own_account", sa.Boolean(), nullable=False, server_default=sa.false())
         )
+        table.add_column(sa.Column("failures", sa.Integer(), nullable=False, server_default="0"))
+        table.add_column(sa.Column("retry_at", sa.Float(), nullable=True))
 
 
 def downgrade() -> None:
     with op.batch_alter_table("request") as table:
+        table.drop_column("retry_at")
+        table.drop_column("failures")
         table.drop_column("own_account")
         table.drop_column("account")

@@ -75,14 +75,17 @@ class Requests:
         record = asked.words.strip()
         if not record:
             return await self._page("here", asked.user, asked.channel, 0.0)
-        allowed = {each.name for each in await self.pipeline.acting.allowed(asked.user, "")}
+        may = await self.pipeline.acting.allowed(asked.user, "")
+        allowed, vendors = {each.name for each in may}, {each.vendor for each in may}
         store = self.pipeline.parts.store
         story = []
         for row in await self.pipeline.parts.ledger.story(record, 50):
             request = await store.request(row.request_id)
             if request is not None and request.operation in allowed:
                 story.append((request, row))
-        return histories.story_message(record, story, await store.news_of(record, 20))
+        noticed = await store.news_of(record, 20)
+        news = [each for each in noticed if each.vendor in vendors]
+        return histories.story_message(record, story, news)
 
     async def undo(self, asked: Asked) -> Message | None:
         """`undo REQUEST`: the review of the way back."""
