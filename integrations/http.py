@@ -15,7 +15,9 @@ from urllib.parse import urlsplit
 import httpx
 
 from integrations.errors import NoAnswer, Temporary, Unreadable, VendorError
+from integrations.last_look import traced
 from integrations.secrets import Mask
+from integrations.telemetry import observed
 
 Transport = httpx.AsyncBaseTransport
 
@@ -28,7 +30,10 @@ NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.P
 
 @dataclass(frozen=True)
 class Request:
-    """One HTTP request; `auth` is (user, password) for Basic, `read` a longer read timeout (s)."""
+    """One HTTP request; `auth` is (user, password) for Basic, `read` a longer read timeout (s).
+
+    `call` names what it is for in metrics: one of a few words of its vendor, never a record's.
+    """
 
     method: str
     url: str
@@ -36,6 +41,7 @@ class Request:
     body: bytes | None = field(default=None, repr=False)
     auth: tuple[str, str] | None = field(default=None, repr=False)
     read: float | None = None
+    call: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,7 @@ class Http:
     `keep_write_connections` is for vendors whose writes may be repeated; others get a new connection
     each. `verify` is True, False, the path of a PEM bundle or an SSL context. Proxy settings of the
     environment hold, except on loopback. `secrets` (see `integrations.secrets`) are hidden in every
-    answer.
+    answer. `name` is the vendor's in metrics.
 
     Raises `Temporary` where nothing was sent, or a read failed or met a web page; `NoAnswer` where a
     write was sent and no answer of the vendor itself came; `Unreadable` where the answer is larger
@@ -79,8 +85,10 @@ class Http:
         largest: int = LARGEST_REPLY,
         keep_write_connections: int = 0,
         secrets: Iterable[bytes] = (),
+        name: str = "",
     ) -> None:
         self.vendor = vendor
+        self._name = name or vendor.lower().replace(" ", "_")
         self.timeouts = timeouts or Timeouts()
         self._verify = verify
         self._transport = transport
@@ -127,7 +135,11 @@ class Http:
 
     async def _exchanged(self, request: Request, *, writes: bool) -> Reply:
         client = self._client(is_loopback(urlsplit(request.url).hostname or ""), writes)
-        with self._named(request, writes=writes):
+        call = request.call or request.method.lower()
+        with (
+            observed(self._name, call, request.method, request.url) as seen,
+            self._named(request, writes=writes),
+        ):
             async with (
                 asyncio.timeout(self.timeouts.total),
                 client.stream(
@@ -137,10 +149,12 @@ class Http:
                     content=request.body,
                     auth=request.auth,
                     timeout=self._timeout(request),
+                    extensions=traced(writes=writes),
                 ) as response,
             ):
                 headers = {name.lower(): value for name, value in response.headers.items()}
                 body = self._mask(await self._body(response))
+            seen.status = response.status_code
         reply = Reply(response.status_code, headers, body)
         return self._of_the_vendor(reply, writes=writes)
 

@@ -17,15 +17,18 @@ _QUOTES = {'"': "&quot;", "'": "&apos;"}
 
 
 def spellings(secret: str, *names: str) -> frozenset[bytes]:
-    """A secret as plain text, JSON, XML, in a URL and in base64; `names` are those it belongs to,
+    """A secret as plain text, JSON, Python, XML, in a URL and in base64; `names` are those it belongs to,
     whose pair `NAME:SECRET` goes over the wire in Basic authentication."""
     if len(secret) < SHORTEST:
         return frozenset()
     pairs = [f"{name}:{secret}" for name in names]
+    in_python = repr(f"{secret}'\"")[1:-4]  # as Python shows a text that has both quotes in it
     found = {
         secret,
         *(json.dumps(secret, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)),
         json.dumps(secret)[1:-1].replace("/", "\\/"),
+        in_python,
+        in_python.replace("\\'", "'"),
         escape(secret),
         escape(secret, _QUOTES),
         escape(secret, {'"': "&#34;", "'": "&#39;"}),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
 from pydantic import model_validator
@@ -34,7 +34,8 @@ from bot.domain.parameters import (
 )
 from bot.domain.people import Account
 from integrations.ccs.client import CcsClient
-from integrations.ccs.protocol import STATES, Ticket
+from integrations.ccs.protocol import STATES
+from integrations.ccs.reading import CannotRead, Ticket
 from integrations.errors import VendorError
 
 MOST_TICKETS = 20_000  # ours: what one request may name
@@ -48,6 +49,11 @@ VERIFYING = "2"  # document: only this state starts the verification job
 VERIFIED = {"Verified": "verification passed: Verified", "Failed": "verification failed: Failed"}
 NOT_LISTED = "CCS does not list this ticket"
 SO_ALREADY = "is so already"
+UNREAD = "its present state cannot be read"
+UNREAD_NOTE = (
+    "CCS shows no tickets here, so the present state cannot be read: what is so already is sent all"
+    " the same, and this cannot be undone."
+)
 
 _NUMBER = re.compile(r"(?<![\w-])[A-Z]{2,8}[0-9]{5,10}(?![\w-])")
 
@@ -92,11 +98,16 @@ ASSIGNEE = Param(
 )
 
 
+def _number(value: str) -> str:
+    """As the workspace shows it, where it has the form that all samples have."""
+    return value.upper() if _NUMBER.fullmatch(value.upper()) else value
+
+
 class TicketUpdate(Parameters):
     """The document's fields under their own names, and its rules."""
 
     TicketNumber: Annotated[
-        tuple[str, ...] | None, *items("TicketNumber", NUMBERS).__metadata__
+        tuple[str, ...] | None, *items("TicketNumber", NUMBERS, _number).__metadata__
     ] = None
     TicketState: Annotated[str | None, *choice("TicketState", STATE).__metadata__] = None
     TicketDescription: Annotated[
@@ -153,8 +164,10 @@ class UpdateTicket(Operation):
         ),
     )
 
-    def __init__(self, client: CcsClient) -> None:
+    def __init__(self, client: CcsClient, priority: Callable[[str], str] = str) -> None:
+        """`priority` names a site's priority that was given by its number."""
         self._client = client
+        self._priority = priority
 
     @classmethod
     def find(cls, text: str) -> tuple[str, ...]:
@@ -175,35 +188,94 @@ class UpdateTicket(Operation):
         changes = {name: str(value) for name, value in self.changes(parameters).items()}
         for at in range(0, len(numbers), 200):
             page = numbers[at : at + 200]
-            found = await self._client.tickets(page)
+            found = await self._found(page)
             for number in page:
-                yield _planned(number, found.get(number), changes)
+                if found is None:
+                    yield Record(number, UNREAD, {}, self._wanted(changes))
+                else:
+                    yield self._planned(number, found.get(number), changes)
+
+    async def notes(self, parameters: Parameters, records: Sequence[Record]) -> Sequence[str]:
+        """What a plan without present states cannot tell."""
+        if not any(each.label == UNREAD for each in records):
+            return ()
+        return [UNREAD_NOTE]
 
     async def read(self, ids: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
-        found = await self._client.tickets(ids)
+        found = await self._found(ids)
+        if found is None:
+            return {number: {} for number in ids}
         return {number: _state(ticket) for number, ticket in found.items()}
+
+    async def _found(self, numbers: Sequence[str]) -> Mapping[str, Ticket] | None:
+        """Tickets by number; None where this server shows none at all."""
+        try:
+            return await self._client.tickets(numbers)
+        except CannotRead:
+            return None
 
     async def apply(self, batch: Batch) -> Sequence[Outcome]:
         (record,) = batch.records
         await self._client.update(record.id, batch.changes)
+        # CCS said 204, which is its word that the details were updated (document); what it shows
+        # of them afterwards is a remark.
         try:
             now = await self._client.ticket(record.id)
+        except CannotRead:
+            return [Outcome(record.id, Result.CHANGED, "CCS took it; it cannot be read back here")]
         except VendorError as error:
-            # CCS said 204, which is its word that the details were updated.
             words = f"CCS took it; reading it back failed: {error}"
             return [Outcome(record.id, Result.CHANGED, words)]
-        return [_seen(record.id, now, batch.changes)]
+        other = self._otherwise(now, batch.changes)
+        words = f"CCS took it, and shows {other}" if other else ""
+        return [Outcome(record.id, Result.CHANGED, words)]
 
     async def reconcile(self, batch: Batch, since: str) -> Sequence[Outcome]:
         (record,) = batch.records
         now = await self._client.ticket(record.id)
-        seen = _seen(record.id, now, batch.changes)
-        if now is not None and _state(now) == record.state:
+        if now is not None and _state(now) == dict(record.state):
             return [Outcome(record.id, Result.TO_SEND)]
-        if seen.result is Result.CHANGED:
-            return [seen]
-        words = "sent without an answer, and CCS shows other values"
+        other = self._otherwise(now, batch.changes)
+        if (
+            now is not None
+            and not other
+            and self._wanted(batch.changes).keys() <= _state(now).keys()
+        ):
+            return [Outcome(record.id, Result.CHANGED)]
+        words = f"sent without an answer, and CCS shows {other or 'too little to tell'}"
         return [Outcome(record.id, Result.UNKNOWN, words)]
+
+    def _wanted(self, changes: Mapping[str, str]) -> dict[str, str]:
+        """The changes as the ticket will show them: states and priorities by name."""
+        found = {FIELDS[name]: value for name, value in changes.items() if name in FIELDS}
+        if "state" in found:
+            found["state"] = STATES.get(found["state"], found["state"])
+        if "priority" in found:
+            found["priority"] = self._priority(found["priority"])
+        return found
+
+    def _planned(self, number: str, ticket: Ticket | None, changes: Mapping[str, str]) -> Record:
+        if ticket is None:
+            return Record(number, "not listed", {}, {}, left_out=NOT_LISTED)
+        state = _state(ticket)
+        wanted = self._wanted(changes)
+        after = {field: value for field, value in wanted.items() if state.get(field) != value}
+        # facts A.6: sending state 2 again may start the verification job again, so it is not sent.
+        already = not after
+        left_out = SO_ALREADY if already else ""
+        return Record(number, _label(ticket), state, after, left_out, already)
+
+    def _otherwise(self, ticket: Ticket | None, changes: Mapping[str, str]) -> str:
+        """What reading back shows in another form than it was sent; "" for nothing."""
+        if ticket is None:
+            return "no such ticket any more"
+        shown = _state(ticket)
+        other = [
+            f"{field} as {shown[field] or 'empty'}"
+            for field, value in self._wanted(changes).items()
+            if field in shown and not _same(field, shown[field], value)
+        ]
+        return ", ".join(other)
 
     def goes_on(self, parameters: Parameters) -> bool:
         return given(parameters).get("TicketState") == VERIFYING
@@ -214,7 +286,7 @@ class UpdateTicket(Operation):
         return {
             number: VERIFIED[ticket.state]
             for number, ticket in found.items()
-            if ticket.state in VERIFIED
+            if ticket.state is not None and ticket.state in VERIFIED
         }
 
     def revert(self, record: Record) -> Reversal:
@@ -224,7 +296,10 @@ class UpdateTicket(Operation):
         for name, field in FIELDS.items():
             if field not in record.after:
                 continue
-            before = record.state.get(field, "")
+            if field not in record.state:
+                lost.append(f"{field} was not shown")
+                continue
+            before = record.state[field]
             number = next((key for key, title in STATES.items() if title == before), before)
             if not before:
                 # facts A.1: there is no documented way to clear a field.
@@ -236,7 +311,9 @@ class UpdateTicket(Operation):
 
 
 def _state(ticket: Ticket) -> dict[str, str]:
-    return {field: getattr(ticket, field) for field in FIELDS.values()}
+    """What CCS shows of the fields that can be edited; what it does not show is absent."""
+    shown = {field: getattr(ticket, field) for field in FIELDS.values()}
+    return {field: value for field, value in shown.items() if value is not None}
 
 
 def _label(ticket: Ticket) -> str:
@@ -244,47 +321,18 @@ def _label(ticket: Ticket) -> str:
     return " · ".join(known)[:300]
 
 
-def _wanted(changes: Mapping[str, str]) -> dict[str, str]:
-    """The changes as the ticket will show them: states by name."""
-    return {
-        FIELDS[name]: STATES.get(value, value) if name == "TicketState" else value
-        for name, value in changes.items()
-        if name in FIELDS
-    }
-
-
-def _planned(number: str, ticket: Ticket | None, changes: Mapping[str, str]) -> Record:
-    if ticket is None:
-        return Record(number, "not listed", {}, {}, left_out=NOT_LISTED)
-    state = _state(ticket)
-    after = {field: value for field, value in _wanted(changes).items() if state[field] != value}
-    # facts A.6: sending state 2 again may start the verification job again, so it is not sent.
-    already = not after
-    left_out = SO_ALREADY if already else ""
-    return Record(number, _label(ticket), state, after, left_out, already)
-
-
-def _seen(number: str, ticket: Ticket | None, changes: Mapping[str, str]) -> Outcome:
-    """What reading back says of an update that CCS answered with 204."""
-    if ticket is None:
-        return Outcome(number, Result.UNKNOWN, "CCS no longer lists it")
-    shown = _state(ticket)
-    other = [
-        f"{field} is {shown[field] or 'empty'}"
-        for field, value in _wanted(changes).items()
-        if not _same(field, shown[field], value)
-    ]
-    if not other:
-        return Outcome(number, Result.CHANGED)
-    words = f"CCS took it, but shows another value: {'; '.join(other)}"
-    return Outcome(number, Result.UNKNOWN, words)
-
-
 def _same(field: str, shown: str, sent: str) -> bool:
     # After state 2 the verification job may have moved the ticket on before it is read (document).
     if field == "state" and sent == STATES[VERIFYING]:
         return shown in (sent, *VERIFIED)
-    return shown.casefold() == sent.casefold()
+    if field == "assignee":
+        return _login(shown) == _login(sent)
+    return " ".join(shown.split()).casefold() == " ".join(sent.split()).casefold()
+
+
+def _login(user: str) -> str:
+    """A user's own part of `DOMAIN\\name` and `name@domain`, which CCS shows in either form."""
+    return user.rpartition("\\")[2].partition("@")[0].strip().casefold()
 
 
 # --- watching --------------------------------------------------------------------------------------
@@ -335,7 +383,7 @@ class TicketWatcher(Watcher):
         for each in states:
             async for page in self._client.search({**chosen, "TicketState": each}):
                 for ticket in page:
-                    yield Sighting(ticket.number, _label(ticket), ticket.state, at)
+                    yield Sighting(ticket.number, _label(ticket), ticket.state or "", at)
         yield Cursor(at)
 
     def states(self, selection: Parameters) -> frozenset[str]:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pydantic import SecretStr
 
 from bot.domain.operations import Vendor, VendorEntry
+from handlers.ccs.probes import probes
 from handlers.ccs.tickets import TicketWatcher, UpdateTicket
 from integrations.ccs.client import CcsClient
 from integrations.ccs.config import CcsSettings, load_settings
@@ -33,7 +34,7 @@ def _vendor(settings: CcsSettings) -> Vendor:
     return Vendor(
         name="ccs",
         title="Symantec CCS",
-        operations=(UpdateTicket(client),),
+        operations=(UpdateTicket(client, settings.priority_name),),
         roles=None,
         check=client.check,
         close=client.aclose,
@@ -44,6 +45,7 @@ def _vendor(settings: CcsSettings) -> Vendor:
         watchers=(TicketWatcher(client, lambda: datetime.now(UTC)),),
         credentials={"username": "User name", "password": "Password"},
         personal=personal,
+        probes=probes(client, settings),
         account_of=lambda secret: secret["username"],
     )
 
@@ -54,4 +56,6 @@ ENTRY = VendorEntry(
     operations=(UpdateTicket,),
     connect=connect,
     watchers=(TicketWatcher,),
+    settings=CcsSettings,
+    stand_in="deploy.sandbox.vendors.ccs:CcsStandIn",
 )

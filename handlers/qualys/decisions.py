@@ -96,6 +96,13 @@ class DecideException(Operation):
     async def barred(
         self, parameters: Parameters, records: Sequence[Record], account: Account, reach: Reach
     ) -> Mapping[str, str]:
+        listed = await self._listed([each.id for each in records])
+        own = {n: YOURS for n, each in listed.items() if _asked(each, account.account)}
+        return {**await self._out_of_scope(records, account, reach), **own}
+
+    async def _out_of_scope(
+        self, records: Sequence[Record], account: Account, reach: Reach
+    ) -> dict[str, str]:
         if reach is not Reach.SCOPE:
             return {}
         scope = Scope(account.scope)
@@ -105,7 +112,7 @@ class DecideException(Operation):
         return {record: why for record, why in reasons.items() if why}
 
     async def read(self, ids: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
-        return {number: _state(each) for number, each in (await self._listed(ids)).items()}
+        return {number: state_of(each) for number, each in (await self._listed(ids)).items()}
 
     async def apply(self, batch: Batch) -> Sequence[Outcome]:
         ids = [record.id for record in batch.records]
@@ -159,8 +166,16 @@ def _on_the_wire(changes: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def _state(found: ComplianceException) -> dict[str, str]:
-    return {"state": found.status, "ends": found.expires, "assignee": found.assignee}
+def state_of(found: ComplianceException) -> dict[str, str]:
+    """What a plan freezes of an exception; `ends` as an ISO day, else in the vendor's words."""
+    ends = found.ends.isoformat() if found.ends else found.expires
+    return {"state": found.status, "ends": ends, "assignee": found.assignee}
+
+
+def label_of(found: ComplianceException) -> str:
+    """An exception in a line: host, control and policy."""
+    control = found.control.name or found.control.id
+    return f"{found.ip or 'host'} · {control} · {found.policy.name}"
 
 
 def _asked(found: ComplianceException, account: str) -> bool:
@@ -176,12 +191,11 @@ def _record(found: ComplianceException, changes: Mapping[str, object], why: str)
         "ends": changes.get("end_date"),
         "assignee": changes.get("reassign_to"),
     }
-    state = _state(found)
+    state = state_of(found)
     after = {name: str(to) for name, to in wanted.items() if to and to != state[name]}
-    where = found.ip or "host"
     return Record(
         id=found.number,
-        label=f"{where} · {found.control.name or found.control.id} · {found.policy.name}",
+        label=label_of(found),
         state=state,
         after={} if why else after,
         left_out=why,

@@ -127,7 +127,22 @@ REASSIGN = Param(
     advanced=True,
 )
 
+NEW_END = Param(
+    Kind.CHANGE,
+    "Ends on",
+    "A day after its present end; whether Qualys counts that day in UTC, it does not say",
+    widget=Widget.DATE,
+    example="2027-03-31",
+    aliases=("end", "until"),
+)
+
 Text = str | None
+
+
+def _not_too_many(numbers: tuple[str, ...]) -> None:
+    if len(numbers) > MOST_DECIDED:
+        message = f"`exception_numbers` takes at most {MOST_DECIDED} numbers in one decision."
+        raise broken(message, "exception_numbers")
 
 
 class ExceptionRequest(Parameters):
@@ -143,6 +158,22 @@ class ExceptionRequest(Parameters):
     reopen_on_evidence_change: Annotated[
         Text, *choice("reopen_on_evidence_change", REOPEN).__metadata__
     ] = None
+
+
+class ExceptionRenewal(Parameters):
+    """Facts 5.3: every update has comments; `end_date` is the day on which it ends from now on."""
+
+    exception_numbers: Annotated[
+        tuple[str, ...],
+        *_list("exception_numbers", NUMBERS, partial(_digits, "exception_numbers", "59")),
+    ]
+    end_date: Annotated[str, *text("end_date", NEW_END, _day).__metadata__]
+    comments: Annotated[str, *text("comments", WHY).__metadata__]
+
+    @model_validator(mode="after")
+    def _rules(self) -> Self:
+        _not_too_many(self.exception_numbers)
+        return self
 
 
 class ExceptionDecision(Parameters):
@@ -162,9 +193,7 @@ class ExceptionDecision(Parameters):
 
     @model_validator(mode="after")
     def _rules(self) -> Self:
-        if len(self.exception_numbers) > MOST_DECIDED:
-            message = f"`exception_numbers` takes at most {MOST_DECIDED} numbers in one decision."
-            raise broken(message, "exception_numbers")
+        _not_too_many(self.exception_numbers)
         if self.status is None and self.reassign_to is None:
             raise broken("Choose a `status` (Approved or Rejected) or a `reassign_to`.", "status")
         if self.status == "Approved" and self.end_date is None:

@@ -299,14 +299,18 @@ async def outside(exceptions: ExceptionClient, scope: Scope, ips: Sequence[str])
 
     Raises a `VendorError` where Qualys does not say: that is neither inside nor outside.
     """
-    open_ones = [each for each in ips if not scope.holds(each)]
-    if ips and not open_ones:
+    if ips and (await inside(exceptions, scope, ips)).issuperset(ips):
         return ""
-    if open_ones and scope.titles:
-        reached = await _in_groups(exceptions, scope.titles, open_ones)
-        if reached.issuperset(open_ones):
-            return ""
     return f"outside your scope ({scope})"
+
+
+async def inside(exceptions: ExceptionClient, scope: Scope, ips: Sequence[str]) -> set[str]:
+    """Those of some hosts that a scope holds. Raises a `VendorError` where Qualys does not say."""
+    held = {each for each in ips if scope.holds(each)}
+    open_ones = sorted(set(ips) - held)
+    if open_ones and scope.titles:
+        held |= await _in_groups(exceptions, scope.titles, open_ones)
+    return held
 
 
 async def _in_groups(

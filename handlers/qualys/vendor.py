@@ -10,6 +10,9 @@ from bot.domain.operations import Vendor, VendorEntry, VendorUser
 from handlers.qualys.decisions import DecideException
 from handlers.qualys.exceptions import RequestException
 from handlers.qualys.lists import may_own
+from handlers.qualys.probes import probes
+from handlers.qualys.register import ExceptionRegister
+from handlers.qualys.renewals import RenewException
 from handlers.qualys.tickets import EditTickets
 from handlers.qualys.watches import ExceptionWatcher, TicketWatcher
 from integrations.qualys.client import QualysClient
@@ -64,6 +67,7 @@ def _vendor(settings: QualysSettings) -> Vendor:
             EditTickets(client),
             RequestException(client, exceptions),
             DecideException(client, exceptions),
+            RenewException(client, exceptions),
         ),
         roles=ROLES,
         check=client.check,
@@ -72,9 +76,11 @@ def _vendor(settings: QualysSettings) -> Vendor:
         account=settings.username,
         secrets=(settings.password.get_secret_value(),),
         watchers=(TicketWatcher(client), ExceptionWatcher(exceptions)),
+        registers=(ExceptionRegister(exceptions),),
         users=users,
         credentials={"username": "Login", "password": "Password"},
         personal=personal,
+        probes=probes(client, exceptions, settings),
         account_of=lambda secret: secret["username"].strip(),
     )
 
@@ -82,8 +88,10 @@ def _vendor(settings: QualysSettings) -> Vendor:
 ENTRY = VendorEntry(
     name="qualys",
     title="Qualys",
-    operations=(EditTickets, RequestException, DecideException),
+    operations=(EditTickets, RequestException, DecideException, RenewException),
     watchers=(TicketWatcher, ExceptionWatcher),
     connect=connect,
     roles=ROLES,
+    settings=QualysSettings,
+    stand_in="deploy.sandbox.vendors.qualys:QualysStandIn",
 )

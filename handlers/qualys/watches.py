@@ -3,25 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Annotated, ClassVar
 
 from bot.domain.operations import ME, Cursor, Offer, Sighting, Watcher
-from bot.domain.parameters import Kind, Param, Parameters, Widget, choices, given, items, wire
+from bot.domain.parameters import (
+    Kind,
+    Param,
+    Parameters,
+    Widget,
+    choices,
+    given,
+    items,
+    number,
+    wire,
+)
+from bot.domain.reminders import reminder
 from handlers.qualys import ticket_rules as rules
 from handlers.qualys.exceptions import decisions
 from handlers.qualys.scope import ALL_STATES
 from handlers.qualys.ticket_parameters import STATES, TICKET_NUMBERS, TicketFilters
 from handlers.qualys.ticket_results import CONDITIONS
 from integrations.qualys.client import QualysClient
-from integrations.qualys.exceptions import DAY, ExceptionClient
+from integrations.qualys.exceptions import DAY, ComplianceException, ExceptionClient
 from integrations.qualys.models import FILTER_STATES, Ticket
 from integrations.qualys.protocol import LIST
 
 # Changes that were committed late, and clocks that differ; what is seen twice is told once.
 OVERLAP = timedelta(minutes=10)
 EXCEPTION_STATES = {each: each for each in ("Pending", "Approved", "Rejected", "Expired")}
+# Ends are days, so they are looked at by the hour and whenever a day begins.
+LOOK_AT_ENDS = timedelta(hours=1)
+ENDS = Param(
+    Kind.SELECTION,
+    "Ends within",
+    help="Days, 1 to 365: told before approved exceptions end, then, at 7 days and at 1.",
+    widget=Widget.NUMBER,
+    least=1,
+    most=365,
+    example="30",
+)
 WATCHED = Param(
     Kind.SELECTION,
     "State",
@@ -71,6 +93,9 @@ class TicketWatcher(Watcher):
             yield _sighting(ticket)
         yield Cursor(began.isoformat(timespec="seconds"))
 
+    def is_open(self, state: str) -> bool:
+        return not state.startswith("Closed")
+
     def apart(self) -> float:
         return self._client.apart(LIST)
 
@@ -105,10 +130,13 @@ class ExceptionWatcher(Watcher):
     command: ClassVar[str] = "exception"
     noun: ClassVar[tuple[str, str]] = ("exception", "exceptions")
 
+    lets_end: ClassVar[str] = "qualys.renew_exception"
+
     class Selection(Parameters):
-        """Which exceptions a channel is told of."""
+        """Which exceptions a channel is told of: changes of state, ends that come nearer, or both."""
 
         status: Annotated[tuple[str, ...] | None, *choices("status", WATCHED).__metadata__] = None
+        ends_within: Annotated[int | None, *number("ends_within", ENDS).__metadata__] = None
 
     parameters: ClassVar[type[Parameters]] = Selection
 
@@ -119,26 +147,58 @@ class ExceptionWatcher(Watcher):
         self._now = now
 
     async def poll(self, selection: Parameters, cursor: str) -> AsyncIterator[Sighting | Cursor]:
-        began = self._now()
+        began, asked = self._now(), given(selection)
+        since, _, looked = cursor.partition("|")
+        within = asked.get("ends_within")
+        if within is None or "status" in asked:
+            async for changed in self._changes(since, began):
+                yield changed
+        if isinstance(within, int):
+            last = datetime.fromisoformat(looked) if looked else None
+            if last is None or began - last >= LOOK_AT_ENDS or began.date() != last.date():
+                looked = began.isoformat(timespec="seconds")
+                async for ending in self._ends(within, began.date()):
+                    yield ending
+        yield Cursor(f"{began.isoformat(timespec='seconds')}|{looked}")
+
+    async def _changes(self, since: str, began: datetime) -> AsyncIterator[Sighting]:
         filters = {}
-        if cursor:
-            day = datetime.fromisoformat(cursor) - timedelta(days=1)
+        if since:
+            day = datetime.fromisoformat(since) - timedelta(days=1)
             filters["updated_after_date"] = day.strftime(DAY)
         async for each in self._client.exceptions(filters):
-            label = " · ".join(filter(None, (each.ip, each.control.name, each.policy.name)))
             at = (each.modified or began).isoformat(timespec="seconds")
-            yield Sighting(each.number, label, each.status, at, each.modified_by)
-        yield Cursor(began.isoformat(timespec="seconds"))
+            yield Sighting(each.number, _label(each), each.status, at, each.modified_by)
+
+    async def _ends(self, within: int, today: date) -> AsyncIterator[Sighting]:
+        """What is approved and ends soon; facts 5.2: days are mm/dd/yyyy, one status at a time."""
+        before = today + timedelta(days=within + 1)
+        filters = {"status": "approved", "expired_before_date": before.strftime(DAY)}
+        async for each in self._client.exceptions(filters):
+            due = reminder(each.ends, today, within) if each.ends else None
+            if due is not None and each.status == "Approved":
+                ends = due.ends.isoformat()
+                yield Sighting(each.number, _label(each), each.status, ends, reminder=due)
 
     def apart(self) -> float:
         return self._client.apart()
+
+    def is_open(self, state: str) -> bool:
+        return state in ("Pending", "Approved")
 
     def states(self, selection: Parameters) -> frozenset[str]:
         chosen = given(selection).get("status")
         return frozenset(chosen) if isinstance(chosen, tuple) else frozenset()
 
     def offers(self, sighting: Sighting) -> Sequence[Offer]:
+        if sighting.state == "Ends":
+            picked = {"exception_numbers": sighting.id}
+            return (Offer("renew", "Renew …", "qualys.renew_exception", picked, "primary"),)
         return decisions(sighting.id) if sighting.state == "Pending" else ()
+
+
+def _label(each: ComplianceException) -> str:
+    return " · ".join(filter(None, (each.ip, each.control.name, each.policy.name)))
 
 
 def _sighting(ticket: Ticket) -> Sighting:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, model_validator
@@ -15,17 +14,13 @@ from bot.domain.ids import Ids, count_up
 from bot.domain.operations import (
     Batch,
     Context,
-    Cursor,
     Lookup,
-    Offer,
     Operation,
     Outcome,
     Reach,
     Record,
     Result,
     Reversal,
-    Sighting,
-    Watcher,
 )
 from bot.domain.parameters import (
     Kind,
@@ -34,7 +29,6 @@ from bot.domain.parameters import (
     Widget,
     broken,
     choice,
-    choices,
     given,
     items,
     nearest,
@@ -44,17 +38,39 @@ from bot.domain.parameters import (
 from bot.domain.people import Account
 from integrations.errors import VendorError
 from integrations.xpanse.client import XpanseClient
-from integrations.xpanse.protocol import SEVERITIES, STATUSES, Incident, User
+from integrations.xpanse.config import statuses
+from integrations.xpanse.protocol import SEVERITIES, Incident, User
 
 MOST_INCIDENTS = 10_000  # ours: what one request may name
-FIELDS = {"status": "status", "assigned_user_mail": "assignee", "manual_severity": "severity"}
-COMMENTS = frozenset({"comment", "resolve_comment"})
+# Parameters that set a field, and that field's name here; a comment is added, and stays.
+FIELDS = {
+    "status": "status",
+    "assigned_user_mail": "assignee",
+    "assigned_user_pretty_name": "full name",
+    "manual_severity": "severity",
+    "resolve_comment": "resolve comment",
+}
+MAY_BE_HIDDEN = frozenset({"full name", "resolve comment"})  # not every tenant shows them
+CLEARED = frozenset({"assignee", "severity"})  # document: an empty value means something there
 NOT_LISTED = "Cortex Xpanse does not list this incident"
 SO_ALREADY = "is so already"
 KEPT = 60.0  # seconds for which the list of users is believed
-OVERLAP = 60_000  # ms; facts B.8: late changes appear up to a minute afterwards
 
 _ID = re.compile(r"(?:incident|case)[\s#:]*([0-9]{1,12})\b|caseId=([0-9]{1,12})", re.IGNORECASE)
+
+
+class Statuses(Mapping[str, str]):
+    """The document's statuses and those of this tenant, as its settings say."""
+
+    def __getitem__(self, name: str) -> str:
+        return statuses()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(statuses())
+
+    def __len__(self) -> int:
+        return len(statuses())
+
 
 INCIDENTS = Param(
     Kind.SELECTION,
@@ -67,7 +83,7 @@ STATUS = Param(
     Kind.CHANGE,
     "Status",
     widget=Widget.SELECT,
-    choices=STATUSES,
+    choices=Statuses(),
     verbs={"resolve": "resolved", "investigate": "under_investigation", "reopen": "new"},
 )
 ASSIGNEE = Param(
@@ -94,8 +110,8 @@ SEVERITY = Param(
 )
 RESOLUTION = Param(
     Kind.CHANGE,
-    "Why resolved",
-    help="Only together with status resolved.",
+    "Resolve comment",
+    help="Explains the change; Xpanse shows it where an incident is resolved.",
     widget=Widget.LINES,
     most=3000,
 )
@@ -149,7 +165,7 @@ class IncidentUpdate(Parameters):
         if len(self.incident_id) > MOST_INCIDENTS:
             message = f"`incident_id` takes at most {MOST_INCIDENTS:,} incidents in one request."
             raise broken(message, "incident_id")
-        changes = (*FIELDS, "assigned_user_pretty_name", *sorted(COMMENTS))
+        changes = (*FIELDS, "comment")
         if all(getattr(self, name) is None for name in changes):
             names = ", ".join(f"`{name}`" for name in changes)
             raise broken(f"Say what to change: one of {names}.", "status")
@@ -157,14 +173,10 @@ class IncidentUpdate(Parameters):
             # document: "you must also supply a value for assigned_user_mail in the same request".
             message = "`assigned_user_pretty_name` needs `assigned_user_mail` in the same request."
             raise broken(message, "assigned_user_pretty_name")
-        if self.resolve_comment is not None and not _resolves(self.status or ""):
-            # facts B.1: only with a status that resolves.
-            message = "`resolve_comment` needs `status=resolved` in the same request."
-            raise broken(message, "resolve_comment")
         return self
 
 
-def _resolves(status: str) -> bool:
+def resolves(status: str) -> bool:
     return status.lower().startswith("resolved")
 
 
@@ -218,7 +230,7 @@ class UpdateIncident(Operation):
 
     def repeatable(self, parameters: Parameters) -> bool:
         # facts B.8: fields are set and may be set again; a comment is added each time.
-        return not COMMENTS & set(given(parameters))
+        return "comment" not in given(parameters)
 
     async def plan(
         self, parameters: Parameters, account: Account, reach: Reach
@@ -249,8 +261,11 @@ class UpdateIncident(Operation):
             found = await self._client.incidents([record.id])
         except VendorError as error:
             return Outcome(record.id, Result.UNKNOWN, f"{why}; reading it back failed: {error}")
-        shown = _applied(record, found.get(record.id), batch.changes)
-        return Outcome(record.id, Result.CHANGED if shown else Result.REFUSED, why)
+        if _applied(record, found.get(record.id), batch.changes):
+            return Outcome(record.id, Result.CHANGED, why)
+        # facts B.4: no call lists comments, so whether one was added nobody can tell.
+        unsure = "comment" in batch.changes
+        return Outcome(record.id, Result.UNKNOWN if unsure else Result.REFUSED, why)
 
     async def reconcile(self, batch: Batch, since: str) -> Sequence[Outcome]:
         (record,) = batch.records
@@ -259,7 +274,7 @@ class UpdateIncident(Operation):
             return [Outcome(record.id, Result.UNKNOWN, "Xpanse no longer lists it")]
         if _applied(record, found, batch.changes):
             return [Outcome(record.id, Result.CHANGED)]
-        if COMMENTS & set(batch.changes):
+        if "comment" in batch.changes:
             # facts B.4: no call lists comments, so nobody can tell, and it is not sent again.
             words = "sent without an answer, and Xpanse lists no comments to look for it"
             return [Outcome(record.id, Result.UNKNOWN, words)]
@@ -303,18 +318,31 @@ class UpdateIncident(Operation):
         return self._known[1]
 
     def revert(self, record: Record) -> Reversal:
-        changes = {
-            name: record.state.get(field, "")
-            for name, field in FIELDS.items()
-            if field in record.after
-        }
+        changes, lost = {}, []
+        for name, field in FIELDS.items():
+            if field not in record.after:
+                continue
+            before = record.state.get(field, "")
+            if before or field in CLEARED:
+                changes[name] = before
+            else:
+                # document: only the assignee and the severity may be emptied.
+                lost.append(f"{name} was empty, and Xpanse does not clear it")
+        if "assigned_user_pretty_name" in changes:
+            # document: a name only together with its address.
+            changes["assigned_user_mail"] = record.state.get("assignee", "")
         after = {FIELDS[name]: value for name, value in changes.items()}
-        lost = "" if changes else "a comment stays"
-        return Reversal(changes, after, lost)
+        return Reversal(changes, after, "; ".join(lost) or ("" if changes else "a comment stays"))
 
 
 def _state(incident: Incident) -> dict[str, str]:
-    return {field: getattr(incident, field) for field in FIELDS.values()}
+    return {
+        "status": incident.status,
+        "assignee": incident.assignee,
+        "full name": incident.assignee_name,
+        "severity": incident.severity,
+        "resolve comment": incident.resolve_comment,
+    }
 
 
 def _planned(incident_id: str, found: Incident | None, changes: Mapping[str, str]) -> Record:
@@ -326,85 +354,19 @@ def _planned(incident_id: str, found: Incident | None, changes: Mapping[str, str
         for name, value in changes.items()
         if name in FIELDS and state[FIELDS[name]].casefold() != value.casefold()
     }
-    already = not after and not COMMENTS & set(changes)
+    already = not after and "comment" not in changes
     left_out = SO_ALREADY if already else ""
     return Record(incident_id, found.name, state, after, left_out, already)
 
 
 def _applied(record: Record, found: Incident | None, changes: Mapping[str, str]) -> bool:
     """True where reading shows the fields that the call was to change; False where it cannot."""
-    moved = {name: value for name, value in changes.items() if FIELDS.get(name) in record.after}
+    moved = {
+        FIELDS[name]: value for name, value in changes.items() if FIELDS.get(name) in record.after
+    }
     if found is None or not moved:
         return False
     state = _state(found)
-    return all(state[FIELDS[name]].casefold() == value.casefold() for name, value in moved.items())
-
-
-# --- watching --------------------------------------------------------------------------------------
-
-WATCHED_STATUS = Param(
-    Kind.SELECTION,
-    "Status",
-    help="Told when incidents come into or leave one of them; empty for all.",
-    widget=Widget.MULTI_SELECT,
-    choices=STATUSES,
-)
-WATCHED_SEVERITY = Param(Kind.SELECTION, "Severity", widget=Widget.MULTI_SELECT, choices=SEVERITIES)
-
-
-class WatchedIncidents(Parameters):
-    """Which incidents a channel is told of."""
-
-    status: Annotated[tuple[str, ...] | None, *choices("status", WATCHED_STATUS).__metadata__] = (
-        None
-    )
-    manual_severity: Annotated[
-        tuple[str, ...] | None, *choices("manual_severity", WATCHED_SEVERITY).__metadata__
-    ] = None
-
-
-class IncidentWatcher(Watcher):
-    """Polls `get_incidents` by `modification_time`, with an overlap for late changes."""
-
-    name: ClassVar[str] = "xpanse.incidents"
-    vendor: ClassVar[str] = "xpanse"
-    vendor_title: ClassVar[str] = "Cortex Xpanse"
-    command: ClassVar[str] = "xpanse"
-    noun: ClassVar[tuple[str, str]] = ("incident", "incidents")
-    parameters: ClassVar[type[Parameters]] = WatchedIncidents
-
-    def __init__(self, client: XpanseClient) -> None:
-        self._client = client
-
-    async def poll(self, selection: Parameters, cursor: str) -> AsyncIterator[Sighting | Cursor]:
-        chosen = given(selection)
-        wanted = chosen.get("manual_severity")
-        severities = wanted if isinstance(wanted, tuple) else ()
-        newest = int(cursor) if cursor else 0
-        since = max(0, newest - OVERLAP) if cursor else 0
-        async for page in self._client.changed(since):
-            for each in page:
-                newest = max(newest, each.modified)
-                if not severities or each.severity in severities:
-                    yield _sighting(each)
-        yield Cursor(str(newest or 1))
-
-    def states(self, selection: Parameters) -> frozenset[str]:
-        chosen = given(selection).get("status") or ()
-        return frozenset(chosen) if isinstance(chosen, tuple) else frozenset()
-
-    def offers(self, sighting: Sighting) -> Sequence[Offer]:
-        def offer(key: str, label: str, **values: str) -> Offer:
-            picked = {"incident_id": sighting.id, **values}
-            return Offer(key, label, "xpanse.update_incident", picked)
-
-        if _resolves(sighting.state):
-            return (offer("reopen", "Reopen", status="new"),)
-        start = offer("investigate", "Investigate", status="under_investigation")
-        resolve = offer("resolve", "Resolve", status="resolved")
-        return (start, resolve) if sighting.state == "new" else (resolve,)
-
-
-def _sighting(incident: Incident) -> Sighting:
-    at = datetime.fromtimestamp(incident.modified / 1000, UTC).isoformat(timespec="seconds")
-    return Sighting(incident.id, incident.name, incident.status, at, "", incident.url)
+    hidden = {field for field in MAY_BE_HIDDEN & moved.keys() if not state[field]}
+    told = moved.keys() - hidden
+    return bool(told) and all(state[field].casefold() == moved[field].casefold() for field in told)

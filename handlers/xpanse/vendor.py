@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from pydantic import SecretStr
 
 from bot.domain.operations import Vendor, VendorEntry, VendorUser
-from handlers.xpanse.incidents import IncidentWatcher, UpdateIncident
+from handlers.xpanse.incidents import UpdateIncident
+from handlers.xpanse.probes import probes
+from handlers.xpanse.watches import IncidentWatcher
 from integrations.xpanse.client import XpanseClient
 from integrations.xpanse.config import XpanseSettings, load_settings
 
@@ -47,6 +49,8 @@ def _vendor(settings: XpanseSettings) -> Vendor:
         users=users,
         credentials={"api_key_id": "API key ID", "api_key": "API key"},
         personal=personal,
+        names_person=False,  # a key has an id, and nothing tells whose it is
+        probes=probes(client, settings),
         account_of=lambda secret: secret["api_key_id"].strip(),
     )
 
@@ -57,4 +61,6 @@ ENTRY = VendorEntry(
     operations=(UpdateIncident,),
     connect=connect,
     watchers=(IncidentWatcher,),
+    settings=XpanseSettings,
+    stand_in="deploy.sandbox.vendors.xpanse:XpanseStandIn",
 )

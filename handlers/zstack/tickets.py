@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import model_validator
+from pydantic import BeforeValidator, model_validator
 
 from bot.domain.ids import Ids
 from bot.domain.operations import (
     Batch,
     Context,
-    Cursor,
     Lookup,
-    Offer,
     Operation,
     Outcome,
     Reach,
@@ -25,8 +23,6 @@ from bot.domain.operations import (
     Refinement,
     Result,
     Reversal,
-    Sighting,
-    Watcher,
 )
 from bot.domain.parameters import (
     Kind,
@@ -35,15 +31,16 @@ from bot.domain.parameters import (
     Widget,
     broken,
     choice,
-    choices,
     given,
     items,
     text,
 )
 from bot.domain.people import Account
-from integrations.errors import Rejected
+from handlers.zstack.levels import LevelReader, Levels
+from integrations.errors import NoAnswer, Rejected
 from integrations.zstack.client import ZstackClient
-from integrations.zstack.protocol import EVENTS, LEADS_ON, Flow, SessionGone, Step, Ticket
+from integrations.zstack.failures import NotBegun, SessionGone
+from integrations.zstack.protocol import EVENTS, LEADS_ON, Ticket, read_tags, tags_text
 
 MOST_TICKETS = 1_000  # ours: what one request may name
 # CONTRACT 7: which events a role may fire.
@@ -54,8 +51,10 @@ MAY_FIRE = {
 }
 LEADS_TO = {"reject": "Rejected", "cancel": "Cancelled", "reopen": "Pending"}
 BACK = {"cancel": "reopen", "reject": "reopen", "reopen": "cancel"}
+APPROVED = ("IntermediateApproved", "FinalApproved")
+NEXT_OR_LAST = " or ".join(APPROVED)
 NOT_LISTED = "ZStack does not list this ticket"
-KEPT = 60.0  # seconds for which the list of flows is believed
+MOST_JOBS = 4
 
 _UUID = re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
 
@@ -77,8 +76,9 @@ EVENT = Param(
 COMMENT = Param(
     Kind.CHANGE, "Comment", help="Goes into the ticket's history.", widget=Widget.LINES, most=65535
 )
-SYSTEM_TAGS = Param(Kind.CHANGE, "System tags", advanced=True)
-USER_TAGS = Param(Kind.CHANGE, "User tags", advanced=True)
+TAG_HELP = 'Separated by commas; a tag that holds one goes into double quotes: "a,b",c.'
+SYSTEM_TAGS = Param(Kind.CHANGE, "System tags", help=TAG_HELP, advanced=True)
+USER_TAGS = Param(Kind.CHANGE, "User tags", help=TAG_HELP, advanced=True)
 
 
 def _uuid(value: str) -> str:
@@ -89,6 +89,30 @@ def _uuid(value: str) -> str:
     return found
 
 
+def _tags(name: str, spec: Param) -> Any:
+    """Tags, as `read_tags` reads them, or a JSON list as the document's example has it."""
+
+    def read(value: Any) -> tuple[str, ...] | None:
+        if value is None:
+            return None
+        found = tuple(each.strip() for each in _several(value) if each.strip())
+        if not found:
+            raise broken(f"`{name}` is empty; leave it out, or give it a value.")
+        return found
+
+    return Annotated[tuple[str, ...] | None, spec, BeforeValidator(read)]
+
+
+def _several(value: Any) -> list[str]:
+    if isinstance(value, list | tuple):
+        return [str(each) for each in value]
+    try:
+        found = json.loads(str(value))
+    except ValueError:
+        return read_tags(str(value))
+    return [str(each) for each in found] if isinstance(found, list) else read_tags(str(value))
+
+
 class StatusChange(Parameters):
     """The document's fields under their own names, and its rules."""
 
@@ -96,10 +120,10 @@ class StatusChange(Parameters):
     statusEvent: Annotated[str | None, *choice("statusEvent", EVENT).__metadata__] = None  # noqa: N815
     comment: Annotated[str | None, *text("comment", COMMENT).__metadata__] = None
     systemTags: Annotated[  # noqa: N815
-        tuple[str, ...] | None, *items("systemTags", SYSTEM_TAGS).__metadata__
+        tuple[str, ...] | None, *_tags("systemTags", SYSTEM_TAGS).__metadata__
     ] = None
     userTags: Annotated[  # noqa: N815
-        tuple[str, ...] | None, *items("userTags", USER_TAGS).__metadata__
+        tuple[str, ...] | None, *_tags("userTags", USER_TAGS).__metadata__
     ] = None
 
     @model_validator(mode="after")
@@ -149,8 +173,15 @@ class ChangeTicketStatus(Operation):
 
     def __init__(self, client: ZstackClient, clock: Callable[[], float] = time.monotonic) -> None:
         self._client = client
-        self._clock = clock
-        self._known: tuple[float, list[Flow]] | None = None
+        self._levels = LevelReader(client, clock)
+
+    def changes(self, parameters: Parameters) -> dict[str, str | int | tuple[str, ...]]:
+        """Tags as one line that keeps their own commas."""
+        found = super().changes(parameters)
+        return {
+            name: tags_text(value) if isinstance(value, tuple) else value
+            for name, value in found.items()
+        }
 
     @classmethod
     def find(cls, text: str) -> tuple[str, ...]:
@@ -174,9 +205,9 @@ class ChangeTicketStatus(Operation):
         uuids = list(getattr(parameters, self.records_in))
         event = str(given(parameters)["statusEvent"])
         found = await self._client.tickets(uuids)
-        flows = await self._flows()
+        levels = await self._levels.read()
         for each in uuids:
-            yield _planned(each, found.get(each), event, account.role, flows)
+            yield _planned(each, found.get(each), event, account.role, levels)
 
     async def barred(
         self, parameters: Parameters, records: Sequence[Record], account: Account, reach: Reach
@@ -186,16 +217,16 @@ class ChangeTicketStatus(Operation):
 
     async def read(self, ids: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
         found = await self._client.tickets(list(ids))
-        flows = await self._flows()
-        return {each: _state(ticket, flows) for each, ticket in found.items()}
+        levels = await self._levels.read()
+        return {each: levels.state(ticket) for each, ticket in found.items()}
 
     async def notes(self, parameters: Parameters, records: Sequence[Record]) -> Sequence[str]:
         """What the last approval executes, and to whom an earlier one hands on."""
         if given(parameters).get("statusEvent") != "approve":
             return ()
         found = await self._client.tickets([each.id for each in records[:5]])
-        flows = await self._flows()
-        return [_note(each, flows) for each in found.values()]
+        levels = await self._levels.read()
+        return [levels.says(each) for each in found.values()]
 
     async def refine(self, context: Context) -> Refinement:
         """Only the events that the tickets' present states and the caller's role allow."""
@@ -219,35 +250,35 @@ class ChangeTicketStatus(Operation):
 
     async def apply(self, batch: Batch) -> Sequence[Outcome]:
         (record,) = batch.records
-        first, second = jobs(batch.key)
-        try:
-            ticket = await self._client.change(record.id, batch.changes, first)
-        except SessionGone:
-            # facts C.4: the job failed for its session, so nothing was executed.
-            self._client.forget_session()
-            ticket = await self._client.change(record.id, batch.changes, second)
+        ticket = await self._client.change(record.id, batch.changes, jobs(batch.key))
         return [Outcome(record.id, Result.CHANGED, f"ZStack says: {ticket.status}")]
 
     async def reconcile(self, batch: Batch, since: str) -> Sequence[Outcome]:
         (record,) = batch.records
+        unsure = ""
         for job in jobs(batch.key):
-            decided = await self._by_job(record, job)
+            try:
+                decided = await self._by_job(record, job)
+            except NoAnswer as error:
+                unsure = error.words
+                break
             if decided is not None:
                 return [decided]
         now = (await self._client.tickets([record.id])).get(record.id)
-        if now is not None and _state(now, await self._flows()) == dict(record.state):
-            # No such job, and the ticket is as it was: it never arrived. The same job uuid goes
-            # out again, which the vendor runs once whatever happens (facts C.5).
-            return [Outcome(record.id, Result.TO_SEND)]
-        words = "ZStack knows no such job, and the ticket has moved on"
-        return [Outcome(record.id, Result.UNKNOWN, words)]
+        state = (await self._levels.read()).state(now) if now else None
+        return [_by_state(record, state, unsure)]
 
     async def _by_job(self, record: Record, job: str) -> Outcome | None:
-        """What the job says; None where it is not known, or failed for its session."""
+        """What the job says; None where it is not known, or ended before it began.
+
+        Raises `NoAnswer` where ZStack itself does not know.
+        """
         try:
             ticket = await self._client.job_result(job)
         except SessionGone:
             self._client.forget_session()
+            return None
+        except NotBegun:
             return None
         except Rejected as error:
             if error.code == "404":
@@ -264,13 +295,11 @@ class ChangeTicketStatus(Operation):
         """What the execution of the stored requests came to after the last approval, and who
         decides next after an earlier one."""
         found = await self._client.tickets(list(ids))
-        flows = await self._flows()
+        levels = await self._levels.read()
         told: dict[str, str] = {}
         for each, ticket in found.items():
             if ticket.status != "FinalApproved":
-                told[each] = (
-                    f"now waits for {_state(ticket, flows)['approver'] or 'its next level'}"
-                )
+                told[each] = f"now waits for {levels.waits_for(ticket)}"
                 continue
             history = await self._client.history(each)
             if results := [line for entry in history for line in entry.results]:
@@ -287,16 +316,31 @@ class ChangeTicketStatus(Operation):
         lost = "its comment stays, and it begins at its first level" if back == "reopen" else ""
         return Reversal({"statusEvent": back}, {"status": LEADS_TO[back]}, lost)
 
-    async def _flows(self) -> list[Flow]:
-        now = self._clock()
-        if self._known is None or now - self._known[0] > KEPT:
-            self._known = (now, await self._client.flows())
-        return self._known[1]
+
+def jobs(key: str) -> tuple[str, ...]:
+    """The job uuids of one call: its own, and some for when that ended without having begun."""
+    again = (f"{key} {number}".encode() for number in range(2, MOST_JOBS + 1))
+    return key, *(hashlib.sha256(each).hexdigest()[:32] for each in again)
 
 
-def jobs(key: str) -> tuple[str, str]:
-    """The job uuids of one call: its own, and one for a second try under a new session."""
-    return key, hashlib.sha256(f"{key} again".encode()).hexdigest()[:32]
+def _by_state(record: Record, now: Mapping[str, str] | None, unsure: str) -> Outcome:
+    """What the ticket itself tells of a call whose job does not; `unsure`: why that knows nothing."""
+    moved = now is not None and now != dict(record.state)
+    if unsure:
+        wanted = now is not None and now["status"] in _leads_to(record)
+        words = f"{unsure}; ZStack shows {now['status']}" if now else unsure
+        return Outcome(record.id, Result.CHANGED if moved and wanted else Result.UNKNOWN, words)
+    if now is None or moved:
+        words = "ZStack knows no such job, and the ticket has moved on"
+        return Outcome(record.id, Result.UNKNOWN, words)
+    # No such job, and the ticket is as it was: it never arrived. The same job uuid goes out
+    # again, which the vendor runs once whatever happens (facts C.5).
+    return Outcome(record.id, Result.TO_SEND)
+
+
+def _leads_to(record: Record) -> tuple[str, ...]:
+    planned = record.after.get("status", "")
+    return APPROVED if planned == NEXT_OR_LAST else (planned,)
 
 
 def _role_says(role: str, event: str) -> str:
@@ -306,118 +350,27 @@ def _role_says(role: str, event: str) -> str:
     return f"the role {role or 'that is mapped'} may not {event}; it needs {able}"
 
 
-def _state(ticket: Ticket, flows: Sequence[Flow]) -> dict[str, str]:
-    """Status and level; who approves it now is for people, the level's uuid for drift."""
-    flow = next((each for each in flows if each.uuid == ticket.flow), None)
-    approver = flow.title or flow.approver if flow else ""
-    return {"status": ticket.status, "level": ticket.flow, "approver": approver}
-
-
-def _next(ticket: Ticket, flows: Sequence[Flow]) -> Flow | None:
-    """The level after the present one; None on the last."""
-    return next((each for each in flows if each.parent and each.parent == ticket.flow), None)
-
-
-def _label(ticket: Ticket) -> str:
+def label(ticket: Ticket) -> str:
     steps = ", ".join(dict.fromkeys(step.name for step in ticket.steps))
     return f"{ticket.name} · {steps}" if steps else ticket.name
 
 
-def _planned(
-    uuid: str, ticket: Ticket | None, event: str, role: str, flows: Sequence[Flow]
-) -> Record:
+def _planned(uuid: str, ticket: Ticket | None, event: str, role: str, levels: Levels) -> Record:
     if ticket is None:
         return Record(uuid, "not listed", {}, {}, left_out=NOT_LISTED)
-    state = _state(ticket, flows)
+    state = levels.state(ticket)
     why = _role_says(role, event)
     allowed = LEADS_ON.get(ticket.status, ())
     if not why and event not in allowed:
         possible = ", ".join(allowed) or "nothing"
         why = f"a ticket in status {ticket.status} takes {possible}, not {event}"
-    last = "FinalApproved" if _next(ticket, flows) is None else "IntermediateApproved"
-    to = LEADS_TO.get(event, last)
-    return Record(uuid, _label(ticket), state, {} if why else {"status": to}, left_out=why)
+    to = LEADS_TO.get(event) or _approved(ticket, levels)
+    return Record(uuid, label(ticket), state, {} if why else {"status": to}, left_out=why)
 
 
-def _note(ticket: Ticket, flows: Sequence[Flow]) -> str:
-    following = _next(ticket, flows)
-    if following is not None:
-        who = following.title or following.approver
-        return f"{ticket.name}: after this approval it goes to {who}."
-    steps = ", ".join(_step(each) for each in ticket.steps) or "what it asks for"
-    return f"{ticket.name}: this is the last approval; it executes {steps}."
-
-
-def _step(step: Step) -> str:
-    api = f" ({step.api})" if step.api else ""
-    times = f" ×{step.times}" if step.times != 1 else ""
-    return f"{step.name}{api}{times}"
-
-
-# --- watching --------------------------------------------------------------------------------------
-
-WATCHED = Param(
-    Kind.SELECTION,
-    "Status",
-    help="Told when tickets come into or leave one of them; empty for all.",
-    widget=Widget.MULTI_SELECT,
-    choices={name: name for name in LEADS_ON},
-)
-
-
-class WatchedTickets(Parameters):
-    """Which tickets a channel is told of."""
-
-    status: Annotated[tuple[str, ...] | None, *choices("status", WATCHED).__metadata__] = None
-
-
-class TicketWatcher(Watcher):
-    """Polls the history by its `sequence`, which grows by itself (facts C.8)."""
-
-    name: ClassVar[str] = "zstack.tickets"
-    vendor: ClassVar[str] = "zstack"
-    vendor_title: ClassVar[str] = "ZStack Cloud"
-    command: ClassVar[str] = "zstack"
-    noun: ClassVar[tuple[str, str]] = ("ticket", "tickets")
-    parameters: ClassVar[type[Parameters]] = WatchedTickets
-
-    def __init__(self, client: ZstackClient) -> None:
-        self._client = client
-
-    async def poll(self, selection: Parameters, cursor: str) -> AsyncIterator[Sighting | Cursor]:
-        at = datetime.now(UTC).isoformat(timespec="seconds")
-        if not cursor:
-            # The cursor is read first, so that what changes meanwhile is seen again, not missed.
-            newest = await self._client.newest()
-            async for tickets in self._client.all_tickets():
-                for each in tickets:
-                    yield Sighting(each.uuid, _label(each), each.status, at)
-            yield Cursor(str(newest))
-            return
-        newest = int(cursor)
-        async for page in self._client.changes(newest):
-            newest = max(newest, page[-1].sequence)
-            moved = [each for each in page if each.after]
-            names = await self._client.tickets(list(dict.fromkeys(each.ticket for each in moved)))
-            for change in moved:
-                ticket = names.get(change.ticket)
-                label = _label(ticket) if ticket else change.comment
-                yield Sighting(change.ticket, label, change.after, at, change.operator)
-        yield Cursor(str(newest))
-
-    def states(self, selection: Parameters) -> frozenset[str]:
-        chosen = given(selection).get("status")
-        return frozenset(chosen) if isinstance(chosen, tuple) else frozenset()
-
-    def offers(self, sighting: Sighting) -> Sequence[Offer]:
-        styles = {"approve": "primary", "reject": "danger"}
-        return [
-            Offer(
-                event,
-                EVENTS[event],
-                "zstack.change_ticket_status",
-                {"uuid": sighting.id, "statusEvent": event},
-                styles.get(event, ""),
-            )
-            for event in LEADS_ON.get(sighting.state, ())
-        ]
+def _approved(ticket: Ticket, levels: Levels) -> str:
+    """The status that an approval leads to, as far as it can be known."""
+    flow = levels.of(ticket)
+    if flow is not None and levels.after(flow) is not None:
+        return "IntermediateApproved"
+    return "FinalApproved" if levels.ends(ticket) else NEXT_OR_LAST

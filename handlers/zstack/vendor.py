@@ -8,7 +8,10 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from bot.domain.operations import Vendor, VendorEntry
-from handlers.zstack.tickets import MAY_FIRE, ChangeTicketStatus, TicketWatcher
+from handlers.zstack.probes import probes
+from handlers.zstack.tickets import MAY_FIRE, ChangeTicketStatus
+from handlers.zstack.watches import TicketWatcher
+from integrations.http import is_loopback
 from integrations.zstack.client import ZstackClient
 from integrations.zstack.config import ZstackSettings, load_settings
 
@@ -26,7 +29,8 @@ def connect() -> Vendor | None:
 
 def _vendor(settings: ZstackSettings) -> Vendor:
     client = ZstackClient(settings)
-    plain = urlsplit(settings.url).scheme == "http"
+    url = urlsplit(settings.url)
+    on_the_way = url.scheme == "http" and not is_loopback(url.hostname or "")
     warning = "ZSTACK_URL is http://, so its session can be read on the way; use a TLS proxy"
 
     def personal(secret: Mapping[str, str]) -> Vendor:
@@ -34,6 +38,7 @@ def _vendor(settings: ZstackSettings) -> Vendor:
             "account": secret["username"],
             "password": SecretStr(secret["password"]),
             "access_key_id": "",
+            "login": secret.get("login") or settings.login,
         }
         return _vendor(settings.model_copy(update=own))
 
@@ -47,13 +52,21 @@ def _vendor(settings: ZstackSettings) -> Vendor:
         close=client.aclose,
         account=settings.access_key_id or settings.account,
         edits_per_second=settings.edits_per_second,
-        warnings=(warning,) if plain else (),
+        warnings=(warning,) if on_the_way else (),
         secrets=[text for each in held if (text := each.get_secret_value())],
         watchers=(TicketWatcher(client),),
-        credentials={"username": "Account", "password": "Password"},
+        credentials={"username": "Name", "password": "Password", "login": "Kind of account"},
+        credential_choices={"login": _kinds(settings)},
         personal=personal,
+        probes=probes(client, settings),
         account_of=lambda secret: secret["username"],
     )
+
+
+def _kinds(settings: ZstackSettings) -> Mapping[str, str]:
+    """What one can sign in as, the shared account's kind first: owners are virtual ids (C.2)."""
+    known = {"account": "Account", "virtual-id": "Virtual ID"}
+    return {settings.login: known.pop(settings.login), **known}
 
 
 ENTRY = VendorEntry(
@@ -63,4 +76,6 @@ ENTRY = VendorEntry(
     connect=connect,
     roles=ROLES,
     watchers=(TicketWatcher,),
+    settings=ZstackSettings,
+    stand_in="deploy.sandbox.vendors.zstack:ZstackStandIn",
 )

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 from integrations.ccs import protocol
 from integrations.ccs.config import CcsSettings
-from integrations.ccs.protocol import VENDOR, Ticket, Token
+from integrations.ccs.protocol import VENDOR, Token
+from integrations.ccs.reading import CannotRead, Page, Ticket, read_page
 from integrations.errors import BadCredentials, Rejected, UnknownOutcome, Unreadable
 from integrations.http import Http, Reply, Request, Timeouts, Transport
 from integrations.signing_in import Breaker
@@ -35,6 +37,7 @@ class CcsClient:
         # An update sets values, so repeating one is harmless and connections may be kept.
         self._http = Http(
             VENDOR,
+            name="ccs",
             verify=settings.verify,
             transport=transport,
             timeouts=timeouts or Timeouts(),
@@ -57,38 +60,46 @@ class CcsClient:
         await self._http.aclose()
 
     async def ticket(self, number: str) -> Ticket | None:
-        """One ticket; None where CCS lists none with this number."""
-        found = protocol.read_tickets(
-            await self._read(lambda token: protocol.ticket_request(self._settings, token, number))
+        """One ticket; None where CCS lists none with this number, in whatever case.
+
+        Raises `CannotRead` where this server shows no tickets.
+        """
+        page = await self._read(
+            lambda token: protocol.ticket_request(self._settings, token, number)
         )
-        return next((each for each in found if each.number == number), None)
+        return next((each for each in page.tickets if _same(each.number, number)), None)
 
     async def tickets(self, numbers: Sequence[str]) -> dict[str, Ticket]:
-        """Tickets by number, several calls at a time; those that CCS does not list are absent."""
+        """Tickets by the number asked for, several calls at a time; those not listed are absent."""
         found = await asyncio.gather(*(self.ticket(each) for each in numbers))
-        return {each.number: each for each in found if each is not None}
+        return {
+            number: ticket
+            for number, ticket in zip(numbers, found, strict=True)
+            if ticket is not None
+        }
 
-    async def search(self, fields: Mapping[str, str]) -> AsyncIterator[list[Ticket]]:
-        """Pages of the tickets that match every field."""
-        page = 0
+    async def search(self, fields: Mapping[str, str]) -> AsyncIterator[Sequence[Ticket]]:
+        """Pages of the tickets that match every field.
+
+        A server may give smaller pages than it was asked for: its count of pages tells the end, or
+        else a page with nothing new.
+        """
+        seen: set[str] = set()
+        number = 0
         while True:
-            reply = await self._read(partial(self._page, fields, page))
-            found = protocol.read_tickets(reply)
-            if found:
-                yield found
-            if len(found) < PAGE:
+            page = await self._read(partial(self._page, fields, number))
+            new = [each for each in page.tickets if each.number not in seen]
+            seen.update(each.number for each in new)
+            if new:
+                yield new
+            number += 1
+            if number >= page.pages if page.pages is not None else not new:
                 return
-            page += 1
-
-    def _page(self, fields: Mapping[str, str], page: int, token: Token) -> Request:
-        return protocol.search_request(self._settings, token, fields, page, PAGE)
 
     async def update(self, number: str, changes: Mapping[str, str]) -> None:
         """Change one ticket. Returns only where CCS said 204."""
         if self._settings.send_priority == "always" and "Priority" not in changes:
-            present = await self.ticket(number)
-            if present is not None and present.priority:
-                changes = {**changes, "Priority": present.priority}
+            changes = {**changes, **await self._present_priority(number)}
         sent = dict(changes)
 
         def make(token: Token) -> Request:
@@ -101,10 +112,28 @@ class CcsClient:
             # It went out, so an answer that cannot be read says nothing about what it did.
             raise UnknownOutcome(VENDOR, error.words) from error
 
+    def _page(self, fields: Mapping[str, str], page: int, token: Token) -> Request:
+        return protocol.search_request(self._settings, token, fields, page, PAGE)
+
+    async def _present_priority(self, number: str) -> dict[str, str]:
+        try:
+            present = await self.ticket(number)
+        except CannotRead:
+            return {}
+        return {"Priority": present.priority} if present and present.priority else {}
+
     # --- token ---------------------------------------------------------------------------------------
 
-    async def _read(self, make: Callable[[Token], Request]) -> Reply:
-        return await self._send(make, writes=False)
+    async def _read(self, make: Callable[[Token], Request]) -> Page:
+        page = read_page(await self._send(make, writes=False))
+        named = self._settings.priority_name
+        return replace(
+            page,
+            tickets=[
+                replace(each, priority=each.priority and named(each.priority))
+                for each in page.tickets
+            ],
+        )
 
     async def _send(self, make: Callable[[Token], Request], *, writes: bool) -> Reply:
         """Send with a token; where CCS takes it no more (401), once again with a new one."""
@@ -151,3 +180,7 @@ class CcsClient:
             return protocol.read_token(await self._http.send(request, writes=False))
         except (BadCredentials, Rejected, Unreadable):
             return None
+
+
+def _same(shown: str, asked: str) -> bool:
+    return shown.strip().casefold() == asked.strip().casefold()

@@ -46,19 +46,6 @@ class Token:
         return "Token(…)"
 
 
-@dataclass(frozen=True)
-class Ticket:
-    """A remediation ticket as CCS shows it; `state` is the name of 1 to 5."""
-
-    number: str
-    state: str
-    description: str = ""
-    priority: str = ""
-    assignee: str = ""
-    asset: str = ""
-    standard: str = ""
-
-
 # --- signing in ----------------------------------------------------------------------------------
 
 
@@ -89,6 +76,7 @@ def _grant(settings: CcsSettings, values: Mapping[str, str]) -> Request:
         headers={"Content-Type": "application/json", "Accept": "application/json"},
         # Percent-encoded, because a password with & or + would break the form.
         body=urlencode(values, quote_via=quote).encode(),
+        call="sign_in",
     )
 
 
@@ -117,7 +105,9 @@ def _headers(token: Token) -> dict[str, str]:
 def ticket_request(settings: CcsSettings, token: Token, number: str) -> Request:
     """One ticket by its number (facts A.4)."""
     query = urlencode({"TicketNumber": number}, quote_via=quote)
-    return Request("GET", f"{settings.url}{API}/RemediationTickets?{query}", _headers(token))
+    return Request(
+        "GET", f"{settings.url}{API}/RemediationTickets?{query}", _headers(token), call="read"
+    )
 
 
 def search_request(
@@ -126,7 +116,9 @@ def search_request(
     """A page of tickets, counted from 0; `Fields` is mandatory, and a comma means "and" (A.4)."""
     chosen = ",".join(f"{name}={quote(value, safe='')}" for name, value in fields.items())
     where = f"Fields=({chosen})&Page={page}&PageSize={size}"
-    return Request("GET", f"{settings.url}{API}/RemediationTickets?{where}", _headers(token))
+    return Request(
+        "GET", f"{settings.url}{API}/RemediationTickets?{where}", _headers(token), call="list"
+    )
 
 
 def update_request(
@@ -136,7 +128,9 @@ def update_request(
     body: dict[str, Any] = {"TicketNumber": number}
     for name, value in changes.items():
         if name == "TicketState":
-            body[name] = int(value) if settings.state_type == "number" else value
+            body[name] = _state(settings, value)
+        elif name == "Priority":
+            body[name] = _priority(settings, value)
         elif name == "TicketDescription":
             body[settings.description_key] = value
         else:
@@ -146,51 +140,28 @@ def update_request(
         f"{settings.url}{API}/RemediationTickets/",
         {**_headers(token), "Content-Type": "application/json"},
         encoded(body),
+        call="edit",
     )
+
+
+def _state(settings: CcsSettings, number: str) -> str | int:
+    if settings.state_type == "name":
+        return STATES.get(number, number)
+    return int(number) if settings.state_type == "number" else number
+
+
+def _priority(settings: CcsSettings, value: str) -> str | int:
+    """As the samples send it, a name; as the table has it, a number, where that is set."""
+    if settings.priority_type == "name":
+        return settings.priority_name(value)
+    number = settings.priority_number(value)
+    return int(number) if number.isdecimal() else number
 
 
 def read_updated(reply: Reply) -> None:
     """204 with nothing is the only yes (document, "Response body")."""
     if reply.status != 204:
         raise failure(reply)
-
-
-def read_tickets(reply: Reply) -> list[Ticket]:
-    """Tickets of a search or of one number; a 404 is an empty list.
-
-    The shape of these answers is in no source (facts A.4): a list, an object with a list, or one
-    object are taken, with keys in any case.
-    """
-    if reply.status == 404:
-        return []
-    if reply.status != 200:
-        raise failure(reply)
-    return [_ticket(folded(each)) for each in _records(parsed(VENDOR, reply))]
-
-
-def _records(found: Any) -> list[Mapping[str, Any]]:
-    if isinstance(found, Mapping):
-        record = folded(found)
-        if "ticketnumber" in record:
-            return [found]
-        lists = [value for value in found.values() if isinstance(value, list)]
-        found = lists[0] if lists else []
-    if not isinstance(found, list):
-        raise Unreadable(VENDOR, "the answer holds no list of tickets")
-    return [each for each in found if isinstance(each, Mapping)]
-
-
-def _ticket(record: Mapping[str, Any]) -> Ticket:
-    state = said(record.get("ticketstate"))
-    return Ticket(
-        number=said(record.get("ticketnumber")),
-        state=STATES.get(state, state),
-        description=said(record.get("ticketdescription")),
-        priority=said(record.get("priority")),
-        assignee=said(record.get("assignedto")),
-        asset=said(record.get("assetname")),
-        standard=said(record.get("standardname")),
-    )
 
 
 # --- errors ------------------------------------------------------------------------------------------
@@ -218,10 +189,18 @@ def words_of(reply: Reply) -> str:
     """CCS' own words: plain text, a JSON string, or an object with a message (facts A.1)."""
     found = tolerant(reply)
     if isinstance(found, Mapping):
-        record = folded(found)
-        for name in ("message", "error_description", "error", "title"):
-            if said(record.get(name)):
-                return said(record[name])
-        return ""
+        return words_in(folded(found))
     text = said(found)
     return f"HTTP {reply.status} with a web page" if text.lstrip().startswith("<") else text
+
+
+def words_in(record: Mapping[str, Any]) -> str:
+    """The words of an error object, its keys in small letters; "" where it is none."""
+    for name in ("message", "error_description", "error", "errormessage", "title"):
+        value = record.get(name)
+        if isinstance(value, Mapping):
+            return words_in(folded(value))
+        if said(value):
+            return said(value)
+    errors = record.get("errors")
+    return "; ".join(said(each) for each in errors) if isinstance(errors, list) else ""

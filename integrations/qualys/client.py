@@ -61,6 +61,7 @@ class QualysClient:
         user, password = self._auth
         self._http = Http(
             VENDOR,
+            name="qualys",
             verify=settings.verify,
             timeouts=timeouts,
             transport=transport,

@@ -5,16 +5,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 from urllib.parse import urlencode, urlsplit
 
 from integrations.errors import Rejected, Unreadable
 from integrations.http import Reply, Request
 from integrations.qualys.client import QualysClient
 from integrations.qualys.faults import VENDOR
-from integrations.qualys.protocol import good_root, post
+from integrations.qualys.protocol import call_of, good_root, post
 from integrations.qualys.reading import moment, numbers_in, text_of
 from integrations.xml import Element, name_of, words_of
 
@@ -36,6 +37,7 @@ ORDER = (
     "comments",
     "instance_string",
 )
+AMERICAN = re.compile(r"(\d\d)/(\d\d)/(\d{4})")
 MOST_PAGES = 1_000
 LONGEST_QUERY = 1_500  # characters; gateways refuse URLs from 2,000 on
 
@@ -110,6 +112,14 @@ class ComplianceException:
     created_by: str = ""
     history: tuple[Remark, ...] = ()
 
+    @property
+    def ends(self) -> date | None:
+        """The day on which it ends; None where Qualys names none ("Never", nothing).
+
+        Facts 5.2 leave its form open: an ISO day or moment, or mm/dd/yyyy as in requests.
+        """
+        return _day(self.expires)
+
 
 @dataclass(frozen=True, slots=True)
 class Requested:
@@ -159,7 +169,8 @@ def list_request(base: str, path: str, filters: Mapping[str, str]) -> Request:
     query = urlencode({"action": "list", **filters}, safe=",")
     if len(query) > LONGEST_QUERY:
         return post(base + path, {"action": "list", **filters})
-    return Request("GET", f"{base}{path}?{query}", {"X-Requested-With": "Amend"})
+    url = f"{base}{path}"
+    return Request("GET", f"{url}?{query}", {"X-Requested-With": "Amend"}, call=call_of(url))
 
 
 # --- answers -------------------------------------------------------------------------------------
@@ -269,6 +280,15 @@ def _exception(each: Element) -> ComplianceException:
         created_by=text_of(each, "CREATED_BY"),
         history=history,
     )
+
+
+def _day(words: str) -> date | None:
+    american = AMERICAN.match(words)
+    iso = f"{american[3]}-{american[1]}-{american[2]}" if american else words[:10]
+    try:
+        return date.fromisoformat(iso)
+    except ValueError:
+        return None
 
 
 def _remark(entry: Element) -> Remark:
@@ -391,5 +411,5 @@ class ExceptionClient:
             following = next_url(root, self._base)
             if not following:
                 return
-            request = Request("GET", following, dict(request.headers))
+            request = replace(request, method="GET", url=following, body=None)
         raise Unreadable(VENDOR, "its list has no end")

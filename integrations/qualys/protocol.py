@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from urllib.parse import urlencode
+from pathlib import PurePosixPath
+from urllib.parse import urlencode, urlsplit
 
 from integrations.errors import Unreadable
 from integrations.http import Reply, Request
@@ -74,7 +75,9 @@ def user_list_request(base: str) -> Request:
 def asset_group_request(base: str) -> Request:
     """All asset group titles in one answer (`truncation_limit=0`: without pages)."""
     query = {"action": "list", "show_attributes": "TITLE", "truncation_limit": "0"}
-    return Request("GET", f"{base}{ASSET_GROUPS}?{urlencode(query)}", _headers())
+    return Request(
+        "GET", f"{base}{ASSET_GROUPS}?{urlencode(query)}", _headers(), call="asset_group"
+    )
 
 
 def read_edit(reply: Reply) -> EditReply:
@@ -180,7 +183,13 @@ def post(url: str, form: Mapping[str, str]) -> Request:
     # Document, ticket_edit.php: its examples POST a form and leave the comma as it is. POST also
     # keeps comments out of URLs, and so out of the logs on the way.
     headers = {**_headers(), "Content-Type": "application/x-www-form-urlencoded"}
-    return Request("POST", url, headers, urlencode(form, safe=",").encode("ascii"))
+    body = urlencode(form, safe=",").encode("ascii")
+    return Request("POST", url, headers, body, call=call_of(url))
+
+
+def call_of(url: str) -> str:
+    """The function that a URL of this API calls, such as `ticket_edit`: its paths name no records."""
+    return PurePosixPath(urlsplit(url).path).stem
 
 
 def _headers() -> dict[str, str]:

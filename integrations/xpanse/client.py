@@ -15,7 +15,7 @@ from integrations.secrets import spellings
 from integrations.signing_in import Breaker
 from integrations.xpanse import protocol
 from integrations.xpanse.config import XpanseSettings
-from integrations.xpanse.protocol import API, PAGE, VENDOR, Incident, User
+from integrations.xpanse.protocol import API, MOST_COUNTED, PAGE, VENDOR, Incident, Page, User
 
 AT_ONCE = 4
 _NONCE = string.ascii_letters + string.digits
@@ -34,6 +34,7 @@ class XpanseClient:
     ) -> None:
         self._http = Http(
             VENDOR,
+            name="xpanse",
             verify=settings.verify,
             transport=transport,
             timeouts=timeouts or Timeouts(),
@@ -65,35 +66,50 @@ class XpanseClient:
         """Incidents by id; those that Xpanse does not list are absent."""
         found: dict[str, Incident] = {}
         for at in range(0, len(ids), PAGE):
-            chosen = {"field": "incident_id_list", "operator": "in", "value": ids[at : at + PAGE]}
-            for each in await self._page([chosen], 0, oldest_first=True):
-                found[each.id] = each
+            found |= await self._listed(ids[at : at + PAGE])
         return found
 
-    async def changed(
-        self, since: int, filters: Sequence[Mapping[str, Any]] = ()
-    ) -> AsyncIterator[list[Incident]]:
-        """Pages of incidents modified since `since` (epoch ms; 0: all), oldest first."""
-        chosen = list(filters)
-        if since:
-            chosen.append({"field": "modification_time", "operator": "gte", "value": since})
+    async def _listed(self, ids: Sequence[str]) -> dict[str, Incident]:
+        """Asked for again while there are more of them than an answer holds."""
+        found: dict[str, Incident] = {}
+        while missing := [each for each in ids if each not in found]:
+            page = await self._page(
+                [{"field": "incident_id_list", "operator": "in", "value": missing}], 0
+            )
+            new = {each.id: each for each in page.incidents if each.id in missing}
+            found |= new
+            if not new or _holds_all(page, 0):
+                break
+        return found
+
+    async def changed(self, since: int) -> AsyncIterator[Sequence[Incident]]:
+        """Pages of incidents modified since `since` (epoch ms; 0: all), oldest first.
+
+        An incident that changes meanwhile moves to the end, and all after it move up. So a page
+        begins where the last one ended in time and not in number, and nothing is passed over; what
+        is met again unchanged is left out.
+        """
+        seen: set[tuple[str, int]] = set()
         start = 0
         while True:
-            # facts B.4: the total stops at 9,999, so pages are read until one is not full.
-            page = await self._page(chosen, start, oldest_first=True)
-            if page:
-                yield page
-            if len(page) < PAGE:
+            chosen = {"field": "modification_time", "operator": "gte", "value": since}
+            page = await self._page([chosen] if since else [], start)
+            new = [each for each in page.incidents if (each.id, each.modified) not in seen]
+            seen.update((each.id, each.modified) for each in new)
+            if new:
+                yield new
+            if not new or _holds_all(page, start):
                 return
-            start += PAGE
+            newest = page.incidents[-1].modified
+            # Many with one time: on by half a page, so that what moves up is met all the same.
+            step = max(1, len(page.incidents) // 2)
+            since, start = (newest, 0) if newest > since else (since, start + step)
 
     async def users(self) -> list[User]:
         return protocol.read_users(await self._post(f"{API}/rbac/get_users/", {"request_data": {}}))
 
-    async def _page(
-        self, filters: Sequence[Mapping[str, Any]], start: int, *, oldest_first: bool
-    ) -> list[Incident]:
-        body = protocol.search_body(filters, start, oldest_first=oldest_first)
+    async def _page(self, filters: Sequence[Mapping[str, Any]], start: int) -> Page:
+        body = protocol.search_body(filters, start)
         return protocol.read_incidents(await self._post(f"{API}/incidents/get_incidents/", body))
 
     async def _post(self, path: str, body: Any, *, writes: bool = False) -> Reply:
@@ -106,3 +122,10 @@ class XpanseClient:
                 if reply.status == 401:
                     raise protocol.failure(reply, writes=writes)
         return reply
+
+
+def _holds_all(page: Page, start: int) -> bool:
+    """True where this page is the last; the count stops at 9,999, beyond which none is believed."""
+    if page.total is None or page.total >= MOST_COUNTED:
+        return not page.incidents
+    return start + len(page.incidents) >= page.total

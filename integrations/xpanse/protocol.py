@@ -23,9 +23,9 @@ from integrations.xpanse.config import XpanseSettings
 VENDOR = "Cortex Xpanse"
 API = "/public_api/v1"
 PAGE = 100  # facts B.4: most incidents in one answer
+MOST_COUNTED = 9_999  # facts B.4: `total_count` stops here
 
 # document, "Allowed values"
-STATUSES = {"new": "New", "under_investigation": "Under investigation", "resolved": "Resolved"}
 SEVERITIES = {"low": "Low", "medium": "Medium", "high": "High", "critical": "Critical"}
 
 
@@ -38,8 +38,18 @@ class Incident:
     name: str = ""
     severity: str = ""
     assignee: str = ""
+    assignee_name: str = ""
+    resolve_comment: str = ""
     modified: int = 0
     url: str = ""
+
+
+@dataclass(frozen=True)
+class Page:
+    """Incidents, and how many there are of this selection, as far as Xpanse counts (9,999)."""
+
+    incidents: Sequence[Incident]
+    total: int | None = None
 
 
 @dataclass(frozen=True)
@@ -68,7 +78,8 @@ def headers(settings: XpanseSettings, nonce: str, now_ms: int) -> dict[str, str]
 
 def request(settings: XpanseSettings, path: str, body: Any, signed: Mapping[str, str]) -> Request:
     """A POST below the public API; every call of it is one."""
-    return Request("POST", f"{settings.url}{path}", signed, encoded(body))
+    call = path.rstrip("/").rpartition("/")[2]
+    return Request("POST", f"{settings.url}{path}", signed, encoded(body), call=call)
 
 
 def update_body(settings: XpanseSettings, incident: str, changes: Mapping[str, str]) -> Any:
@@ -83,15 +94,14 @@ def update_body(settings: XpanseSettings, incident: str, changes: Mapping[str, s
     return {"request_data": {"incident_id": incident, "update_data": update}}
 
 
-def search_body(filters: Sequence[Mapping[str, Any]], start: int, *, oldest_first: bool) -> Any:
-    """A page of `PAGE` incidents from `start` on (facts B.4)."""
-    keyword = "asc" if oldest_first else "desc"
+def search_body(filters: Sequence[Mapping[str, Any]], start: int) -> Any:
+    """A page of `PAGE` incidents from `start` on, oldest change first (facts B.4)."""
     return {
         "request_data": {
             "filters": list(filters),
             "search_from": start,
             "search_to": start + PAGE,
-            "sort": {"field": "modification_time", "keyword": keyword},
+            "sort": {"field": "modification_time", "keyword": "asc"},
         }
     }
 
@@ -104,12 +114,14 @@ def read_update(reply: Reply) -> tuple[bool, list[str]]:
     return found.get("reply") is True, words
 
 
-def read_incidents(reply: Reply) -> list[Incident]:
+def read_incidents(reply: Reply) -> Page:
     found = _ok(reply, writes=False).get("reply")
     records = found.get("incidents") if isinstance(found, Mapping) else None
-    if not isinstance(records, list):
+    if not isinstance(found, Mapping) or not isinstance(records, list):
         raise Unreadable(VENDOR, "the answer holds no list of incidents")
-    return [_incident(each) for each in records if isinstance(each, Mapping)]
+    total = said(found.get("total_count"))
+    incidents = [_incident(each) for each in records if isinstance(each, Mapping)]
+    return Page(incidents, int(total) if total.isdecimal() else None)
 
 
 def _incident(record: Mapping[str, Any]) -> Incident:
@@ -120,6 +132,8 @@ def _incident(record: Mapping[str, Any]) -> Incident:
         name=said(record.get("incident_name")) or said(record.get("description")),
         severity=said(record.get("manual_severity")),
         assignee=said(record.get("assigned_user_mail")),
+        assignee_name=said(record.get("assigned_user_pretty_name")),
+        resolve_comment=said(record.get("resolve_comment")),
         modified=int(float(modified)) if modified.replace(".", "", 1).isdecimal() else 0,
         url=said(record.get("xdr_url")),
     )

@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-import email.utils
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from integrations.errors import Rejected, UnknownOutcome, Unreadable, VendorError
+from integrations.errors import (
+    BadCredentials,
+    NoAnswer,
+    Rejected,
+    UnknownOutcome,
+    Unreadable,
+    VendorError,
+)
 from integrations.http import Http, Reply, Request, Timeouts, Transport
 from integrations.signing_in import Breaker
-from integrations.zstack import protocol
+from integrations.zstack import failures, protocol
 from integrations.zstack.config import ZstackSettings
-from integrations.zstack.protocol import PAGE, VENDOR, Change, Flow, SessionGone, Ticket
+from integrations.zstack.failures import VENDOR, NodeGone, NotBegun, SessionGone
+from integrations.zstack.protocol import PAGE, Change, Flow, Ticket
+from integrations.zstack.wallclock import WallClock
 
 AT_ONCE = 4
 POLL_EVERY = 1.0  # seconds between two looks at a job; the vendor's own SDK does the same (C.4)
 POLL_FOR = 45.0  # seconds; after that the job goes on without us, and is read again later
+SKEWED = (
+    "it finds the time of the call skewed (requestTimeTooSkewed); check the clocks of both machines"
+    " and ZSTACK_TIME_ZONE, the zone that the server lives in"
+)
 OTHER_KEY = {
     "changeticketstatus": "changeTicketStatus",
     "changeTicketStatus": "changeticketstatus",
@@ -41,6 +53,7 @@ class ZstackClient:
     ) -> None:
         self._http = Http(
             VENDOR,
+            name="zstack",
             verify=settings.verify,
             transport=transport,
             timeouts=timeouts or Timeouts(),
@@ -49,12 +62,18 @@ class ZstackClient:
         self._breaker = Breaker()
         self._settings = settings
         self._sleep = sleep
-        self._now = now
+        self._wall = WallClock(settings.time_zone, now)
+        self._learning = asyncio.Lock()
         self._poll_every = poll_every
         self._action_key: str = settings.action_key
         self._session = ""
         self._renewing = asyncio.Lock()
         self._gate = asyncio.Semaphore(AT_ONCE)
+
+    @property
+    def ahead_of_utc(self) -> float:
+        """Seconds by which the server's clock is ahead, as it is set or was learned."""
+        return self._wall.shift
 
     async def check(self) -> None:
         """Raises a `VendorError` where ZStack is not reachable or does not take the account."""
@@ -95,6 +114,18 @@ class ZstackClient:
     async def flows(self) -> list[Flow]:
         return protocol.read_flows(await self._query("/v1/tickets/flow", []))
 
+    async def names(self, uuids: Iterable[str]) -> dict[str, str]:
+        """Names of virtual ids and accounts by uuid, as far as this account may see them."""
+        asked = sorted(set(uuids) - {""})
+        found: dict[str, str] = {}
+        for path in ("/v1/iam2/virtual-ids", "/v1/accounts"):
+            rest = ",".join(each for each in asked if each not in found)
+            with suppress(Rejected):
+                if rest:
+                    reply = await self._query(path, [("q", f"uuid?={rest}")])
+                    found |= protocol.read_names(reply)
+        return {each: name for each, name in found.items() if name}
+
     async def history(self, ticket: str) -> list[Change]:
         """A ticket's history, oldest first."""
         query = [("q", f"ticketUuid={ticket}"), ("sort", "+sequence")]
@@ -123,13 +154,27 @@ class ZstackClient:
 
     # --- the edit ------------------------------------------------------------------------------------
 
-    async def change(self, ticket: str, changes: Mapping[str, str], job: str) -> Ticket:
-        """Fire an event under a job uuid of ours, and wait for its result.
+    async def change(self, ticket: str, changes: Mapping[str, str], jobs: Sequence[str]) -> Ticket:
+        """Fire an event under the first of `jobs` (uuids of ours) that is not used up, and wait.
 
-        Raises `UnknownOutcome` where the job does not end in time; `job_result` reads it later.
+        A job is used up where it ended without having begun anything: for its session, or because
+        the management node was not ready (facts C.4). Raises `UnknownOutcome` where it does not end
+        in time; `job_result` reads it later.
         """
-        reply = await self._fire(ticket, changes, job)
-        if not _is_known(reply):
+        for job in jobs[:-1]:
+            reply = await self._fire(ticket, changes, job)
+            try:
+                return await self._ended(reply, job)
+            except SessionGone:
+                self._session = ""
+            except NotBegun:
+                if not failures.is_known(reply):
+                    raise  # only now: the caller waits before it tries again
+        return await self._ended(await self._fire(ticket, changes, jobs[-1]), jobs[-1])
+
+    async def _ended(self, reply: Reply, job: str) -> Ticket:
+        """How the job ended whose call was answered so."""
+        if not failures.is_known(reply):
             try:
                 found = protocol.read_change(reply)
             except Unreadable as error:
@@ -150,7 +195,7 @@ class ZstackClient:
         """
         try:
             return await self._followed(job)
-        except SessionGone:
+        except (SessionGone, NotBegun, UnknownOutcome):
             raise
         except VendorError as error:
             if isinstance(error, Rejected) and error.code != "404":
@@ -161,11 +206,11 @@ class ZstackClient:
         """With the other spelling of the action where the server knows only that (facts C.1)."""
         key = self._action_key
         reply = await self._put(key, ticket, changes, job)
-        if _knows_no_such_key(reply):
+        if failures.knows_no_such_key(reply):
             # By the key that this call used: others may have found the right one meanwhile.
             other = OTHER_KEY[key]
             reply = await self._put(other, ticket, changes, job)
-            if not _knows_no_such_key(reply):
+            if not failures.knows_no_such_key(reply):
                 self._action_key = other
         return reply
 
@@ -189,14 +234,18 @@ class ZstackClient:
         """What became of a job: its ticket, None while it runs.
 
         Raises `Rejected` with the vendor's reason where it failed, with code 404 where no such job
-        is known (never begun, or ended more than three hours ago, facts C.4).
+        is known (never begun, or ended more than three hours ago, facts C.4); `NotBegun` where it
+        ended before it began; `NoAnswer` where ZStack itself does not know how it ended.
         """
         request = protocol.job_request(self._settings, job)
         reply = await self._signed_send(request, writes=False)
         if reply.status == 404:
             words = "no such job is known"
             raise Rejected(VENDOR, words, code="404")
-        return protocol.read_change(reply)
+        try:
+            return protocol.read_change(reply)
+        except NodeGone as error:
+            raise NoAnswer(VENDOR, error.words) from error
 
     # --- signing -------------------------------------------------------------------------------------
 
@@ -213,18 +262,41 @@ class ZstackClient:
     async def _signed_send(self, request: Request, *, writes: bool) -> Reply:
         async with self._gate:
             self._breaker.check()
-            headers = {**request.headers, **await self._authorization(request)}
-            reply = await self._http.send(replace(request, headers=headers), writes=writes)
+            reply = await self._sent(request, writes=writes)
+            if failures.is_skewed(reply):
+                # Nothing was looked at but the time, so also a write goes out again.
+                reply = await self._in_its_zone(request, reply, writes=writes)
+        if failures.is_skewed(reply):
+            raise self._breaker.refused(BadCredentials(VENDOR, SKEWED))
         if refusal := protocol.refusal(reply):
             raise self._breaker.refused(refusal)
         self._breaker.accepted()
         return reply
 
+    async def _sent(self, request: Request, *, writes: bool) -> Reply:
+        headers = {**request.headers, **await self._authorization(request)}
+        return await self._http.send(replace(request, headers=headers), writes=writes)
+
+    async def _in_its_zone(self, request: Request, reply: Reply, *, writes: bool) -> Reply:
+        """The same call at the time that the server's own clock shows, which is looked for."""
+        if not self._wall.learns:
+            return reply
+        tried = self._wall.shift
+        async with self._learning:
+            if self._wall.shift != tried:  # somebody else found it meanwhile
+                return await self._sent(request, writes=writes)
+            for shift in self._wall.guesses(reply.headers.get("date", "")):
+                self._wall.shift = shift
+                reply = await self._sent(request, writes=writes)
+                if not failures.is_skewed(reply):
+                    return reply
+            self._wall.shift = tried
+        return reply
+
     async def _authorization(self, request: Request) -> Mapping[str, str]:
         if self._settings.by_key:
             path = urlsplit(request.url).path.removeprefix(protocol.ROOT)
-            date = email.utils.formatdate(self._now(), usegmt=True)
-            return protocol.signed(self._settings, request.method, path, date)
+            return protocol.signed(self._settings, request.method, path, self._wall.date())
         async with self._renewing:
             if not self._session:
                 with self._breaker.attempt():
@@ -236,13 +308,3 @@ class ZstackClient:
     def forget_session(self) -> None:
         """The next call signs in again."""
         self._session = ""
-
-
-def _knows_no_such_key(reply: Reply) -> bool:
-    return reply.status == 400 and protocol.NO_ACTION in reply.body.decode("utf-8", "replace")
-
-
-def _is_known(reply: Reply) -> bool:
-    """True where the server has this job already: it refuses to run it twice (facts C.5)."""
-    text = reply.body.decode("utf-8", "replace")
-    return reply.status == 400 and protocol.DUPLICATE.lower() in text.lower()

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from typing import ClassVar, Literal, Self
+from zoneinfo import ZoneInfo
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from integrations.config import VendorSettings, config, load
+from integrations.zstack.wallclock import AUTO
 
 
 class ZstackSettings(VendorSettings):
     """`ZSTACK_URL`, and an account with its password or an access key.
 
-    `http://` is taken here alone: ZStack's API has no TLS of its own (facts C.8). Raises
-    `pydantic.ValidationError`; every message of it names the variable.
+    `http://` is taken here alone: ZStack's API has no TLS of its own (facts C.8). `time_zone` is the
+    server's, for access keys. Raises `pydantic.ValidationError`; every message of it names the
+    variable.
     """
 
     model_config = config("ZSTACK_")
@@ -26,6 +29,7 @@ class ZstackSettings(VendorSettings):
     access_key_id: str = ""
     access_key_secret: SecretStr = SecretStr("")
     action_key: Literal["changeticketstatus", "changeTicketStatus"] = "changeticketstatus"
+    time_zone: str = AUTO
     edits_per_second: int = Field(default=10, ge=0, le=1000)
 
     @field_validator("url")
@@ -33,6 +37,19 @@ class ZstackSettings(VendorSettings):
     def _root(cls, value: str) -> str:
         """Without the path that the console's address ends with."""
         return value.removesuffix("/zstack")
+
+    @field_validator("time_zone")
+    @classmethod
+    def _zone(cls, value: str) -> str:
+        """`auto`, or a name that the time zone database knows."""
+        found = value.strip() or AUTO
+        if found.lower() == AUTO:
+            return AUTO
+        try:
+            ZoneInfo(found)
+        except (LookupError, ValueError, OSError):
+            raise ValueError("must be `auto` or an IANA name such as Asia/Shanghai") from None
+        return found
 
     @model_validator(mode="after")
     def _who(self) -> Self:

@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import base64
+import csv
 import hashlib
 import hmac
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from integrations.errors import (
-    BadCredentials,
-    NoAnswer,
-    Rejected,
-    Temporary,
-    UnknownOutcome,
-    Unreadable,
-    VendorError,
-)
-from integrations.http import GAVE_UP, Reply, Request
-from integrations.json import encoded, parsed, said, tolerant
+from integrations.errors import BadCredentials, Unreadable
+from integrations.http import Reply, Request
+from integrations.json import encoded, parsed, said
 from integrations.secrets import spellings
 from integrations.zstack.config import ZstackSettings
+from integrations.zstack.failures import VENDOR, SessionGone, business, failure
 
-VENDOR = "ZStack"
 ROOT = "/zstack"
 PAGE = 100
 JSON = "application/json;charset=UTF-8"  # document, "Request Example"
@@ -38,16 +32,6 @@ LEADS_ON = {
     "Cancelled": ("reopen",),
     "FinalApproved": (),
 }
-SESSION_GONE = "ID.1001"
-NOT_THE_ACCOUNT = frozenset(
-    {"ID.1000", "ID.1005", "ID.1006", "ID.2000", "ID.2001", "ID.2002", "ID.2003"}
-)
-LOCKED = "LOGIN_CONTROL."
-BUSY = frozenset({"SYS.1012"})  # management node unavailable: nothing was taken
-# RestServer's words for a key that it does not know, which it compares with case (facts C.1): "the
-# body doesn't contain action mapping to the URL[…]". Nothing was executed then.
-NO_ACTION = "action mapping"
-DUPLICATE = "Duplicate job uuid"
 
 
 @dataclass(frozen=True)
@@ -61,7 +45,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Ticket:
-    """A ticket; `flow` is the uuid of the flow (level) that it waits at."""
+    """A ticket; `flow` is the uuid of the flow (level) that it waits at, `moved` when it last did."""
 
     uuid: str
     name: str
@@ -69,18 +53,23 @@ class Ticket:
     flow: str = ""
     collection: str = ""
     owner: str = ""
+    moved: str = ""
     steps: tuple[Step, ...] = ()
 
 
 @dataclass(frozen=True)
 class Flow:
-    """A level of a flow collection: who approves, and after which level it comes."""
+    """A level of a flow collection: who approves, and after which level it comes.
+
+    `approver` is the uuid of an account or virtual id, `title` its role in words, where told.
+    """
 
     uuid: str
     collection: str
     approver: str
-    title: str
+    title: str = ""
     parent: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -96,14 +85,6 @@ class Change:
     results: tuple[str, ...] = ()
 
 
-class SessionGone(BadCredentials):
-    """The session has expired or was ended; a new one may do."""
-
-
-class NoSuchAction(Rejected):
-    """The server knows the action under another spelling; nothing was executed (facts C.1)."""
-
-
 # --- signing in ----------------------------------------------------------------------------------
 
 
@@ -116,12 +97,19 @@ def login_request(settings: ZstackSettings) -> Request:
     else:
         body = {"logInByAccount": {"accountName": settings.account, "password": secret}}
         path = "/v1/accounts/login"
-    return Request("PUT", f"{settings.url}{ROOT}{path}", {"Content-Type": JSON}, encoded(body))
+    return Request(
+        "PUT", f"{settings.url}{ROOT}{path}", {"Content-Type": JSON}, encoded(body), call="sign_in"
+    )
 
 
 def logout_request(settings: ZstackSettings, session: str) -> Request:
     path = f"/v1/accounts/sessions/{session}"
-    return Request("DELETE", f"{settings.url}{ROOT}{path}", {"Authorization": f"OAuth {session}"})
+    return Request(
+        "DELETE",
+        f"{settings.url}{ROOT}{path}",
+        {"Authorization": f"OAuth {session}"},
+        call="sign_out",
+    )
 
 
 def read_session(reply: Reply) -> str:
@@ -171,6 +159,18 @@ def signed(settings: ZstackSettings, method: str, path: str, date: str) -> dict[
 # --- tickets ---------------------------------------------------------------------------------------
 
 
+def read_tags(text: str) -> list[str]:
+    """Tags out of one line, separated by commas; one in double quotes may hold commas itself."""
+    return [each for row in csv.reader([text], skipinitialspace=True) for each in row]
+
+
+def tags_text(tags: Sequence[str]) -> str:
+    """The line that `read_tags` reads back as `tags`."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(tags)
+    return line.getvalue()
+
+
 def change_request(
     settings: ZstackSettings,
     action_key: str,
@@ -183,23 +183,24 @@ def change_request(
     body: dict[str, Any] = {action_key: action}
     for name in ("systemTags", "userTags"):
         if name in changes:
-            body[name] = changes[name].split(",")
+            body[name] = read_tags(changes[name])
     return Request(
         "PUT",
         f"{settings.url}{ROOT}/v1/tickets/{ticket}/actions",
         {"Content-Type": JSON, "X-Job-UUID": job},
         encoded(body),
+        call="edit",
     )
 
 
 def job_request(settings: ZstackSettings, job: str) -> Request:
     """The job by its uuid, on our own base: the location may name another host (facts C.4)."""
-    return Request("GET", f"{settings.url}{ROOT}/v1/api-jobs/{job}")
+    return Request("GET", f"{settings.url}{ROOT}/v1/api-jobs/{job}", call="job")
 
 
 def query_request(settings: ZstackSettings, path: str, query: Sequence[tuple[str, str]]) -> Request:
     """A query; `q` conditions are joined with "and" (facts C.6)."""
-    return Request("GET", f"{settings.url}{ROOT}{path}?{urlencode(query)}")
+    return Request("GET", f"{settings.url}{ROOT}{path}?{urlencode(query)}", call="query")
 
 
 def read_change(reply: Reply) -> Ticket | None:
@@ -224,9 +225,15 @@ def read_flows(reply: Reply) -> list[Flow]:
             approver=said(each.get("approverUuid")),
             title=said(each.get("approverTitle")),
             parent=said(each.get("parentFlowUuid")),
+            name=said(each.get("name")),
         )
         for each in _inventories(reply)
     ]
+
+
+def read_names(reply: Reply) -> dict[str, str]:
+    """Names by uuid, out of a list of accounts or virtual ids."""
+    return {said(each.get("uuid")): said(each.get("name")) for each in _inventories(reply)}
 
 
 def read_history(reply: Reply) -> list[Change]:
@@ -234,8 +241,8 @@ def read_history(reply: Reply) -> list[Change]:
         Change(
             sequence=int(float(said(each.get("sequence")) or 0)),
             ticket=said(each.get("ticketUuid")),
-            before=said(each.get("fromStatus")),
-            after=said(each.get("toStatus")),
+            before=_status(each.get("fromStatus")),
+            after=_status(each.get("toStatus")),
             comment=said(each.get("comment")),
             operator=said(each.get("operatorUuid")),
             results=_results(each.get("operationContext")),
@@ -267,21 +274,25 @@ def _inventories(reply: Reply) -> list[Mapping[str, Any]]:
 
 
 def _ticket(record: Mapping[str, Any]) -> Ticket:
-    # document: the schema says an object, the sample shows a string.
-    status = record.get("status")
     owner = record.get("accountSystemContext")
     steps = record.get("request")
     return Ticket(
         uuid=said(record.get("uuid")),
         name=said(record.get("name")),
-        status=said(status.get("name")) if isinstance(status, Mapping) else said(status),
+        status=_status(record.get("status")),
         flow=said(record.get("currentFlowUuid")),
         collection=said(record.get("flowCollectionUuid")),
         owner=said(owner.get("virtualIDUuid")) if isinstance(owner, Mapping) else "",
+        moved=said(record.get("lastOpDate")),
         steps=tuple(_step(each) for each in steps if isinstance(each, Mapping))
         if isinstance(steps, list)
         else (),
     )
+
+
+def _status(value: Any) -> str:
+    """The document's schema says an object, its sample shows a string."""
+    return said(value.get("name")) if isinstance(value, Mapping) else said(value)
 
 
 def _step(record: Mapping[str, Any]) -> Step:
@@ -291,7 +302,7 @@ def _step(record: Mapping[str, Any]) -> Step:
     return Step(said(record.get("requestName")), api, int(float(times)))
 
 
-# --- errors ------------------------------------------------------------------------------------------
+# --- answers --------------------------------------------------------------------------------------
 
 
 def _result(reply: Reply, *, writes: bool) -> Mapping[str, Any]:
@@ -301,38 +312,5 @@ def _result(reply: Reply, *, writes: bool) -> Mapping[str, Any]:
     if not isinstance(found, Mapping):
         raise Unreadable(VENDOR, "the answer is no JSON object")
     if isinstance(found.get("error"), Mapping):
-        raise _business(found["error"])
+        raise business(found["error"], writes=writes)
     return found
-
-
-def failure(reply: Reply, *, writes: bool) -> VendorError:
-    """The error that an answer stands for. 503 is a business answer here (facts C.4)."""
-    found = tolerant(reply)
-    error = found.get("error") if isinstance(found, Mapping) else None
-    if isinstance(error, Mapping):
-        return _business(error)
-    words = found if isinstance(found, str) and not found.lstrip().startswith("<") else ""
-    shown = words or f"HTTP {reply.status}"
-    if reply.status == 400 and NO_ACTION in words:
-        return NoSuchAction(VENDOR, shown, code="400")
-    if reply.status == 503:
-        # No error object: a gateway in front of it, so nothing was taken.
-        return Temporary(VENDOR, shown)
-    if reply.status in (400, 403, 404, 405):
-        return Rejected(VENDOR, shown, code=str(reply.status))
-    if writes:
-        return (NoAnswer if reply.status in GAVE_UP else UnknownOutcome)(VENDOR, shown)
-    return Temporary(VENDOR, shown)
-
-
-def _business(error: Mapping[str, Any]) -> VendorError:
-    """By its code; `details` may be in any language, and is shown (facts C.4)."""
-    code = said(error.get("code"))
-    words = said(error.get("details")) or said(error.get("description")) or code
-    if code == SESSION_GONE:
-        return SessionGone(VENDOR, words)
-    if code in NOT_THE_ACCOUNT or code.startswith(LOCKED):
-        return BadCredentials(VENDOR, words)
-    if code in BUSY:
-        return Temporary(VENDOR, words)
-    return Rejected(VENDOR, words, code=code or None)

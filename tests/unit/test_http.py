@@ -11,6 +11,7 @@ import pytest
 
 from integrations.errors import NoAnswer, Temporary, Unreadable, VendorError
 from integrations.http import MOST, Http, Request, Timeouts
+from integrations.last_look import last_look
 
 
 async def test_an_answer_that_is_too_large_is_refused() -> None:
@@ -121,7 +122,7 @@ async def test_a_web_page_in_the_place_of_a_list_is_tried_again_and_never_read(b
 async def test_cancelled_calls_give_their_connections_back() -> None:
     """Between getting a place and connecting, in whatever moment the caller is cancelled."""
     async with _Server(hold=0.0) as server:
-        http = Http("Qualys", timeouts=Timeouts(read=2.0))
+        http = Http("Qualys", timeouts=Timeouts(read=60.0))
         request = Request("GET", server.url)
         for steps in range(40):
             calls = [asyncio.create_task(http.send(request, writes=True)) for _ in range(MOST)]
@@ -156,6 +157,48 @@ async def test_closing_breaks_off_what_is_under_way_without_cancelling_who_waits
         await http.aclose()
         with pytest.raises(NoAnswer):
             await call
+
+
+class Slept(Exception):
+    """What a last look raises."""
+
+
+async def test_the_last_look_is_taken_once_the_connection_stands_and_holds_back_every_byte() -> (
+    None
+):
+    heard: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def hear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.put_nowait(await reader.read())
+        writer.close()
+
+    server = await asyncio.start_server(hear, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    http = Http("Xpanse")
+    write = Request("POST", f"http://127.0.0.1:{port}/", body=b"comment")
+
+    def look() -> None:
+        raise Slept
+
+    with last_look(look), pytest.raises(Slept):
+        await http.send(write, writes=True)
+    await http.aclose()
+    assert await heard.get() == b"", "it had connected, and sent nothing"
+    server.close()
+
+
+async def test_the_last_look_holds_for_writes_of_its_block_alone() -> None:
+    looks: list[int] = []
+    async with _Server(hold=0.0) as server:
+        http = Http("Xpanse")
+        with last_look(lambda: looks.append(1)):
+            await http.send(Request("GET", server.url), writes=False)
+            assert not looks
+            assert (await http.send(Request("POST", server.url), writes=True)).status == 204
+            assert looks == [1]
+        await http.send(Request("POST", server.url), writes=True)
+        assert looks == [1]
+        await http.aclose()
 
 
 class _Server:

@@ -20,6 +20,7 @@ from integrations.text import whole
 ECHOES: list[Callable[[str], str]] = [
     str,
     json.dumps,
+    repr,
     lambda text: json.dumps(text, ensure_ascii=False),
     lambda text: json.dumps(json.dumps(text))[3:-3] if text.isascii() and text.isalnum() else text,
     html.escape,

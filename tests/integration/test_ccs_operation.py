@@ -1,0 +1,237 @@
+"""`ccs.update_ticket` at servers that answer in each form that the sources leave open."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from pydantic import SecretStr, ValidationError
+
+from bot.domain.operations import Batch, Outcome, Reach, Record, Result
+from bot.domain.parameters import read
+from bot.domain.people import Account
+from deploy.sandbox.vendors.ccs import CcsStandIn, Site
+from handlers.ccs.tickets import TicketWatcher, UpdateTicket
+from integrations.ccs.client import CcsClient
+from integrations.ccs.config import CcsSettings
+from integrations.errors import Rejected
+
+TICKET = "INCA0000001"
+ADMIN = Account("ccs", "northwind\\mlindqvist", "Remediation Administrator")
+
+
+@pytest_asyncio.fixture
+async def server() -> AsyncIterator[CcsStandIn]:
+    async with CcsStandIn(tickets=130, verifies_in=900.0) as made:
+        yield made
+
+
+class Desk:
+    """One operation under one account, and the few verbs that tests need."""
+
+    def __init__(self, server: CcsStandIn, **settings: Any) -> None:
+        made = CcsSettings(
+            url=server.url,
+            username=server.username,
+            password=SecretStr(server.password),
+            **settings,
+        )
+        self.client = CcsClient(made)
+        self.operation = UpdateTicket(self.client, made.priority_name)
+
+    async def planned(self, **values: str) -> Batch:
+        parameters = read(self.operation.parameters, {"TicketNumber": TICKET, **values})
+        records: list[Record] = [
+            each async for each in self.operation.plan(parameters, ADMIN, Reach.ALL)
+        ]
+        wire = {name: str(value) for name, value in self.operation.changes(parameters).items()}
+        return Batch(parameters, wire, records, "0" * 32)
+
+    async def edited(self, **values: str) -> Outcome:
+        (outcome,) = await self.operation.apply(await self.planned(**values))
+        return outcome
+
+
+@pytest_asyncio.fixture
+async def desk(server: CcsStandIn) -> AsyncIterator[Desk]:
+    made = Desk(server)
+    yield made
+    await made.client.aclose()
+
+
+# --- no reading end ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [404, 405])
+async def test_204_is_changed_also_where_nothing_can_be_read(
+    server: CcsStandIn, desk: Desk, status: int
+) -> None:
+    server.site = Site(reads=status)
+    batch = await desk.planned(TicketState="Failed")
+    (record,) = batch.records
+    assert (record.left_out, record.after) == ("", {"state": "Failed"})
+    assert "cannot be read" in record.label
+    assert "cannot be read" in str(await desk.operation.notes(batch.parameters, batch.records))
+    assert await desk.operation.read([TICKET]) == {TICKET: {}}, "nothing that could have moved"
+    (outcome,) = await desk.operation.apply(batch)
+    assert outcome.result is Result.CHANGED
+    assert server.tickets[TICKET].state == 4
+    assert desk.operation.revert(record).changes == {}
+
+
+async def test_a_ticket_that_is_not_there_is_not_listed(desk: Desk) -> None:
+    batch = await desk.planned(TicketNumber="INCA9999999", TicketState="4")
+    assert batch.records[0].left_out == "CCS does not list this ticket"
+
+
+async def test_an_error_object_is_an_error(server: CcsStandIn, desk: Desk) -> None:
+    server.site = Site(error_in_200=True)
+    with pytest.raises(Rejected, match="evaluation store is not available"):
+        await desk.planned(TicketState="4")
+
+
+# --- other forms on reading ---------------------------------------------------------------------------
+
+FORMS = [
+    (Site(domain="CORP"), {"AssignedTo": "jdoe"}, ""),
+    (Site(domain="CORP"), {"AssignedTo": "jdoe@corp.example"}, ""),
+    (Site(priority_numbers=True), {"Priority": "High"}, "shows priority as 3"),
+    (Site(state_names=True), {"TicketState": "5"}, ""),
+    (Site(keys={"AssignedTo": "Assignee", "TicketState": "State"}), {"TicketState": "4"}, ""),
+    (Site(keys={"AssignedTo": "Whoever"}), {"AssignedTo": "jdoe"}, ""),
+    (Site(keys={"TicketNumber": "TICKETNUMBER"}), {"Priority": "High"}, ""),
+]
+
+
+@pytest.mark.parametrize(("site", "values", "remark"), FORMS)
+async def test_another_form_on_reading_is_a_remark_at_most(
+    server: CcsStandIn, desk: Desk, site: Site, values: dict[str, str], remark: str
+) -> None:
+    server.site = site
+    outcome = await desk.edited(**values)
+    assert outcome.result is Result.CHANGED
+    assert remark in outcome.words
+    assert bool(outcome.words) is bool(remark)
+
+
+@pytest.mark.parametrize("site", [Site(domain="CORP"), Site(state_names=True)])
+async def test_a_lost_answer_is_found_in_another_form(
+    server: CcsStandIn, desk: Desk, site: Site
+) -> None:
+    server.site = site
+    batch = await desk.planned(AssignedTo="jdoe", TicketState="4")
+    await desk.operation.apply(batch)
+    (outcome,) = await desk.operation.reconcile(batch, "")
+    assert outcome.result is Result.CHANGED
+
+
+async def test_a_lost_answer_whose_field_is_not_shown_stays_open(
+    server: CcsStandIn, desk: Desk
+) -> None:
+    server.site = Site(keys={"AssignedTo": "Whoever"})
+    batch = await desk.planned(AssignedTo="jdoe", TicketState="4")
+    await desk.operation.apply(batch)
+    (outcome,) = await desk.operation.reconcile(batch, "")
+    assert outcome.result is Result.UNKNOWN
+
+
+@pytest.mark.parametrize("typed", ["2", "medium", "MEDIUM"])
+async def test_a_sites_priorities_are_the_same_by_number_and_by_name(
+    server: CcsStandIn, typed: str
+) -> None:
+    server.site = Site(priority_numbers=True, priority_as="number")
+    desk = Desk(server, priorities="1=Low, 2=Medium, 3=High", priority_type="number")
+    outcome = await desk.edited(Priority=typed, TicketNumber="INCA0000003")
+    assert (outcome.result, outcome.words) == (Result.CHANGED, "")
+    assert server.requests[-2].json["Priority"] == 2
+    (record,) = (await desk.planned(Priority="Medium", TicketNumber="INCA0000003")).records
+    assert record.already
+    await desk.client.aclose()
+
+
+# --- forms on writing ---------------------------------------------------------------------------------
+
+# CONTRACT 3 and the document's contradictions: the site that needs it, and the setting for it.
+STRICT = [
+    (Site(state_as="number"), {"state_type": "number"}, {"TicketState": "4"}),
+    (Site(state_as="text"), {}, {"TicketState": "4"}),
+    (Site(priority_as="text"), {}, {"Priority": "High"}),
+    (Site(priority_as="number"), {"priority_type": "number"}, {"Priority": "3"}),
+    (
+        Site(description_key="TicketDescription"),
+        {"description_key": "TicketDescription"},
+        {"TicketDescription": "x"},
+    ),
+    (Site(description_key="ticketDescription"), {}, {"TicketDescription": "x"}),
+    (Site(needs_priority=True), {"send_priority": "always"}, {"TicketState": "4"}),
+    (Site(base64_password=True), {"password_encoding": "base64"}, {"TicketState": "4"}),
+]
+
+
+@pytest.mark.parametrize(("site", "settings", "values"), STRICT)
+async def test_each_setting_suits_the_server_that_needs_it(
+    server: CcsStandIn, site: Site, settings: dict[str, str], values: dict[str, str]
+) -> None:
+    server.site = site
+    desk = Desk(server, **settings)
+    assert (await desk.edited(**values)).result is Result.CHANGED
+    await desk.client.aclose()
+
+
+@pytest.mark.parametrize("bad", ["Low", "1=Low,Medium", "one=Low"])
+def test_priorities_that_cannot_be_read_stop_the_start(bad: str) -> None:
+    with pytest.raises(ValidationError, match="1=Low"):
+        CcsSettings(url="https://c.example", username="u", password=SecretStr("p"), priorities=bad)
+
+
+# --- numbers and pages --------------------------------------------------------------------------------
+
+
+async def test_ticket_numbers_are_taken_in_any_case(server: CcsStandIn, desk: Desk) -> None:
+    batch = await desk.planned(TicketNumber="inca0000009, INCA0000009", Priority="High")
+    assert [each.id for each in batch.records] == ["INCA0000009"]
+    assert (await desk.operation.apply(batch))[0].result is Result.CHANGED
+
+
+async def test_a_server_that_spells_a_number_in_its_own_way(server: CcsStandIn, desk: Desk) -> None:
+    for each in server.tickets.values():
+        each.number = each.number.lower()
+    assert (await desk.edited(Priority="High")).result is Result.CHANGED
+
+
+@pytest.mark.parametrize("counts", [True, False])
+@pytest.mark.parametrize("size", [7, 100, 1000])
+async def test_every_page_is_read_whatever_its_size(
+    server: CcsStandIn, desk: Desk, size: int, counts: bool
+) -> None:
+    server.site = Site(page_size=size, counts_pages=counts)
+    found = [
+        each.number async for page in desk.client.search({"TicketState": "1"}) for each in page
+    ]
+    opened = [each.number for each in server.tickets.values() if each.state == 1]
+    assert sorted(found) == sorted(opened)
+
+
+async def test_a_server_that_gives_the_same_page_for_ever_ends(
+    server: CcsStandIn, desk: Desk
+) -> None:
+    server.site = Site(counts_pages=False)
+    whole = server.answer
+
+    def same(call: Any) -> Any:
+        call.params.pop("Page", None)
+        return whole(call)
+
+    server.answer = same  # type: ignore[method-assign]
+    found = [each async for page in desk.client.search({"TicketState": "1"}) for each in page]
+    assert len(found) == sum(each.state == 1 for each in server.tickets.values())
+
+
+async def test_a_watch_reads_names_where_ccs_shows_numbers(server: CcsStandIn, desk: Desk) -> None:
+    watcher = TicketWatcher(desk.client, lambda: datetime.now(UTC))
+    seen = [each async for each in watcher.poll(read(watcher.parameters, {}), "")]
+    states = {each.state for each in seen if hasattr(each, "state")}
+    assert states == {"Open", "Failed"}

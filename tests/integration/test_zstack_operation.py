@@ -1,0 +1,322 @@
+"""`zstack.change_ticket_status` at a server that keeps the public server's rules."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from pydantic import SecretStr, ValidationError
+
+from bot.domain.operations import Batch, Outcome, Reach, Record, Result
+from bot.domain.parameters import read
+from bot.domain.people import Account
+from deploy.sandbox.vendors.zstack import ZstackStandIn
+from deploy.sandbox.vendors.zstack_tickets import LAST, OWNER, ticket_uuid
+from handlers.zstack.tickets import ChangeTicketStatus
+from integrations.errors import BadCredentials, NoAnswer, Temporary
+from integrations.zstack.client import ZstackClient
+from integrations.zstack.config import ZstackSettings
+
+TICKET, AT_LAST = ticket_uuid(0), ticket_uuid(1)
+KEY = "0123456789abcdef" * 2
+HEX = re.compile(r"[0-9a-f]{16,}")
+
+
+@pytest_asyncio.fixture
+async def server() -> AsyncIterator[ZstackStandIn]:
+    async with ZstackStandIn(tickets=20, takes=0.0) as made:
+        yield made
+
+
+class Desk:
+    """One operation under one account, and the few verbs that tests need."""
+
+    def __init__(self, server: ZstackStandIn, **settings: Any) -> None:
+        given = {"account": "amend", "password": SecretStr(server.password), **settings}
+        self.client = ZstackClient(
+            ZstackSettings(url=server.url, **given), sleep=self._sleep, poll_every=1.0
+        )
+        self.operation = ChangeTicketStatus(self.client)
+
+    async def _sleep(self, seconds: float) -> None:
+        await asyncio.sleep(0)
+
+    async def planned(self, uuid: str, event: str, **changes: str) -> Batch:
+        parameters = read(
+            self.operation.parameters, {"uuid": uuid, "statusEvent": event, **changes}
+        )
+        role = "owner" if event in ("cancel", "reopen") else "admin"
+        records: list[Record] = [
+            each
+            async for each in self.operation.plan(
+                parameters, Account("zstack", "amend", role), Reach.ALL
+            )
+        ]
+        wire = {name: str(value) for name, value in self.operation.changes(parameters).items()}
+        return Batch(parameters, wire, records, KEY)
+
+    async def fired(self, uuid: str, event: str, **changes: str) -> Outcome:
+        (outcome,) = await self.operation.apply(await self.planned(uuid, event, **changes))
+        return outcome
+
+
+@pytest_asyncio.fixture
+async def desk(server: ZstackStandIn) -> AsyncIterator[Desk]:
+    made = Desk(server)
+    yield made
+    await made.client.aclose()
+
+
+# --- access keys -----------------------------------------------------------------------------------
+
+ZONES = ["UTC", "Asia/Shanghai", "Europe/Berlin", "America/St_Johns", "Asia/Kathmandu"]
+
+
+def by_key(server: ZstackStandIn, zone: str = "auto") -> Desk:
+    key, secret = server.access_key
+    return Desk(
+        server,
+        account="",
+        password=SecretStr(""),
+        access_key_id=key,
+        access_key_secret=SecretStr(secret),
+        time_zone=zone,
+    )
+
+
+@pytest.mark.parametrize("zone", ZONES)
+async def test_an_access_key_is_taken_in_every_zone_and_the_zone_is_learned_once(
+    server: ZstackStandIn, zone: str
+) -> None:
+    server.time_zone = zone
+    desk = by_key(server)
+    found = await asyncio.gather(*(desk.client.tickets([TICKET]) for _ in range(4)))
+    assert all(TICKET in each for each in found)
+    learned = len(server.requests)
+    assert (await desk.fired(TICKET, "reject")).result is Result.CHANGED
+    # ticket, flows, names at two places, the event under both keys, its job
+    assert len(server.requests) <= learned + 7
+    assert server.tickets[TICKET].events == ["reject"]
+    await desk.client.aclose()
+
+
+@pytest.mark.parametrize("checks_zone", [False, True])
+@pytest.mark.parametrize("zone", ZONES)
+async def test_a_zone_that_is_set_is_right_whether_the_server_minds_it_or_not(
+    server: ZstackStandIn, zone: str, checks_zone: bool
+) -> None:
+    server.time_zone, server.checks_zone = zone, checks_zone
+    desk = by_key(server, zone)
+    await desk.client.check()
+    assert len(server.requests) == 1, "nothing is tried out"
+    await desk.client.aclose()
+
+
+async def test_a_write_may_be_the_call_that_finds_the_zone(server: ZstackStandIn) -> None:
+    server.time_zone = "America/New_York"
+    desk = by_key(server)
+    await desk.client.change(TICKET, {"statusEvent": "reject"}, [KEY, "f" * 32])
+    assert server.tickets[TICKET].events == ["reject"]
+    await desk.client.aclose()
+
+
+async def test_a_zone_that_is_wrong_is_said_once_and_not_tried_on(server: ZstackStandIn) -> None:
+    desk = by_key(server, "Europe/Berlin")
+    for _ in range(2):
+        with pytest.raises(BadCredentials, match="ZSTACK_TIME_ZONE"):
+            await desk.client.check()
+    assert len(server.requests) == 1
+    await desk.client.aclose()
+
+
+@pytest.mark.parametrize("zone", ["Mars/Olympus", "../etc/passwd", "America", "GMT+25"])
+def test_a_zone_that_nobody_knows_stops_the_start(zone: str) -> None:
+    with pytest.raises(ValidationError, match="IANA name"):
+        ZstackSettings(
+            url="https://z.example", account="a", password=SecretStr("b"), time_zone=zone
+        )
+
+
+# --- what an error means ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("event", ["approve", "reject"])
+async def test_a_time_out_is_no_refusal_and_never_goes_out_again(
+    server: ZstackStandIn, desk: Desk, event: str
+) -> None:
+    server.action_key = "changeticketstatus"
+    batch = await desk.planned(TICKET, event)
+    server.set_fault("timed_out", {"times": 1, "only": "actions"})
+    with pytest.raises(NoAnswer, match="no answer from the agent"):
+        await desk.operation.apply(batch)
+    server.set_fault("timed_out", {"only": "api-jobs"})  # and its job tells no more than that
+    (outcome,) = await desk.operation.reconcile(batch, "")
+    assert outcome.result is Result.CHANGED
+    assert server.tickets[TICKET].events == [event]
+
+
+async def test_a_time_out_without_a_trace_is_unknown(server: ZstackStandIn, desk: Desk) -> None:
+    batch = await desk.planned(TICKET, "approve")
+    server.set_fault("timed_out", {"only": "api-jobs"})
+    (outcome,) = await desk.operation.reconcile(batch, "")
+    assert outcome.result is Result.UNKNOWN
+    assert "no answer from the agent" in outcome.words
+
+
+async def test_a_server_that_is_not_ready_is_tried_again_under_a_new_job(
+    server: ZstackStandIn, desk: Desk
+) -> None:
+    batch = await desk.planned(TICKET, "reject")
+    server.not_ready = 1
+    with pytest.raises(Temporary, match="not ready"):
+        await desk.operation.apply(batch)
+    assert server.tickets[TICKET].events == []
+    (outcome,) = await desk.operation.apply(batch)
+    assert outcome.result is Result.CHANGED
+    (known,) = await desk.operation.reconcile(batch, "")
+    assert known.result is Result.CHANGED, "whichever job did it"
+    assert server.tickets[TICKET].events == ["reject"]
+
+
+async def test_a_job_that_ended_before_it_began_goes_out_again_once(
+    server: ZstackStandIn, desk: Desk
+) -> None:
+    batch = await desk.planned(TICKET, "reject")
+    server.end_sessions()
+    (outcome,) = await desk.operation.apply(batch)
+    assert outcome.result is Result.CHANGED
+    assert server.tickets[TICKET].events == ["reject"]
+
+
+async def test_a_node_that_went_away_in_a_job_leaves_it_open(
+    server: ZstackStandIn, desk: Desk
+) -> None:
+    batch = await desk.planned(TICKET, "reject")
+    server.set_fault("busy", {"only": "api-jobs"})
+    with pytest.raises(NoAnswer, match="management node"):
+        await desk.operation.apply(batch)
+
+
+async def test_causes_and_elaborations_are_told(server: ZstackStandIn, desk: Desk) -> None:
+    server.set_fault("timed_out", {"only": "actions"})
+    with pytest.raises(NoAnswer) as told:
+        await desk.fired(TICKET, "reject")
+    assert "the operation timed out; no answer from the agent" in str(told.value)
+
+
+# --- who -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("login", "name", "event"),
+    [("virtual-id", "umar", "cancel"), ("virtual-id", "onca", "approve")],
+)
+async def test_each_fires_as_who_they_are(
+    server: ZstackStandIn, login: str, name: str, event: str
+) -> None:
+    server.desk.by_person = True
+    desk = Desk(server, account=name, password=SecretStr(f"sandbox-{name}"), login=login)
+    assert (await desk.fired(TICKET, event)).result is Result.CHANGED
+    assert server.desk.history[-1]["operatorUuid"] == server._sessions.popitem()[1]
+    await desk.client.aclose()
+
+
+async def test_an_owner_is_no_account(server: ZstackStandIn) -> None:
+    desk = Desk(server, account="umar", password=SecretStr("sandbox-umar"), login="account")
+    with pytest.raises(BadCredentials):
+        await desk.client.check()
+    await desk.client.aclose()
+
+
+# --- levels ----------------------------------------------------------------------------------------
+
+
+async def says(desk: Desk, uuid: str) -> str:
+    batch = await desk.planned(uuid, "approve")
+    (note,) = await desk.operation.notes(batch.parameters, batch.records)
+    assert not HEX.search(note), "names, not uuids"
+    assert not HEX.search(str(batch.records[0].state))
+    return f"{note} {batch.records[0].after['status']}"
+
+
+async def test_levels_are_told_by_name(desk: Desk) -> None:
+    assert "it goes to SystemAdmin (mara). IntermediateApproved" in await says(desk, TICKET)
+    told = await says(desk, AT_LAST)
+    assert "this is the last approval; it executes resize vm" in told
+    assert told.endswith("FinalApproved")
+
+
+@pytest.mark.parametrize("seen", ["none", "not the ticket's own", "not the first"])
+async def test_the_last_approval_is_claimed_only_where_the_flow_is_known_to_end(
+    server: ZstackStandIn, desk: Desk, seen: str
+) -> None:
+    flows = server.desk.flows
+    server.desk.flows = {
+        "none": [],
+        "not the ticket's own": flows[:1],
+        "not the first": flows[1:],
+    }[seen]
+    told = await says(desk, AT_LAST)
+    assert "this is the last approval" not in told
+    assert "does not tell whether another approval follows" in told
+    assert told.endswith("IntermediateApproved or FinalApproved")
+
+
+async def test_a_move_between_two_levels_is_a_change(server: ZstackStandIn, desk: Desk) -> None:
+    third = {**server.desk.flows[1], "uuid": "3" * 32, "parentFlowUuid": LAST}
+    server.desk.flows.append(third)
+    before = (await desk.operation.read([AT_LAST]))[AT_LAST]
+    server.by_hand(AT_LAST, "approve")
+    after = (await desk.operation.read([AT_LAST]))[AT_LAST]
+    assert before["status"] == after["status"] == "IntermediateApproved"
+    assert before != after
+
+
+async def test_it_is_a_change_also_where_no_level_is_told(
+    server: ZstackStandIn, desk: Desk
+) -> None:
+    third = {**server.desk.flows[1], "uuid": "3" * 32, "parentFlowUuid": LAST}
+    server.desk.flows.append(third)
+    shown = server.tickets[AT_LAST].shown
+    server.tickets[AT_LAST].shown = lambda: {**shown(), "currentFlowUuid": None}
+    before = (await desk.operation.read([AT_LAST]))[AT_LAST]
+    server.by_hand(AT_LAST, "approve")
+    assert before != (await desk.operation.read([AT_LAST]))[AT_LAST]
+
+
+@pytest.mark.parametrize("synchronous", [True, False])
+@pytest.mark.parametrize("as_object", [True, False])
+async def test_both_forms_of_the_document_are_read(
+    server: ZstackStandIn, desk: Desk, as_object: bool, synchronous: bool
+) -> None:
+    server.status_as_object, server.synchronous = as_object, synchronous
+    outcome = await desk.fired(TICKET, "reject")
+    assert outcome.words == "ZStack says: Rejected"
+
+
+# --- tags -------------------------------------------------------------------------------------------
+
+TAGS = [
+    ("a,b", ["a", "b"]),
+    ('"cost,eu", blue', ["cost,eu", "blue"]),
+    ('["cost,eu", "blue"]', ["cost,eu", "blue"]),
+    ('sys::"x"', ['sys::"x"']),
+]
+
+
+@pytest.mark.parametrize(("typed", "sent"), TAGS)
+async def test_tags_may_hold_commas(
+    server: ZstackStandIn, desk: Desk, typed: str, sent: list[str]
+) -> None:
+    await desk.fired(TICKET, "reject", systemTags=typed)
+    body = next(each.json for each in server.requests if each.path.endswith("/actions"))
+    assert body["systemTags"] == sent
+
+
+async def test_the_owner_is_the_tickets_virtual_id(server: ZstackStandIn, desk: Desk) -> None:
+    found = await desk.client.tickets([TICKET])
+    assert found[TICKET].owner == OWNER
