@@ -31,6 +31,7 @@ class Person:
     timezone: str = "Europe/Stockholm"
     is_guest: bool = False
     is_stranger: bool = False
+    is_deactivated: bool = False
     team_id: str = TEAM_ID
     color: str = "4a154b"
 
@@ -99,7 +100,7 @@ PEOPLE = (
         "Scanner",
         "sami.ito@northwind.example",
         timezone="Asia/Tokyo",
-        color="b9770e",
+        color="8f5a08",
     ),
     Person(
         "U0ONCA",
@@ -117,7 +118,7 @@ PEOPLE = (
         "Contractor (guest)",
         "gus.tanner@contractor.example",
         is_guest=True,
-        color="7f8c8d",
+        color="5f6b6c",
     ),
     Person(
         "U0OUTS",

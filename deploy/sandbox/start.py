@@ -7,7 +7,9 @@ import os
 import signal
 import sys
 import webbrowser
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,32 +19,40 @@ from bot.bootstrap import entries
 from bot.slack.link.manifest import manifest
 from deploy.sandbox import company
 from deploy.sandbox.slack.server import SlackSandbox
-from deploy.sandbox.vendors.ccs import CcsStandIn
-from deploy.sandbox.vendors.people import PEOPLE_CSV
-from deploy.sandbox.vendors.qualys import QualysStandIn
+from deploy.sandbox.trail import Trail
+from deploy.sandbox.vendors.people import people_csv
 from deploy.sandbox.vendors.standin import StandIn
-from deploy.sandbox.vendors.xpanse import XpanseStandIn
-from deploy.sandbox.vendors.zstack import ZstackStandIn
 
 HOME = Path(".sandbox")
 WEB = Path(__file__).with_name("web")
 READY_WITHIN = 30.0  # seconds
+POLL_SECONDS = "5"  # who tries a watch does not wait for a minute
+LIKE_AFAR = 0.1  # seconds that a call to Xpanse takes, so that a bulk run can be watched
 
 
-@dataclass
 class Sandbox:
-    """Everything but the bot: start it, then give `environment` to a bot."""
+    """Everything but the bot: start it, then give `environment` to a bot.
 
-    port: int = 0
-    slack: SlackSandbox = field(init=False)
-    qualys: QualysStandIn = field(default_factory=QualysStandIn)
-    ccs: CcsStandIn = field(default_factory=CcsStandIn)
-    xpanse: XpanseStandIn = field(default_factory=XpanseStandIn)
-    zstack: ZstackStandIn = field(default_factory=ZstackStandIn)
+    Each vendor that is installed brings its stand-in, an attribute of the vendor's name; `own` are
+    some that were made differently.
+    """
+
+    slack: SlackSandbox
+
+    def __init__(self, port: int = 0, **own: StandIn) -> None:
+        self.port = port
+        made = {each.name: each.stand_in for each in entries() if each.stand_in}
+        self._made = {name: own.get(name) or _stand_in(path) for name, path in made.items()}
+
+    def __getattr__(self, name: str) -> Any:
+        made = self.__dict__.get("_made", {})
+        if name not in made:
+            raise AttributeError(name)
+        return made[name]
 
     @property
     def stand_ins(self) -> tuple[StandIn, ...]:
-        return (self.qualys, self.ccs, self.xpanse, self.zstack)
+        return tuple(self._made.values())
 
     async def start(self) -> None:
         self.slack = SlackSandbox(port=self.port, commands=_commands(), shortcuts=_shortcuts())
@@ -51,7 +61,7 @@ class Sandbox:
         for each in self.stand_ins:
             await each.start()
             self.slack.add_vendor(
-                each.name, each.url, sorted(each.faults.available), each.set_fault
+                each.name, each.url, each.faults.available, each.set_fault, _active(each)
             )
             each.on_traffic = self.slack.record_traffic
 
@@ -74,8 +84,26 @@ class Sandbox:
             "AMEND_SECRET_KEY": Fernet.generate_key().decode(),
             "AMEND_ADMINS": "U0MARA",
             "AMEND_APPROVALS_CHANNEL": "C0APPROVALS",
+            "AMEND_MCP": "on",
             **vendors,
         }
+
+
+def _active(stand_in: StandIn) -> Callable[[], dict[str, Any] | None]:
+    """The fault that is on at a stand-in, as long as it has something to hit."""
+
+    def active() -> dict[str, Any] | None:
+        found: dict[str, Any] | None = stand_in.faults.state()["active"]
+        return found and {"fault": found["name"], "times": found["times"]}
+
+    return active
+
+
+def _stand_in(path: str) -> StandIn:
+    """A stand-in by the name that its vendor gives: `MODULE:CLASS`."""
+    module, _, name = path.partition(":")
+    made: StandIn = getattr(import_module(module), name)()
+    return made
 
 
 def _surface() -> dict[str, Any]:
@@ -105,10 +133,14 @@ async def start(port: int, *, open_browser: bool) -> None:
     for each in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(each, stop.set)
     sandbox = Sandbox(port)
+    sandbox.xpanse.delay = LIKE_AFAR
+    sandbox.qualys.compliance.end_soon(datetime.now(UTC).date())
     await sandbox.start()
-    settings = sandbox.environment(HOME / "amend.db", port=0)
+    database = HOME / "amend.db"
+    sandbox.slack.core.trail = Trail(database).of
+    settings = sandbox.environment(database, port=0) | {"AMEND_POLL_SECONDS": POLL_SECONDS}
     try:
-        await _import_people(settings)
+        await _import_people(sandbox, settings)
         bot = await _amend(settings, "run")
         await _until_connected(sandbox, bot)
         url = f"{sandbox.slack.url}/"
@@ -139,9 +171,9 @@ async def _amend(settings: dict[str, str], *words: str) -> asyncio.subprocess.Pr
     )
 
 
-async def _import_people(settings: dict[str, str]) -> None:
+async def _import_people(sandbox: Sandbox, settings: dict[str, str]) -> None:
     file = HOME / "people.csv"
-    file.write_text(PEOPLE_CSV, encoding="utf-8")
+    file.write_text(people_csv(each.people for each in sandbox.stand_ins), encoding="utf-8")
     done = await _amend(settings, "people", "import", str(file), "--replace")
     if await done.wait() != 0:
         message = "the sandbox's people could not be imported"

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, Literal
 
+from deploy.sandbox.slack.rule_charts import CHART
 from deploy.sandbox.slack.rule_checks import (
     Check,
     Json,
@@ -50,6 +51,9 @@ SURFACES: dict[Surface, set[str]] = {
     "modal": _EVERYWHERE | {"alert"},
     "home": _EVERYWHERE | _TABLES,
 }
+
+# What a workspace may be too old to know.
+NEWEST = frozenset({"data_table", "data_visualization"})
 
 _BLOCK: dict[str, Check] = {"type": anything, "block_id": string(255)}
 _IMAGE: dict[str, Check] = {"image_url": URL, "slack_file": SLACK_FILE}
@@ -199,7 +203,7 @@ BLOCKS: dict[str, Shape] = {
         _BLOCK | {"page_size": integer(1, 100), "row_header_column_index": integer(0, 19)},
         (_data_table_rows,),
     ),
-    "data_visualization": Shape({"title": string(50)}, _BLOCK | {"chart": anything}),
+    "data_visualization": Shape({"title": string(50), "chart": CHART}, _BLOCK),
     "alert": Shape(
         {"text": any_text(200)},
         _BLOCK | {"level": choice("default", "info", "warning", "error", "success")},
@@ -317,6 +321,13 @@ def elements_of(block: Json) -> list[Json]:
     if block.get("type") == "carousel":
         found += [one for card in _dicts(block.get("elements")) for one in elements_of(card)]
     return found
+
+
+def kinds(given: Any) -> list[str]:
+    """The types of the blocks of a message or view."""
+    blocks = given.get("blocks") if isinstance(given, dict) else given
+    found = blocks if isinstance(blocks, list) else []
+    return [str(each.get("type")) for each in found if isinstance(each, dict)]
 
 
 def _check_ids(blocks: list[Json], found: list[str]) -> None:

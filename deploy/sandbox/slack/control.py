@@ -8,10 +8,11 @@ from typing import Any
 from aiohttp import web
 
 from deploy.sandbox import company
+from deploy.sandbox.slack import inspection, reference
 from deploy.sandbox.slack.acts import Acts
 from deploy.sandbox.slack.core import Core
 from deploy.sandbox.slack.faults import SLACK_FAULTS
-from deploy.sandbox.slack.objects import page_message
+from deploy.sandbox.slack.objects import page_messages
 from deploy.sandbox.slack.workspace import Json
 
 COALESCE_SECONDS = 0.05
@@ -23,15 +24,15 @@ def state(core: Core, user: str) -> Json:
     workspace.person(user)
     mine = [one for one in workspace.channels.values() if user in one.members]
     home = core.views.homes.get(user)
-    faults = {"available": list(SLACK_FAULTS), "active": core.fault.active()}
+    says = dict(SLACK_FAULTS)
+    faults = {"available": list(says), "says": says, "active": core.fault.active()}
     return {
         "team": {"id": company.TEAM_ID, "name": company.TEAM_NAME},
         "me": user,
         "users": _users(core),
         "channels": [_channel(one.id, one.name, one.with_user) for one in mine],
         "messages": {
-            one.id: [page_message(core, seen) for seen in workspace.seen_by(user, one.id)]
-            for one in mine
+            one.id: page_messages(core, one.id, workspace.seen_by(user, one.id)) for one in mine
         },
         "commands": [vars(one) for one in core.commands],
         "shortcuts": [vars(one) for one in core.shortcuts],
@@ -135,19 +136,19 @@ async def set_fault(core: Core, body: Json) -> Json:
     target, name = str(body.get("target")), body.get("fault")
     times, seconds = body.get("times"), body.get("seconds")
     if target == "slack":
-        return await _slack_fault(core, name, times, seconds)
+        return await _slack_fault(core, name, times, seconds, body.get("only"))
     vendor = core.vendors.get(target)
     if vendor is None:
         return {"ok": False, "error": f"no vendor {target!r}"}
-    if name is not None and name not in vendor.fault_names:
+    if name is not None and name not in vendor.faults:
         return {"ok": False, "error": f"{target} has no fault {name!r}"}
-    vendor.switch_fault(name, times, seconds)
+    vendor.switch_fault(name, times, seconds, body.get("only"))
     core.workspace.changed()
     return {"ok": True}
 
 
-async def _slack_fault(core: Core, name: Any, times: Any, seconds: Any) -> Json:
-    if name is not None and name not in SLACK_FAULTS:
+async def _slack_fault(core: Core, name: Any, times: Any, seconds: Any, only: Any) -> Json:
+    if name is not None and name not in SLACK_FAULTS and not reference.is_error(name, only):
         return {"ok": False, "error": f"slack has no fault {name!r}"}
     sockets = core.delivery.sockets
     if name == "socket_drop":
@@ -156,7 +157,7 @@ async def _slack_fault(core: Core, name: Any, times: Any, seconds: Any) -> Json:
         await sockets.refresh()
     else:
         sockets.hush(silent=name == "socket_silent")
-        core.fault.set(name, times, seconds)
+        core.fault.set(name, times, seconds, only)
         if name == "socket_silent" and seconds is not None:
             asyncio.get_running_loop().call_later(float(seconds), sockets.speak)
     core.workspace.changed()
@@ -177,6 +178,7 @@ class Control:
             web.get("/sandbox/state", self._state),
             web.get("/sandbox/live", self._live.serve),
             web.get("/sandbox/traffic", self._traffic),
+            web.get("/sandbox/request", self._request),
             web.post("/sandbox/act", self._act),
             web.post("/sandbox/fault", self._fault),
         ]
@@ -192,6 +194,9 @@ class Control:
         since = request.query.get("since", "0")
         number = int(since) if since.isdigit() else 0
         return web.json_response({"entries": self._core.traffic.since(number)})
+
+    async def _request(self, request: web.Request) -> web.Response:
+        return web.json_response(await inspection.watched(self._core, request.query.get("id", "")))
 
     async def _act(self, request: web.Request) -> web.Response:
         body = await _object(request)

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from deploy.sandbox.company import Command, Shortcut
 from deploy.sandbox.slack.delivery import Delivery
 from deploy.sandbox.slack.faults import Switch, Vendor
+from deploy.sandbox.slack.reference import Tiers
 from deploy.sandbox.slack.traffic import Traffic
 from deploy.sandbox.slack.triggers import Triggers
 from deploy.sandbox.slack.views import Views
 from deploy.sandbox.slack.workspace import Json, Workspace
+
+Trail = Callable[[str], Awaitable[list[Json]]]
+
+
+async def no_trail(_request_id: str) -> list[Json]:
+    """The trail of a bot that keeps it elsewhere."""
+    return []
 
 
 @dataclass
@@ -39,9 +47,12 @@ class Core:
     commands: Sequence[Command] = ()
     shortcuts: Sequence[Shortcut] = ()
     fault: Switch = field(default_factory=Switch)
+    tiers: Tiers = field(default_factory=Tiers)
     vendors: dict[str, Vendor] = field(default_factory=dict)
     files: dict[str, StoredFile] = field(default_factory=dict)
     uploads: dict[str, str] = field(default_factory=dict)
+    # A request's audit entries, where the bot's trail can be read.
+    trail: Trail = no_trail
     # Messages that came within a second of the one before in their channel, by any route.
     too_fast: list[Json] = field(default_factory=list)
     last_post: dict[str, float] = field(default_factory=dict)

@@ -73,14 +73,6 @@ def _of_types(core: Core, given: Arguments) -> list[Channel]:
     ]
 
 
-def users_conversations(core: Core, given: Arguments) -> Json:
-    """users.conversations"""
-    user = str(given.get("user") or company.BOT_USER)
-    mine = [channel_object(one) for one in _of_types(core, given) if user in one.members]
-    found, cursor = _page(mine, given)
-    return {"channels": found, **cursor}
-
-
 def conversations_list(core: Core, given: Arguments) -> Json:
     """conversations.list"""
     found, cursor = _page([channel_object(one) for one in _of_types(core, given)], given)
@@ -198,7 +190,6 @@ METHODS = {
     "users.info": users_info,
     "users.list": users_list,
     "users.lookupByEmail": users_by_email,
-    "users.conversations": users_conversations,
     "conversations.list": conversations_list,
     "conversations.info": conversations_info,
     "conversations.members": conversations_members,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
 
@@ -31,7 +33,7 @@ def user_object(person: Person) -> Json:
         "id": person.id,
         "team_id": person.team_id,
         "name": person.name,
-        "deleted": False,
+        "deleted": person.is_deactivated,
         "color": person.color,
         "real_name": person.real_name,
         "tz": person.timezone,
@@ -167,8 +169,22 @@ def _replies(core: Core, message: Message) -> list[Message]:
     return [one for one in thread if one.ts != message.ts and one.thread_ts == message.ts]
 
 
+def page_messages(core: Core, channel: str, shown: Iterable[Message]) -> list[Json]:
+    """Messages of one channel as the page sees them; the replies are counted in one pass."""
+    replies = Counter(
+        one.thread_ts
+        for one in core.workspace.messages[channel]
+        if one.thread_ts != one.ts and not one.only_for
+    )
+    return [_page_message(one, replies[one.ts]) for one in shown]
+
+
 def page_message(core: Core, message: Message) -> Json:
     """A message as the page and the tests see it."""
+    return _page_message(message, len(_replies(core, message)))
+
+
+def _page_message(message: Message, replies: int) -> Json:
     found: Json = {
         "ts": message.ts,
         "channel": message.channel,
@@ -183,8 +199,7 @@ def page_message(core: Core, message: Message) -> Json:
     for key in ("thread_ts", "edited", "files", "metadata", "attachments"):
         if getattr(message, key):
             found[key] = getattr(message, key)
-    replies = _replies(core, message)
-    return found | ({"reply_count": len(replies)} if replies else {})
+    return found | ({"reply_count": replies} if replies else {})
 
 
 def file_object(core: Core, file: StoredFile) -> Json:

@@ -73,6 +73,7 @@ class SlackSandbox:
             shortcuts=[one if isinstance(one, Shortcut) else Shortcut(**one) for one in shortcuts],
         )
         self.core.delivery.sockets.on_change = self._live.changed
+        self.workspace.is_older = partial(self.core.fault.is_on, "older_workspace")
         self.request_url = request_url
         self._acts = Acts(self.core)
         self._runner: web.AppRunner | None = None
@@ -163,12 +164,12 @@ class SlackSandbox:
         self,
         name: str,
         url: str,
-        fault_names: Sequence[str],
+        faults: Mapping[str, str],
         set_fault: Callable[[str | None, Json], None],
         current: Callable[[], Json | None] | None = None,
     ) -> None:
         """Shows a vendor's stand-in on the page and lets its faults be switched from there."""
-        self.core.vendors[name] = Vendor(name, url, fault_names, set_fault, current, Switch())
+        self.core.vendors[name] = Vendor(name, url, faults, set_fault, current, Switch())
         self._live.changed()
 
     def record_traffic(self, entry: Json) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import time
 from typing import Any
 
 from aiohttp import web
 
 from deploy.sandbox import company
-from deploy.sandbox.slack import chat_api, files_api, lookups_api, views_api
+from deploy.sandbox.slack import chat_api, files_api, lookups_api, reference, views_api
 from deploy.sandbox.slack.chat_api import Paced, answer
 from deploy.sandbox.slack.core import Arguments, Core
 from deploy.sandbox.slack.workspace import Json, SlackError
@@ -58,7 +59,7 @@ async def call(core: Core, request: web.Request) -> web.Response:
     begun = time.monotonic()
     method = request.match_info["method"]
     given = await _arguments(request)
-    if core.fault.take("slow"):
+    if core.fault.take("slow", method):
         await asyncio.sleep(SLOW_SECONDS)
     status, body = _outcome(core, request, method, given)
     shown = given if isinstance(given, dict) else {}
@@ -67,16 +68,16 @@ async def call(core: Core, request: web.Request) -> web.Response:
     core.traffic.record(entry)
     headers = {"x-oauth-scopes": SCOPES} if method == "auth.test" else {}
     if status == 429:
-        headers["Retry-After"] = "1"
+        headers["Retry-After"] = str(body.pop("wait", 1))
     return web.json_response(body, status=status, headers=headers)
 
 
 def _outcome(
     core: Core, request: web.Request, method: str, given: Arguments | SlackError
 ) -> tuple[int, Json]:
-    if core.fault.take("rate_limited"):
+    if core.fault.take("rate_limited", method):
         return 429, {"ok": False, "error": "ratelimited"}
-    if core.fault.take("server_error"):
+    if core.fault.take("server_error", method):
         return 500, {"ok": False, "error": "internal_error"}
     try:
         if isinstance(given, SlackError):
@@ -85,6 +86,11 @@ def _outcome(
             core.workspace.violation(f"unknown method {method}")
             raise SlackError("unknown_method")
         _authorise(request, method, given)
+        _fits(core, method, given)
+        if wait := core.tiers.wait(method):
+            return 429, {"ok": False, "error": "ratelimited", "wait": math.ceil(wait)}
+        if error := core.fault.named(method):
+            raise SlackError(error)
         return 200, {"ok": True, **METHODS[method](core, given)}
     except Paced as refusal:
         return 429, refusal.body()
@@ -101,6 +107,17 @@ def _authorise(request: web.Request, method: str, given: Arguments) -> None:
         raise SlackError("invalid_auth")
     if (token == company.APP_TOKEN) != (method == "apps.connections.open"):
         raise SlackError("not_allowed_token_type")
+
+
+def _fits(core: Core, method: str, given: Arguments) -> None:
+    """Held against Slack's reference: what Slack may overlook is refused here."""
+    known = reference.known(method)
+    if why := known.misfit(given):
+        core.workspace.violation(f"{method}: {why}")
+        raise SlackError("invalid_arguments", [why])
+    if scope := known.lacks(SCOPES.split(",")):
+        core.workspace.violation(f"{method}: needs the scope {scope}")
+        raise SlackError("missing_scope")
 
 
 async def _arguments(request: web.Request) -> Arguments | SlackError:
@@ -138,7 +155,8 @@ async def respond(core: Core, request: web.Request) -> web.Response:
     except SlackError as refusal:
         gone = refusal.error in ("invalid_url", "expired_url", "used_url")
         status, body = 404 if gone else 400, json.dumps(refusal.body())
-        core.workspace.violation(f"response_url: {refusal.error}")
+        if refusal.error != "invalid_blocks":  # which of the rules was broken is noted already
+            core.workspace.violation(f"response_url: {refusal.error}")
     entry = {"what": "response_url", "status": status, "request": given, "response": body}
     core.traffic.record(entry)
     headers = {"Retry-After": "1"} if status == 429 else {}

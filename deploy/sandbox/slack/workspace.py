@@ -66,6 +66,8 @@ class Workspace:
         self.groups = {one.id: one for one in company.USER_GROUPS}
         self.messages: dict[str, list[Message]] = {one: [] for one in self.channels}
         self.violations: list[str] = []
+        # True where it does not know the newest blocks.
+        self.is_older: Callable[[], bool] = lambda: False
         # What each person has chosen in a message's selects and pickers, by (channel, ts, user).
         self.choices: dict[tuple[str, str, str], Json] = {}
         self._numbers = itertools.count(1)
@@ -111,7 +113,14 @@ class Workspace:
         return found
 
     def clean_blocks(self, surface: block_rules.Surface, given: Any, what: str) -> None:
-        """Refuses blocks that break a rule, and remembers that they did."""
+        """Refuses blocks that break a rule, and remembers that they did.
+
+        Where the workspace is older than tables and charts, these are refused and break no rule.
+        """
+        if self.is_older():
+            newer = [each for each in block_rules.kinds(given) if each in block_rules.NEWEST]
+            if newer:
+                raise SlackError("invalid_blocks", [f"unsupported type: {each}" for each in newer])
         found = block_rules.problems(surface, given)
         if found:
             self.violations += [f"{what}: {one}" for one in found]

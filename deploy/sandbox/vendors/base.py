@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
@@ -33,7 +33,10 @@ PAGE = "<!doctype html><title>Gateway</title><p>The gateway is having a bad day.
 
 @dataclass(frozen=True)
 class Call:
-    """A call as it came in; `body` is the text as sent, `json` what it holds, if it is JSON."""
+    """A call as it came in; `body` is the text as sent, `json` what it holds, if it is JSON.
+
+    `params` holds each name once, `query` all of them in order.
+    """
 
     method: str
     path: str
@@ -41,6 +44,7 @@ class Call:
     headers: Mapping[str, str]
     body: str
     json: Any = None
+    query: Sequence[tuple[str, str]] = ()
 
 
 @dataclass
@@ -64,6 +68,7 @@ class JsonStandIn(ABC):
     """`async with Vendor() as vendor`, or `start` and `stop`; subclasses answer in `answer`."""
 
     name = ""
+    people: ClassVar[Sequence[str]] = ()
     more_faults: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, *, port: int = 0, delay: float = 0.0) -> None:
@@ -129,6 +134,7 @@ class JsonStandIn(ABC):
             {name.lower(): value for name, value in request.headers.items()},
             text,
             _json(text),
+            [*request.query.items()],
         )
         self.requests.append(call)
         if self.delay:

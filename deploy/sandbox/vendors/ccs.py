@@ -1,11 +1,16 @@
-"""A stand-in for Symantec CCS on loopback: tokens, tickets, and a verification job that takes time."""
+"""A stand-in for Symantec CCS on loopback: tokens, tickets, and a verification job that takes time.
+
+Written from the document ("Update Remediation Ticket Details"), the vendor's REST guide (tokens) and
+its public samples (search, get). What these leave open or contradict is a switch in `Site`.
+"""
 
 from __future__ import annotations
 
+import base64
 import itertools
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, unquote
@@ -13,7 +18,9 @@ from urllib.parse import parse_qs, unquote
 from deploy.sandbox.vendors.base import Answer, Call, JsonStandIn
 
 STATES = range(1, 6)
+STATE_NAMES = ("Open", "Remediation Performed", "Verified", "Failed", "Not Applicable")
 PRIORITIES = ("Low", "Medium", "High")
+PRIORITY_NUMBERS = {str(number): name for number, name in enumerate(PRIORITIES, start=1)}
 ASSETS = ("lon-web-01", "lon-db-02", "nyc-app-03", "nyc-pay-04", "sto-ad-05", "sto-file-06")
 STANDARDS = ("CIS Windows Server 2022", "CIS RHEL 9", "PCI DSS 4.0")
 FINDINGS = (
@@ -53,6 +60,45 @@ class StandInTicket:
         }
 
 
+@dataclass
+class Site:
+    """What the sources leave open; the defaults are what the document's samples suggest.
+
+    `reads`: "tickets", or the status with which this site answers a GET (405, 404). `domain` is put in
+    front of users when they are shown; `priority_numbers` shows priorities as numbers, `state_names`
+    states as names; `keys` renames keys of what is shown. `page_size` is the most in one page, and
+    `counts_pages` whether `TotalPages` is told. `error_in_200` answers a look-up with an error object.
+    Strictness on writing: `state_as` and `priority_as` ("text", "number" or "any"), `description_key`
+    ("" for any case), `needs_priority` (the table's "Mandatory"), `base64_password`.
+    """
+
+    reads: str | int = "tickets"
+    domain: str = ""
+    priority_numbers: bool = False
+    state_names: bool = False
+    keys: Mapping[str, str] = field(default_factory=dict)
+    page_size: int = 1000
+    counts_pages: bool = True
+    error_in_200: bool = False
+    state_as: str = "any"
+    priority_as: str = "any"
+    description_key: str = ""
+    needs_priority: bool = False
+    base64_password: bool = False
+
+    def shown(self, ticket: StandInTicket) -> dict[str, Any]:
+        """A ticket in this site's own form."""
+        found = ticket.shown()
+        user = ticket.assignee.rpartition("\\")[2]
+        if self.domain:
+            found["AssignedTo"] = f"{self.domain}\\{user}"
+        if self.priority_numbers:
+            found["Priority"] = PRIORITIES.index(ticket.priority) + 1
+        if self.state_names:
+            found["TicketState"] = STATE_NAMES[ticket.state - 1]
+        return {self.keys.get(name, name): value for name, value in found.items()}
+
+
 def seed(many: int = 500) -> dict[str, StandInTicket]:
     found = {}
     for number in range(1, many + 1):
@@ -77,6 +123,11 @@ class CcsStandIn(JsonStandIn):
     """
 
     name = "ccs"
+    people: ClassVar[Sequence[str]] = (
+        r"U0MARA,ccs,northwind\mlindqvist,Remediation Administrator,",
+        r"U0ONCA,ccs,northwind\oreyes,Remediation Administrator,",
+        r"U0UMAR,ccs,northwind\uhaddad,Standard User,",
+    )
     username = r"northwind\amend"
     password = "sandbox-not-a-secret"  # noqa: S105 - a sandbox has nothing to hide
     more_faults: ClassVar[Mapping[str, str]] = {
@@ -90,6 +141,7 @@ class CcsStandIn(JsonStandIn):
         super().__init__(port=port, delay=delay)
         self.tickets = seed(tickets)
         self.verifies_in = verifies_in
+        self.site = Site()
         self.grants: list[str] = []
         self._tokens: dict[str, float] = {}
         self._refresh: dict[str, float] = {}
@@ -117,6 +169,8 @@ class CcsStandIn(JsonStandIn):
             return Answer(401, "Authorization has been denied for this request.")
         if call.method == "PATCH":
             return self._update(call)
+        if call.method == "GET" and isinstance(self.site.reads, int):
+            return Answer(self.site.reads, {"Message": "No HTTP resource was found."})
         return self._list(call) if call.method == "GET" else Answer(405, "Method not allowed.")
 
     def broken(self, fault: str, call: Call) -> Answer | None:
@@ -152,6 +206,8 @@ class CcsStandIn(JsonStandIn):
     def _known(self, form: Mapping[str, str]) -> bool:
         user, password = form.get("username", ""), form.get("password", "")
         own = f"sandbox-{user.rpartition(chr(92))[2]}"
+        if self.site.base64_password:
+            password = base64.b64decode(password).decode()
         return (user, password) == (self.username, self.password) or password == own
 
     # --- tickets -----------------------------------------------------------------------------------
@@ -159,28 +215,33 @@ class CcsStandIn(JsonStandIn):
     def _list(self, call: Call) -> Answer:
         self._verify()
         number = call.params.get("TicketNumber")
+        if self.site.error_in_200:
+            return Answer(200, {"Message": "The evaluation store is not available."})
         if number is not None:
-            ticket = self.tickets.get(number)
+            ticket = self._ticket(number)
             if ticket is None:
                 return Answer(404, "Ticket not found. Provide valid ticket number.")
-            return Answer(200, ticket.shown())
+            return Answer(200, self.site.shown(ticket))
         fields = re.fullmatch(r"\((.*)\)", call.params.get("Fields", ""))
         if fields is None:
             return Answer(400, "Provide valid ticket details.")
         wanted = dict(each.partition("=")[::2] for each in fields[1].split(",") if each)
         found = [
-            shown
+            self.site.shown(ticket)
             for ticket in self.tickets.values()
             if all(
-                str((shown := ticket.shown()).get(name)) == unquote(value)
-                for name, value in wanted.items()
+                str(ticket.shown().get(name)) == unquote(value) for name, value in wanted.items()
             )
         ]
-        page, size = int(call.params.get("Page", 0)), int(call.params.get("PageSize", 20))
-        pages = -(-len(found) // size)
-        return Answer(
-            200, {"TotalPages": pages, "TicketDataList": found[page * size : (page + 1) * size]}
-        )
+        page, asked = int(call.params.get("Page", 0)), int(call.params.get("PageSize", 20))
+        size = min(asked, self.site.page_size)
+        told: dict[str, Any] = {"TicketDataList": found[page * size : (page + 1) * size]}
+        if self.site.counts_pages:
+            told["TotalPages"] = -(-len(found) // size)
+        return Answer(200, told)
+
+    def _ticket(self, number: str) -> StandInTicket | None:
+        return self.tickets.get(number.upper())
 
     def _verify(self) -> None:
         """The verification job's verdicts that are due."""
@@ -196,10 +257,10 @@ class CcsStandIn(JsonStandIn):
         number = str(values.pop("ticketnumber", "") or "")
         if not number:
             return Answer(400, "Ticket number is invalid or empty.")
-        ticket = self.tickets.get(number)
+        ticket = self._ticket(number)
         if ticket is None:
             return Answer(404, "Ticket not found. Provide valid ticket number.")
-        problem = self._problem(values)
+        problem = self._problem(values) or self._strict(body)
         if problem:
             return Answer(400, problem)
         self._change(ticket, values)
@@ -214,8 +275,24 @@ class CcsStandIn(JsonStandIn):
             return "Provide valid ticket state."
         if set(values) - known or any(value in (None, "") for value in values.values()):
             return "Provide valid ticket details."
-        if values.get("priority", "Low") not in PRIORITIES:
+        priority = values.get("priority", "Low")
+        if priority not in PRIORITIES and str(priority) not in PRIORITY_NUMBERS:
             return "Provide valid ticket details."
+        return ""
+
+    def _strict(self, body: Mapping[str, Any]) -> str:
+        """Where this site takes one of the document's contradicting forms alone."""
+        site, kinds = self.site, {"text": str, "number": int, "any": str | int}
+        if not isinstance(body.get("TicketState", "1"), kinds[site.state_as]):
+            return "Provide valid ticket state." if "TicketState" in body else ""
+        priority = body.get("Priority")
+        if priority is None and site.needs_priority:
+            return "Provide valid ticket details."
+        if priority is not None and not isinstance(priority, kinds[site.priority_as]):
+            return "Provide valid ticket details."
+        named = [each for each in body if each.lower() == "ticketdescription"]
+        if site.description_key and named not in ([], [site.description_key]):
+            return "Provide ticket details to update."
         return ""
 
     def _change(self, ticket: StandInTicket, values: Mapping[str, Any]) -> None:
@@ -224,5 +301,6 @@ class CcsStandIn(JsonStandIn):
             ticket.state = int(values["ticketstate"])
             ticket.due = time.monotonic() + self.verifies_in if ticket.state == 2 else 0.0
         ticket.description = values.get("ticketdescription", ticket.description)
-        ticket.priority = values.get("priority", ticket.priority)
+        priority = str(values.get("priority", ticket.priority))
+        ticket.priority = PRIORITY_NUMBERS.get(priority, priority)
         ticket.assignee = values.get("assignedto", ticket.assignee)

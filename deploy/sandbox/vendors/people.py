@@ -1,18 +1,22 @@
-"""Who has which account at each stand-in, as `amend people import` takes it."""
+"""Who has which account at the stand-ins, as `amend people import` takes it."""
 
-PEOPLE_CSV = """slack_user,vendor,account,role,scope
-U0MARA,qualys,mlindqvist,Manager,
-U0UMAR,qualys,uhaddad,Unit Manager,London;10.10.20.0/24
-U0SAMI,qualys,sito,Scanner,
-U0ONCA,qualys,oreyes,Manager,
-U0MARA,ccs,northwind\\mlindqvist,Remediation Administrator,
-U0ONCA,ccs,northwind\\oreyes,Remediation Administrator,
-U0UMAR,ccs,northwind\\uhaddad,Standard User,
-U0MARA,xpanse,mara.lindqvist@northwind.example,Instance Administrator,
-U0ONCA,xpanse,onca.reyes@northwind.example,Investigator,
-U0UMAR,xpanse,umar.haddad@northwind.example,Responder,
-U0SAMI,xpanse,sami.ito@northwind.example,Viewer,
-U0MARA,zstack,mara,admin,
-U0ONCA,zstack,onca,approver,
-U0UMAR,zstack,umar,owner,
-"""
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from deploy.sandbox.vendors.ccs import CcsStandIn
+from deploy.sandbox.vendors.qualys import QualysStandIn
+from deploy.sandbox.vendors.xpanse import XpanseStandIn
+from deploy.sandbox.vendors.zstack import ZstackStandIn
+
+HEAD = "slack_user,vendor,account,role,scope"
+
+
+def people_csv(rows: Iterable[Sequence[str]]) -> str:
+    """A people file of the rows that each stand-in brings."""
+    return "\n".join((HEAD, *(row for each in rows for row in each))) + "\n"
+
+
+PEOPLE_CSV = people_csv(
+    each.people for each in (QualysStandIn, CcsStandIn, XpanseStandIn, ZstackStandIn)
+)

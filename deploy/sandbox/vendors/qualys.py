@@ -7,10 +7,10 @@ import base64
 import binascii
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from aiohttp import web
 
@@ -88,6 +88,12 @@ class QualysStandIn:
     """
 
     name = "qualys"
+    people: ClassVar[Sequence[str]] = (
+        "U0MARA,qualys,mlindqvist,Manager,",
+        "U0UMAR,qualys,uhaddad,Unit Manager,London;10.10.20.0/24",
+        "U0SAMI,qualys,sito,Scanner,",
+        "U0ONCA,qualys,oreyes,Manager,",
+    )
     username = "amend_api"
     password = "sandbox-not-a-secret"  # noqa: S105 - a sandbox has nothing to hide
 
@@ -246,7 +252,10 @@ class QualysStandIn:
     def _list(self, params: Mapping[str, str], caller: Member) -> Answer:
         where = self._where(params, LIST_OPTIONS)
         selected = self._selected(where, caller)
-        return Answer(answers.ticket_list(selected, where, caller.login, self._now()))
+        with_ids = params.get("show_host_id") == "1"
+        return Answer(
+            answers.ticket_list(selected, where, caller.login, self._now(), with_host_ids=with_ids)
+        )
 
     def _where(self, params: Mapping[str, str], others: frozenset[str]) -> dict[str, str]:
         for name in params:

@@ -69,11 +69,16 @@ def simple(code: str, words: str, items: Mapping[str, str], now: datetime) -> st
 
 
 def ticket_list(
-    tickets: Sequence[StandInTicket], where: Mapping[str, str], caller: str, now: datetime
+    tickets: Sequence[StandInTicket],
+    where: Mapping[str, str],
+    caller: str,
+    now: datetime,
+    *,
+    with_host_ids: bool = False,
 ) -> str:
     """A page of tickets, by number; cut after 1,000."""
     page = tickets[:PAGE]
-    listed = "".join(_ticket(each) for each in page)
+    listed = "".join(_ticket(each, with_host_id=with_host_ids) for each in page)
     inside = _header(where, caller, now)
     inside += f"  <TICKET_LIST>\n{listed}  </TICKET_LIST>\n" if page else ""
     if len(tickets) > PAGE:
@@ -134,12 +139,13 @@ def _header(where: Mapping[str, str], caller: str, now: datetime) -> str:
     )
 
 
-def _ticket(ticket: StandInTicket) -> str:
+def _ticket(ticket: StandInTicket, *, with_host_id: bool) -> str:
     state, status = STATES[ticket.condition]
     host, found = ticket.host, ticket.vulnerability
     reached = f"<CURRENT_STATUS>{status}</CURRENT_STATUS>" if status else ""
     netbios = f"<NBHNAME><![CDATA[{host.netbios}]]></NBHNAME>" if host.netbios else ""
     history = "".join(_history(each) for each in reversed(ticket.history))
+    host_id = f"<HOST_ID>{host.id}</HOST_ID>" if with_host_id else ""
     return (
         f"    <TICKET><NUMBER>{ticket.number}</NUMBER>"
         f"<CREATION_DATETIME>{stamp(ticket.created)}</CREATION_DATETIME>"
@@ -147,7 +153,7 @@ def _ticket(ticket: StandInTicket) -> str:
         f"<CURRENT_STATE>{state}</CURRENT_STATE>{reached}"
         f"<INVALID>{int(ticket.invalid)}</INVALID>\n"
         f"      <ASSIGNEE>{_person(ticket.assignee)}</ASSIGNEE>\n"
-        f"      <DETECTION><IP>{host.ip}</IP><DNSNAME><![CDATA[{host.dns}]]></DNSNAME>{netbios}"
+        f"      <DETECTION><IP>{host.ip}</IP>{host_id}<DNSNAME><![CDATA[{host.dns}]]></DNSNAME>{netbios}"
         f"</DETECTION>\n      <STATS>{_stats(ticket)}</STATS>\n"
         f"      <HISTORY_LIST>{history}</HISTORY_LIST>\n"
         f"      <VULNINFO><TITLE><![CDATA[{found.title}]]></TITLE><TYPE>{found.kind}</TYPE>"

@@ -5,13 +5,24 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from html import escape
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from itertools import chain
 from urllib.parse import urlencode
 
 from deploy.sandbox.vendors.qualys_answers import document, simple, stamp
+from deploy.sandbox.vendors.qualys_catalogue import (
+    CONTROLS,
+    DATABASES,
+    DAY,
+    POLICIES,
+    SYSTEM_OF,
+    TECHNOLOGIES,
+    Exempt,
+    Result,
+)
 from deploy.sandbox.vendors.qualys_edit import member
+from deploy.sandbox.vendors.qualys_exception_list import numbers, only, shown, tests, words
 from deploy.sandbox.vendors.qualys_selection import Refused
 from deploy.sandbox.vendors.seed import (
     ANCHOR,
@@ -25,28 +36,8 @@ from deploy.sandbox.vendors.seed import (
     seed_hosts,
 )
 
-DAY = "%m/%d/%Y"
 PAGE = 1_000
-TECHNOLOGIES = {
-    "45": "Red Hat Enterprise Linux 7",
-    "41": "Windows Server 2019",
-    "68": "Cisco IOS 15",
-}
-DATABASES = {"390": "Microsoft SQL Server 2022"}
-SYSTEM_OF = {"linux": "45", "windows": "41", "device": "68"}
-POLICIES = {
-    "801459496": "CIS Benchmark, servers",
-    "1366063": "Database hardening",
-    "801459500": "Acme password standard",
-}
-CONTROLS = {
-    "1113": "Status of the 'PermitRootLogin' setting for SSH",
-    "1045": "Status of the minimum password length",
-    "1071": "Status of the 'auditd' service",
-    "2343": "Status of the 'Telnet' service",
-    "10404": "Status of the SMBv1 protocol",
-    "16832": "Status of the 'guest' user in each database",
-}
+ENDS_IN = (1, 2, 5, 7, 12, 20, 26, 30, 34, 45, 60, 75)  # days from today
 REQUIRED = ("control_id", "host_id", "policy_id", "technology_id", "assignee_id", "comments")
 KNOWN = frozenset(
     {"action", "echo_request", "instance_string", "reopen_on_evidence_change", *REQUIRED}
@@ -62,36 +53,6 @@ UPDATES = frozenset(
         "reopen_on_evidence_change",
     }
 )
-
-
-@dataclass
-class Result:
-    """One control on one host."""
-
-    id: int
-    policy: str
-    control: str
-    host: Host
-    technology: str
-    instance: str
-    status: str
-
-
-@dataclass
-class Exempt:
-    """An exception; `history` has the oldest remark first."""
-
-    number: int
-    result: Result
-    assignee: str
-    created: datetime
-    created_by: str
-    status: str = "Pending"
-    reopen: str = "0"
-    expires: str = ""
-    modified: datetime = ANCHOR
-    modified_by: str = ""
-    history: list[tuple[datetime, str, str]] = field(default_factory=list)
 
 
 class Compliance:
@@ -123,6 +84,16 @@ class Compliance:
 
     # --- exceptions -------------------------------------------------------------------------------
 
+    def end_soon(self, today: date) -> None:
+        """Give the first approved ones ends that lie close ahead, in turn inside and outside of the
+        network that scoped roles see; the others end as they were made to."""
+        standing = [each for each in self.exceptions.values() if each.status == "Approved"]
+        inside = [each for each in standing if each.result.host.ip in NETWORKS["New York"]]
+        outside = [each for each in standing if each.result.host.ip not in NETWORKS["New York"]]
+        for days, each in zip(ENDS_IN, chain(*zip(inside, outside, strict=False)), strict=False):
+            ends = (today + timedelta(days=days)).isoformat()
+            self.exceptions[each.number] = replace(each, expires=ends)
+
     def _exception(
         self,
         action: str,
@@ -146,7 +117,7 @@ class Compliance:
         return 200, do[action](params, caller, now)
 
     def _request(self, params: Mapping[str, str], caller: Member, now: datetime) -> str:
-        _only(params, KNOWN)
+        only(params, KNOWN)
         for name in REQUIRED:
             if not params.get(name):
                 raise Refused("1903", f"missing required parameter: {name}")
@@ -191,7 +162,7 @@ class Compliance:
         return found
 
     def _update(self, params: Mapping[str, str], caller: Member, now: datetime) -> str:
-        _only(params, UPDATES)
+        only(params, UPDATES)
         for name in ("exception_numbers", "comments"):
             if not params.get(name):
                 raise Refused("1903", f"missing required parameter: {name}")
@@ -200,7 +171,7 @@ class Compliance:
         _check_update(params, now)
         self.updates.append(dict(params))
         done, missing = [], []
-        for number in _numbers(params["exception_numbers"]):
+        for number in numbers(params["exception_numbers"]):
             found = self.exceptions.get(number)
             if found is None or not _reaches(caller, found.result.host):
                 missing.append(number)
@@ -210,7 +181,7 @@ class Compliance:
         return _batches(done, missing, now)
 
     def _listed(self, path: str, params: Mapping[str, str], caller: Member) -> str:
-        test = _tests(params)
+        test = tests(params)
         found = [
             each
             for number, each in sorted(self.exceptions.items())
@@ -218,7 +189,8 @@ class Compliance:
         ]
         size = int(params.get("truncation_limit", PAGE))
         page, rest = found[:size], found[size:]
-        inside = "".join(_shown(each) for each in page)
+        details = params.get("details", "Basic").casefold()
+        inside = "".join(shown(each, details) for each in page)
         if rest:
             query = {**params, "exception_number_min": str(rest[0].number)}
             url = f"@BASE@{path}?{urlencode(query)}"
@@ -241,8 +213,8 @@ class Compliance:
             raise Refused(
                 "1905", f"parameter policy_id has invalid value: {params.get('policy_id')}"
             )
-        controls = _words(params.get("control_ids", ""))
-        hosts = _words(params.get("host_ids", ""))
+        controls = words(params.get("control_ids", ""))
+        hosts = words(params.get("host_ids", ""))
         found = [
             each
             for each in self.results
@@ -275,7 +247,8 @@ class Compliance:
         return document("CONTROL_LIST_OUTPUT", dtd, body)
 
     def _hosts(self, params: Mapping[str, str], caller: Member) -> str:
-        ips, groups = _words(params.get("ips", "")), _words(params.get("ag_titles", ""))
+        ips, groups = words(params.get("ips", "")), words(params.get("ag_titles", ""))
+        ids = words(params.get("ids", ""))
         unknown = [each for each in groups if each not in (*NETWORKS, *SYSTEMS, "All")]
         if unknown:
             raise Refused("1905", f"parameter ag_titles has invalid value: {unknown[0]}")
@@ -285,6 +258,7 @@ class Compliance:
             for each in hosts
             if _reaches(caller, each)
             and (not ips or str(each.ip) in ips)
+            and (not ids or str(each.id) in ids)
             and (not groups or any(in_group(each, group) for group in groups))
         ]
         listed = "".join(_host(each) for each in found)
@@ -301,12 +275,6 @@ def _reaches(caller: Member, host: Host) -> bool:
         return True
     groups = BUSINESS_UNITS.get(caller.business_unit, caller.groups)
     return any(in_group(host, group) for group in groups)
-
-
-def _only(params: Mapping[str, str], known: Iterable[str]) -> None:
-    for name in params:
-        if name not in known:
-            raise Refused("1901", f"parameter {name} is not recognised")
 
 
 def _known_user(value: str, name: str) -> None:
@@ -341,45 +309,6 @@ def _change(found: Exempt, params: Mapping[str, str], caller: Member, now: datet
         found.expires = day
     found.modified, found.modified_by = now, caller.login
     found.history.append((now, caller.login, params["comments"]))
-
-
-def _tests(params: Mapping[str, str]) -> list[Callable[[Exempt], bool]]:
-    """The filters of a list, each as a test."""
-
-    def since(name: str, of: Callable[[Exempt], datetime]) -> Callable[[Exempt], bool]:
-        day = datetime.strptime(params[name], DAY).replace(tzinfo=ANCHOR.tzinfo)
-        return lambda each: of(each) >= day
-
-    known: dict[str, Callable[[], Callable[[Exempt], bool]]] = {
-        "exception_numbers": lambda: _among(set(_numbers(params["exception_numbers"]))),
-        "exception_number_min": lambda: lambda e: e.number >= int(params["exception_number_min"]),
-        "policy_id": lambda: lambda e: e.result.policy == params["policy_id"],
-        # The vendor matches control ids by their beginning.
-        "control_id": lambda: lambda e: e.result.control.startswith(params["control_id"]),
-        "status": lambda: lambda e: e.status.casefold() == params["status"].casefold(),
-        "created_after_date": lambda: since("created_after_date", lambda e: e.created),
-        "updated_after_date": lambda: since("updated_after_date", lambda e: e.modified),
-    }
-    _only(params, {"action", "details", "truncation_limit", "echo_request", *known})
-    return [make() for name, make in known.items() if name in params]
-
-
-def _among(numbers: set[int]) -> Callable[[Exempt], bool]:
-    return lambda each: each.number in numbers
-
-
-def _words(value: str) -> list[str]:
-    return [each.strip() for each in value.split(",") if each.strip()]
-
-
-def _numbers(value: str) -> list[int]:
-    found: list[int] = []
-    for each in _words(value):
-        low, _, high = each.partition("-")
-        if not low.isdecimal() or (high and not high.isdecimal()):
-            raise Refused("1905", f"parameter exception_numbers has invalid value: {each}")
-        found += range(int(low), int(high or low) + 1)
-    return found
 
 
 # --- XML -----------------------------------------------------------------------------------------
@@ -434,32 +363,6 @@ def _glossary(found: list[Result]) -> str:
     return (
         f"<GLOSSARY><HOST_LIST>{hosts}</HOST_LIST><CONTROL_LIST>{controls}</CONTROL_LIST>"
         f"<TECHNOLOGY_LIST>{kinds}</TECHNOLOGY_LIST></GLOSSARY>"
-    )
-
-
-def _shown(each: Exempt) -> str:
-    result = each.result
-    technology = {**TECHNOLOGIES, **DATABASES}[result.technology]
-    history = "".join(
-        f"<HISTORY><USER>{escape(user)}</USER><COMMENT><![CDATA[{words}]]></COMMENT>"
-        f"<INSERTION_DATE>{stamp(at)}</INSERTION_DATE></HISTORY>"
-        for at, user, words in reversed(each.history)
-    )
-    assigned = next((m for m in MEMBERS if str(m.id) == each.assignee), None)
-    return (
-        f"<EXCEPTION><EXCEPTION_NUMBER>{each.number}</EXCEPTION_NUMBER>"
-        f"<HOST><IP_ADDRESS>{result.host.ip}</IP_ADDRESS></HOST>"
-        f"<TECHNOLOGY><ID>{result.technology}</ID><NAME>{technology}</NAME></TECHNOLOGY>"
-        f"<POLICY><ID>{result.policy}</ID><NAME>{POLICIES[result.policy]}</NAME></POLICY>"
-        f"<CONTROL><CID>{result.control}</CID>"
-        f"<STATEMENT><![CDATA[{CONTROLS[result.control]}]]></STATEMENT></CONTROL>"
-        f"<ASSIGNEE>{assigned.login if assigned else each.assignee}</ASSIGNEE>"
-        f"<STATUS>{each.status}</STATUS>"
-        f"<REOPEN_ON_EVIDENCE_CHANGE>{each.reopen}</REOPEN_ON_EVIDENCE_CHANGE>"
-        f"<EXPIRATION_DATE>{each.expires}</EXPIRATION_DATE>"
-        f"<MODIFIED_DATE>{stamp(each.modified)}</MODIFIED_DATE>"
-        f"<MODIFIED_BY>{escape(each.modified_by)}</MODIFIED_BY>"
-        f"<HISTORY_LIST>{history}</HISTORY_LIST></EXCEPTION>\n"
     )
 
 

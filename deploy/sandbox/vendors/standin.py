@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Protocol
 
 from deploy.sandbox.vendors.faults import FaultSwitch
 
@@ -11,9 +11,13 @@ Traffic = Callable[[dict[str, Any]], None]
 
 
 class StandIn(Protocol):
-    """A vendor on loopback: `url` is set by `start`; `settings` are the bot's to reach it."""
+    """A vendor on loopback: `url` is set by `start`; `settings` are the bot's to reach it.
+
+    `people` are rows of the people file: which of the workspace's people have an account here.
+    """
 
     name: str
+    people: ClassVar[Sequence[str]]
     url: str
     faults: FaultSwitch
     on_traffic: Traffic | None

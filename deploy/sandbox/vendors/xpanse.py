@@ -1,10 +1,14 @@
-"""A stand-in for Cortex Xpanse on loopback: keys of both kinds, incidents, users, every error shape."""
+"""A stand-in for Cortex Xpanse on loopback: keys of both kinds, incidents, users, every error shape.
+
+Written from the document ("Update an Incident"), the vendor's REST guide and what its own SDK has
+recorded. What these leave open is a switch, an attribute of the stand-in.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -25,6 +29,13 @@ USERS = (
     ("onca.reyes@northwind.example", "Onca", "Reyes", "Investigator"),
     ("sami.ito@northwind.example", "Sami", "Ito", "Viewer"),
 )
+# REST guide, "sort": fields that a list may be sorted by.
+SORTS: dict[str, Callable[[StandInIncident], Any]] = {
+    "modification_time": lambda each: each.modified,
+    "creation_time": lambda each: (CREATED, each.id),
+    "severity": lambda each: SEVERITIES.index(each.severity) if each.severity else -1,
+}
+CREATED = 1_700_000_000_000
 FIELDS = frozenset(
     {
         "status",
@@ -47,6 +58,7 @@ class StandInIncident:
     severity: str
     assignee: str
     modified: int
+    assignee_name: str = ""
     resolve_comment: str = ""
     comments: list[str] = field(default_factory=list)
 
@@ -55,13 +67,13 @@ class StandInIncident:
             "incident_id": self.id,
             "incident_name": self.name,
             "description": f"{self.name} detected",
-            "creation_time": 1_700_000_000_000,
+            "creation_time": CREATED,
             "modification_time": self.modified,
             "status": self.status,
             "severity": "medium",
             "manual_severity": self.severity or None,
             "assigned_user_mail": self.assignee or None,
-            "assigned_user_pretty_name": None,
+            "assigned_user_pretty_name": self.assignee_name or None,
             "resolve_comment": self.resolve_comment or None,
             "incident_sources": ["ASM"],
             "xdr_url": f"https://northwind.xpanse.example/incident-view?caseId={self.id}",
@@ -83,9 +95,20 @@ def seed(many: int = 500) -> dict[str, StandInIncident]:
 
 
 class XpanseStandIn(JsonStandIn):
-    """`kind` is how keys are presented; a person's own key is `sandbox-key-N` with the id N."""
+    """`kind` is how keys are presented; a person's own key is `sandbox-key-N` with the id N.
+
+    Switches: `statuses`, those of this tenant; `page_size`, the most incidents in one answer;
+    `empties`, the values that unassign ("", "none", None); `shows_names`, whether an assignee's full
+    name and the resolve comment are told.
+    """
 
     name = "xpanse"
+    people: ClassVar[Sequence[str]] = (
+        "U0MARA,xpanse,mara.lindqvist@northwind.example,Instance Administrator,",
+        "U0ONCA,xpanse,onca.reyes@northwind.example,Investigator,",
+        "U0UMAR,xpanse,umar.haddad@northwind.example,Responder,",
+        "U0SAMI,xpanse,sami.ito@northwind.example,Viewer,",
+    )
     api_key = "sandbox-key-not-a-secret"
     api_key_id = "7"
     more_faults: ClassVar[Mapping[str, str]] = {
@@ -112,6 +135,10 @@ class XpanseStandIn(JsonStandIn):
         super().__init__(port=port, delay=delay)
         self.kind = kind
         self.incidents = seed()
+        self.statuses: tuple[str, ...] = STATUSES
+        self.page_size = 100
+        self.empties: tuple[str | None, ...] = ("", "none")
+        self.shows_names = True
         self._now = now
 
     def settings(self) -> dict[str, str]:
@@ -187,10 +214,25 @@ class XpanseStandIn(JsonStandIn):
         if end - start > 100:
             return error(400, "search_to: more than 100 incidents")
         found = [each for each in self.incidents.values() if _matches(each, asked)]
-        found.sort(key=lambda each: (each.modified, int(each.id)))
-        page = [each.shown() for each in found[start:end]]
+        sort = asked.get("sort") or {}
+        found.sort(
+            key=lambda each: (SORTS[sort.get("field", "modification_time")](each), int(each.id)),
+            reverse=sort.get("keyword") == "desc",
+        )
+        page = [self._shown(each) for each in found[start : min(end, start + self.page_size)]]
         told = {"total_count": min(len(found), 9999), "result_count": len(page), "incidents": page}
         return Answer(200, {"reply": told})
+
+    def _shown(self, incident: StandInIncident) -> dict[str, Any]:
+        hidden = (
+            {}
+            if self.shows_names
+            else {
+                "assigned_user_pretty_name": None,
+                "resolve_comment": None,
+            }
+        )
+        return {**incident.shown(), **hidden}
 
     def _update(self, call: Call) -> Answer:
         asked = (call.json or {}).get("request_data", {})
@@ -206,13 +248,16 @@ class XpanseStandIn(JsonStandIn):
 
     def _problem(self, update: Mapping[str, Any]) -> str:
         mail = update.get("assigned_user_mail")
-        severity = update.get("manual_severity", "")
+        severity = update.get("manual_severity", self.empties[0])
         comment = update.get("comment", {"value": "x"})
         checks = (
             (not update or set(update) - FIELDS, "update_data is empty or has unknown fields"),
-            (update.get("status", "new") not in STATUSES, "status is not valid"),
-            (severity not in ("", "none", *SEVERITIES), "manual_severity is not valid"),
-            (mail not in (None, "", "none", *_mails()), "assigned_user_mail is no user here"),
+            (update.get("status", "new") not in self.statuses, "status is not valid"),
+            (severity not in (*self.empties, *SEVERITIES), "manual_severity is not valid"),
+            (
+                "assigned_user_mail" in update and mail not in (*self.empties, *_mails()),
+                "assigned_user_mail is no user here",
+            ),
             ("assigned_user_pretty_name" in update and not mail, "pretty name without mail"),
             (not isinstance(comment, Mapping) or not comment.get("value"), "comment is not valid"),
         )
@@ -222,6 +267,9 @@ class XpanseStandIn(JsonStandIn):
         incident.status = update.get("status", incident.status)
         incident.severity = _cleared(update.get("manual_severity", incident.severity))
         incident.assignee = _cleared(update.get("assigned_user_mail", incident.assignee))
+        incident.assignee_name = _cleared(
+            update.get("assigned_user_pretty_name", incident.assignee_name)
+        )
         incident.resolve_comment = update.get("resolve_comment", incident.resolve_comment)
         if "comment" in update:
             incident.comments.append(update["comment"]["value"])
@@ -234,8 +282,8 @@ def error(status: int, words: str) -> Answer:
     return Answer(status, {"reply": told})
 
 
-def _cleared(value: str) -> str:
-    return "" if value == "none" else value
+def _cleared(value: str | None) -> str:
+    return "" if value in (None, "none") else str(value)
 
 
 def _mails() -> list[str]:

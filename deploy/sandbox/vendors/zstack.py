@@ -1,104 +1,35 @@
-"""A stand-in for ZStack Cloud on loopback: sessions, tickets with levels, history, asynchronous jobs."""
+"""A stand-in for ZStack Cloud on loopback: sessions, access keys, asynchronous jobs, queries.
+
+Written from the document and from RestServer, the server's public front: its order of checks, its
+status codes and its sentences. What sources leave open is a switch, an attribute of the stand-in.
+"""
 
 from __future__ import annotations
 
+import base64
 import hashlib
-import itertools
-import re
+import hmac
 import time
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
+from zoneinfo import ZoneInfo
 
 from deploy.sandbox.vendors.base import Answer, Call, JsonStandIn
+from deploy.sandbox.vendors.zstack_query import Query
+from deploy.sandbox.vendors.zstack_tickets import LEAD, OPERATOR, OWNER, Denied, Desk
 
-COLLECTION = "872c04e82fee40509447b9ec90fc5aa1"
-FIRST = "11111111111111111111111111111111"
-LAST = "22222222222222222222222222222222"
-FLOWS = (
-    {
-        "uuid": FIRST,
-        "collectionUuid": COLLECTION,
-        "approverUuid": "a" * 32,
-        "approverTitle": "Team lead",
-        "valid": True,
-    },
-    {
-        "uuid": LAST,
-        "collectionUuid": COLLECTION,
-        "approverUuid": "b" * 32,
-        "approverTitle": "SystemAdmin",
-        "parentFlowUuid": FIRST,
-        "valid": True,
-    },
-)
-ASKED = (
-    ("create vm", "org.zstack.header.vm.APICreateVmInstanceMsg"),
-    ("resize vm", "org.zstack.header.vm.APIUpdateVmInstanceMsg"),
-    ("create volume", "org.zstack.header.volume.APICreateDataVolumeMsg"),
-)
-LEADS_ON = {
-    "Pending": {"approve", "reject", "cancel"},
-    "IntermediateApproved": {"approve", "reject", "cancel"},
-    "Rejected": {"reopen"},
-    "Cancelled": {"reopen"},
-    "FinalApproved": set(),
+SERVICE = "e" * 32
+SKEW = timedelta(minutes=15)
+# Accounts and virtual ids: name → (uuid, kind). Everybody's password is `sandbox-NAME`.
+IDENTITIES = {
+    "amend": (SERVICE, "account"),
+    "mara": (OPERATOR, "virtual-id"),
+    "onca": (LEAD, "virtual-id"),
+    "umar": (OWNER, "virtual-id"),
 }
-# RestServer.java: the key is the API class' name with its first letter lowered, compared with case.
-NO_ACTION = "the body doesn't contain action mapping to the URL[/v1/tickets/{uuid}/actions]"
-
-
-@dataclass
-class StandInTicket:
-    """A ticket; `events` are those that were executed, for a test to count."""
-
-    uuid: str
-    name: str
-    status: str
-    flow: str
-    asked: tuple[str, str]
-    events: list[str] = field(default_factory=list)
-    comments: list[str] = field(default_factory=list)
-
-    def shown(self) -> dict[str, Any]:
-        name, api = self.asked
-        body = {"name": f"{self.name}-vm", "rootPassword": "a secret of the requested machine"}
-        step = {"requestName": name, "apiName": api, "executeTimes": 1.0, "apiBody": body}
-        return {
-            "uuid": self.uuid,
-            "name": self.name,
-            "description": f"{name} for {self.name}",
-            "status": self.status,
-            "currentFlowUuid": self.flow,
-            "flowCollectionUuid": COLLECTION,
-            "accountSystemType": "iam2",
-            "ticketTypeUuid": "3b933e9aaf2d49b9a3dcf0c92867790f",
-            "accountSystemContext": {"projectUuid": "c" * 32, "virtualIDUuid": "d" * 32},
-            "request": [step],
-        }
-
-
-def ticket_uuid(number: int) -> str:
-    """The uuid of a seeded ticket; number 0 is the one in the document's example."""
-    if number == 0:
-        return "f4483251fdfd48cdae0dbb966a2652c9"
-    return hashlib.sha256(f"ticket {number}".encode()).hexdigest()[:32]
-
-
-def seed(many: int = 500) -> dict[str, StandInTicket]:
-    teams = ("payments", "checkout", "search", "mobile", "data")
-    found = {}
-    for number in range(many):
-        last = number % 2 == 1
-        status = "IntermediateApproved" if last else "Pending"
-        if number % 10 == 9:
-            status = ("Rejected", "Cancelled", "FinalApproved")[number % 3]
-        name = f"{teams[number % len(teams)]}-{number:03}"
-        key = ticket_uuid(number)
-        flow = LAST if last else FIRST
-        found[key] = StandInTicket(key, name, status, flow, ASKED[number % len(ASKED)])
-    return found
 
 
 @dataclass
@@ -108,19 +39,31 @@ class _Job:
 
 
 class ZstackStandIn(JsonStandIn):
-    """`takes` is how long a job runs, in seconds; `action_key` the only spelling it knows.
+    """`takes` is how long a job runs, in seconds.
 
-    Beside the service account, everybody may sign in with the password `sandbox-LOGIN`.
+    Switches: `action_key`, the only spelling it knows; `time_zone`, in which its clock shows the time
+    that access keys are checked against, and `checks_zone`, whether it minds the zone of a call;
+    `synchronous`, the document's 200 instead of the 202 of real servers; `desk.by_person`;
+    `status_as_object`, the document's schema instead of its sample; `not_ready`, how many of the next
+    jobs end with SYS.1010 before they began.
     """
 
     name = "zstack"
+    people: ClassVar[Sequence[str]] = (
+        "U0MARA,zstack,mara,admin,",
+        "U0ONCA,zstack,onca,approver,",
+        "U0UMAR,zstack,umar,owner,",
+    )
     account = "amend"
     password = "sandbox-not-a-secret"  # noqa: S105 - a sandbox has nothing to hide
+    access_key = ("sandbox-key-id", "sandbox-key-not-a-secret")
     more_faults: ClassVar[Mapping[str, str]] = {
         "session_gone": "HTTP 503, ID.1001: the session holds no more",
         "denied": "HTTP 503, ID.1002: permission denied",
         "wrong_person": "HTTP 503, SYS.1006: another person has to do it",
         "busy": "HTTP 503, SYS.1012: the management node is unavailable",
+        "not_ready": "HTTP 503, SYS.1010: the management server is not ready to serve",
+        "timed_out": "does what was asked, and says SYS.1001: it timed out",
     }
 
     def __init__(
@@ -131,16 +74,25 @@ class ZstackStandIn(JsonStandIn):
         action_key: str = "changeTicketStatus",
         port: int = 0,
         delay: float = 0.0,
+        now: Callable[[], float] = time.time,
     ) -> None:
         super().__init__(port=port, delay=delay)
-        self.tickets = seed(tickets)
-        self.history: list[dict[str, Any]] = []
+        self.desk = Desk(tickets)
         self.takes = takes
         self.action_key = action_key
+        self.time_zone = "Asia/Shanghai"
+        self.checks_zone = False
+        self.synchronous = False
+        self.status_as_object = False
+        self.not_ready = 0
         self.logins: list[str] = []
-        self._sessions: set[str] = set()
+        self._now = now
+        self._sessions: dict[str, str] = {}
         self._jobs: dict[str, _Job] = {}
-        self._sequence = itertools.count(1)
+
+    @property
+    def tickets(self) -> dict[str, Any]:
+        return self.desk.tickets
 
     def settings(self) -> dict[str, str]:
         return {
@@ -150,162 +102,233 @@ class ZstackStandIn(JsonStandIn):
         }
 
     def end_sessions(self) -> None:
-        """Another login with the same account ended them (facts C.3)."""
+        """Another login with the same account ended them (`enable.unique.session`)."""
         self._sessions.clear()
+
+    def by_hand(self, ticket: str, event: str) -> None:
+        """Fire an event in the vendor's console."""
+        self.desk.fire(ticket, {"statusEvent": event}, OPERATOR)
 
     def answer(self, call: Call) -> Answer:
         path = call.path.removeprefix("/zstack")
         if path.endswith("/login"):
-            return self._login(call)
+            return self._login(call, path)
         if path.startswith("/v1/api-jobs/"):
-            return self._job(path.rpartition("/")[2])
-        session = call.headers.get("authorization", "").removeprefix("OAuth ")
-        if not call.headers.get("authorization"):
-            return Answer(400, text="missing header 'Authorization'", kind="text/plain")
-        if path.startswith("/v1/accounts/sessions/"):
-            self._sessions.discard(session)
+            return self._job(call, path.rpartition("/")[2])
+        who, refused = self._who(call, path)
+        if refused is not None:
+            return refused
+        if path.startswith("/v1/accounts/sessions/") and call.method == "DELETE":
+            self._sessions.pop(path.rpartition("/")[2], None)
             return Answer(200, {})
-        action = re.fullmatch(r"/v1/tickets/([0-9a-f]{32})/actions", path)
-        if action and call.method == "PUT":
-            return self._act(call, action[1], session)
-        if session not in self._sessions:
-            return error("ID.1001", "session expired")
-        return self._query(path, call)
+        parts = path.split("/")
+        if call.method == "PUT" and parts[2:3] == ["tickets"] and parts[4:] == ["actions"]:
+            return self._act(call, parts[3], who)
+        if call.method != "GET":
+            return text(404, f"no api mapping to URL[{path}]")
+        return self._query(path, call) if who else error("ID.1001", "Session expired")
 
     def refused(self) -> Answer:
         return error("ID.1000", "wrong account or password")
 
     def broken(self, fault: str, call: Call) -> Answer | None:
+        if fault == "timed_out":
+            self.answer(call)
+            return error("SYS.1001", "the operation timed out", cause="no answer from the agent")
         shapes = {
-            "session_gone": error("ID.1001", "session expired"),
+            "session_gone": error("ID.1001", "Session expired"),
             "denied": error("ID.1002", "permission denied"),
             "wrong_person": error(
                 "SYS.1006", "operation denied. the operator needs to be done by account[uuid]"
             ),
             "busy": error("SYS.1012", "the management node is unavailable"),
+            "not_ready": error("SYS.1010", "the management server is not ready to serve"),
         }
         return shapes.get(fault)
 
     def masked(self, call: Call) -> Any:
         return "(signing in)" if call.path.endswith("/login") else super().masked(call)
 
-    # --- signing in ------------------------------------------------------------------------------
+    # --- who calls -------------------------------------------------------------------------------
 
-    def _login(self, call: Call) -> Answer:
+    def _login(self, call: Call, path: str) -> Answer:
+        shapes = {
+            "/v1/accounts/login": ("logInByAccount", "accountName", "account"),
+            "/v1/iam2/virtual-ids/login": ("loginIAM2VirtualID", "name", "virtual-id"),
+        }
+        key, field, kind = shapes.get(path, ("", "", ""))
         body = call.json if isinstance(call.json, Mapping) else {}
-        asked = body.get("logInByAccount") or body.get("loginIAM2VirtualID") or {}
-        name = str(asked.get("accountName") or asked.get("name") or "")
-        known = {self.account: self.password}.get(name, f"sandbox-{name}")
+        asked = body.get(key)
+        if call.method != "PUT" or not isinstance(asked, Mapping):
+            return text(400, no_action(path))
+        name = str(asked.get(field) or "")
+        known = self.password if name == self.account else f"sandbox-{name}"
         if asked.get("password") != hashlib.sha512(known.encode()).hexdigest():
             return self.refused()
+        whose, own = IDENTITIES.get(name, (SERVICE, kind))
+        if own != kind:
+            return self.refused()
         session = uuid.uuid4().hex
-        self._sessions.add(session)
+        self._sessions[session] = whose
         self.logins.append(name)
-        return Answer(200, {"inventory": {"uuid": session, "accountUuid": "e" * 32}})
+        return Answer(200, {"inventory": {"uuid": session, "accountUuid": whose}})
+
+    def _who(self, call: Call, path: str) -> tuple[str, Answer | None]:
+        """(the identity, "" where the session is none; an answer that refuses the call)."""
+        auth = call.headers.get("authorization", "").strip()
+        if not auth:
+            return "", text(400, "missing header 'Authorization'")
+        if auth.startswith("OAuth"):
+            return self._sessions.get(auth.removeprefix("OAuth").strip(), ""), None
+        if not auth.startswith("ZStack"):
+            return "", text(400, "Authorization type must be 'OAuth'")
+        date = call.headers.get("date", "")
+        if refused := self._time(date):
+            return "", refused
+        key, _, given = auth.removeprefix("ZStack").strip().partition(":")
+        signed = f"{call.method}\n{date}\n{path}".encode()
+        mac = hmac.new(self.access_key[1].encode(), signed, hashlib.sha1).digest()
+        if (key, given) != (self.access_key[0], base64.b64encode(mac).decode()):
+            return "", error("ID.1000", "access key signature does not match")
+        return SERVICE, None
+
+    def _time(self, date: str) -> Answer | None:
+        """RestServer.checkTime: the wall clock is compared, its zone only where it is told to."""
+        if not date:
+            return text(400, "'Date' must be incuded in request header")
+        wall, _, zone = date.rpartition(" ")
+        try:
+            sent = datetime.strptime(wall, "%a, %d %b %Y %H:%M:%S").replace(tzinfo=UTC)
+            offset = _offset(zone)
+        except ValueError:
+            words = "'Date' format error, correct format is 'EEE, dd MMM yyyy HH:mm:ss z'"
+            return text(400, words)
+        here = datetime.fromtimestamp(self._now(), UTC)
+        if self.checks_zone:
+            sent -= offset
+        else:
+            here += here.astimezone(ZoneInfo(self.time_zone)).utcoffset() or timedelta()
+        return text(403, "requestTimeTooSkewed") if abs(sent - here) > SKEW else None
 
     # --- events ------------------------------------------------------------------------------------
 
-    def _act(self, call: Call, ticket: str, session: str) -> Answer:
-        job = call.headers.get("x-job-uuid") or uuid.uuid4().hex
-        if len(job) != 32:
-            return Answer(400, text=f"Invalid job uuid[{job}]", kind="text/plain")
-        if job in self._jobs:
-            return Answer(400, text=f"Duplicate job uuid[{job}]", kind="text/plain")
+    def _act(self, call: Call, ticket: str, who: str) -> Answer:
         body = call.json if isinstance(call.json, Mapping) else {}
         action = body.get(self.action_key)
         if action is None:
-            return Answer(400, text=NO_ACTION, kind="text/plain")
-        # The session is looked at by the job, not by the call (facts C.4).
-        known = session in self._sessions or session.startswith("ZStack ")
-        told = self._fire(ticket, action) if known else error("ID.1001", "session expired")
+            return text(400, no_action(f"/v1/tickets/{ticket}/actions"))
+        job = call.headers.get("x-job-uuid") or uuid.uuid4().hex
+        if len(job) != 32:
+            words = "Invalid header[X-Job-UUID], it must be a UUID with '-' stripped"
+            return text(400, words)
+        if job in self._jobs:
+            return text(400, f"Duplicate job uuid[{job}]")
+        told = self._fired(ticket, action, who)
+        if self.synchronous:
+            return told
         self._jobs[job] = _Job(time.monotonic() + self.takes, told)
-        # The host is one that only the server's own network knows (facts C.4).
+        # The host is one that only the server's own network knows.
         return Answer(202, {"location": f"http://10.0.0.9:8080/zstack/v1/api-jobs/{job}"})
 
-    def _job(self, job: str) -> Answer:
+    def _fired(self, ticket: str, action: Mapping[str, Any], who: str) -> Answer:
+        if not who:  # a session is looked at by the job, not by the call
+            return error("ID.1001", "Session expired")
+        if self.not_ready:
+            self.not_ready -= 1
+            return error("SYS.1010", "the management server is not ready to serve")
+        try:
+            return Answer(200, {"inventory": self._shown(self.desk.fire(ticket, action, who))})
+        except Denied as denied:
+            return error(denied.code, denied.words)
+
+    def _shown(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        status = row["status"]
+        return (
+            {**row, "status": {"name": status, "ordinal": 1.0}}
+            if self.status_as_object
+            else {**row}
+        )
+
+    def _job(self, call: Call, job: str) -> Answer:
+        if call.method != "GET":
+            return text(405, "only GET method is allowed for querying job status")
         found = self._jobs.get(job)
         if found is None:
-            return Answer(404, text=f"unable to find the job[{job}]", kind="text/plain")
+            return text(404, "the job has been expired")
         return found.answer if time.monotonic() >= found.ready else Answer(202, {})
-
-    def _fire(self, ticket_uuid: str, action: Mapping[str, Any]) -> Answer:
-        ticket = self.tickets.get(ticket_uuid)
-        event = str(action.get("statusEvent", ""))
-        if ticket is None:
-            return error("SYS.1003", f"ticket[{ticket_uuid}] does not exist")
-        if event not in LEADS_ON.get(ticket.status, ()):
-            words = f"operation denied. the ticket is in status of {ticket.status}"
-            return error("SYS.1006", f"{words}, cannot do the operation[{event}]")
-        before = ticket.status
-        self._move(ticket, event)
-        comment = str(action.get("comment") or "")
-        ticket.events.append(event)
-        ticket.comments.append(comment)
-        self._note(ticket, before, comment)
-        if ticket.status == "FinalApproved":
-            results = [{"requestName": ticket.asked[0], "successTimes": 1.0, "failureTimes": 0.0}]
-            self._note(ticket, ticket.status, "", results)
-        return Answer(200, {"inventory": ticket.shown()})
-
-    def _move(self, ticket: StandInTicket, event: str) -> None:
-        if event == "approve":
-            ticket.status = "FinalApproved" if ticket.flow == LAST else "IntermediateApproved"
-            ticket.flow = LAST
-        elif event == "reopen":
-            ticket.status, ticket.flow = "Pending", FIRST
-        else:
-            ticket.status = {"reject": "Rejected", "cancel": "Cancelled"}[event]
-
-    def _note(self, ticket: StandInTicket, before: str, comment: str, results: Any = None) -> None:
-        entry = {
-            "sequence": next(self._sequence),
-            "ticketUuid": ticket.uuid,
-            "fromStatus": before,
-            "toStatus": ticket.status,
-            "comment": comment,
-            "operatorUuid": "e" * 32,
-            "operationContextType": "StatusChanged",
-        }
-        if results:
-            entry["operationContext"] = {"requestResults": results}
-        self.history.append(entry)
-
-    def by_hand(self, ticket: str, event: str) -> None:
-        """Fire an event in the vendor's console."""
-        self._fire(ticket, {"statusEvent": event})
 
     # --- queries -----------------------------------------------------------------------------------
 
     def _query(self, path: str, call: Call) -> Answer:
-        params = call.params
-        if path == "/v1/tickets/flow":
-            return Answer(200, {"inventories": list(FLOWS)})
-        if path == "/v1/tickets/histories":
-            rows = list(self.history)
-        elif path == "/v1/tickets":
-            rows = [each.shown() for each in self.tickets.values()]
-        else:
-            return Answer(404, text="no such API", kind="text/plain")
-        rows = [each for each in rows if _matches(each, params.get("q", ""))]
-        sort = params.get("sort", "")
-        if sort:
-            rows.sort(key=lambda each: each[sort[1:]], reverse=sort.startswith("-"))
-        start, limit = int(params.get("start", 0)), int(params.get("limit", 1000))
-        return Answer(200, {"inventories": rows[start : start + limit]})
+        tables: dict[str, Callable[[], list[Any]]] = {
+            "/v1/tickets": lambda: [each.shown() for each in self.desk.tickets.values()],
+            "/v1/tickets/histories": lambda: self.desk.history,
+            "/v1/tickets/flow": lambda: self.desk.flows,
+            "/v1/iam2/virtual-ids": lambda: _people("virtual-id"),
+            "/v1/accounts": lambda: _people("account"),
+        }
+        if path.startswith("/v1/tickets/") and path not in tables:
+            rows = [each for each in tables["/v1/tickets"]() if each["uuid"] == path[12:]]
+            return Answer(200, {"inventories": [self._shown(each) for each in rows]})
+        if path not in tables:
+            return text(404, f"no api mapping to URL[{path}]")
+        found, total = Query.of(call.query).on(tables[path]())
+        if path == "/v1/tickets":
+            found = [self._shown(each) for each in found]
+        told: dict[str, Any] = {"inventories": found}
+        return Answer(200, told if total is None else {**told, "total": total})
 
 
-def _matches(row: Mapping[str, Any], condition: str) -> bool:
-    found = re.fullmatch(r"(\w+?)(\?=|>|=)(.*)", condition)
-    if found is None:
-        return True
-    name, operator, value = found.groups()
-    if operator == "?=":
-        return row.get(name) in value.split(",")
-    if operator == ">":
-        return int(row.get(name, 0)) > int(value)
-    return str(row.get(name)) == value
+def _offset(zone: str) -> timedelta:
+    """How far a written zone is ahead of UTC. Raises ValueError for one that is not understood."""
+    if zone in ("GMT", "UTC", "Z"):
+        return timedelta()
+    if zone[:3] in ("GMT", "UTC") and zone[3:4] in ("+", "-"):
+        sign = 1 if zone[3] == "+" else -1
+        hours, _, minutes = zone[4:].partition(":")
+        return sign * timedelta(hours=int(hours), minutes=int(minutes or 0))
+    try:
+        return datetime.now(ZoneInfo(zone)).utcoffset() or timedelta()
+    except (LookupError, OSError):
+        raise ValueError(zone) from None
 
 
-def error(code: str, details: str) -> Answer:
-    """A business failure: always 503 (facts C.4)."""
-    return Answer(503, {"error": {"code": code, "description": "failed", "details": details}})
+def _people(kind: str) -> list[dict[str, Any]]:
+    return [
+        {"uuid": whose, "name": name, "state": "Enabled"}
+        for name, (whose, own) in IDENTITIES.items()
+        if own == kind
+    ]
+
+
+def no_action(path: str) -> str:
+    """RestServer: the key is the API class' name with its first letter lowered, compared with case."""
+    return f"the body doesn't contain action mapping to the URL[{path}]"
+
+
+def text(status: int, words: str) -> Answer:
+    """Malformed calls are answered in plain text."""
+    return Answer(status, text=words, kind="text/plain")
+
+
+def error(code: str, details: str, cause: str = "") -> Answer:
+    """A business failure: always 503; nulls are left out."""
+    told: dict[str, Any] = {
+        "code": code,
+        "description": DESCRIBED.get(code, ""),
+        "details": details,
+    }
+    if cause:
+        told["cause"] = {"code": "SYS.1006", "description": "An operation failed", "details": cause}
+    return Answer(503, {"error": told})
+
+
+# conf/errorCodes
+DESCRIBED = {
+    "SYS.1001": "A message or a operation timeout",
+    "SYS.1003": "A resource can not be found",
+    "SYS.1006": "An operation failed",
+    "SYS.1007": "One or more API argument is invalid",
+    "SYS.1010": "Management server is not ready to serve",
+    "SYS.1012": "The management node is unavailable",
+}

@@ -16,6 +16,7 @@ async function call(path, body) {
 
 export const getState = (user) => call(`/sandbox/state${user ? `?user=${encodeURIComponent(user)}` : ""}`);
 export const getTraffic = (since) => call(`/sandbox/traffic?since=${since}`);
+export const getRequest = (id) => call(`/sandbox/request?id=${encodeURIComponent(id)}`);
 export const act = (user, kind, fields) => call("/sandbox/act", { user, do: kind, ...fields });
 export const setFault = (fields) => call("/sandbox/fault", fields);
 

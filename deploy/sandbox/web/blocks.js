@@ -2,6 +2,7 @@
 import { h, icon, uid, reconcile } from "./dom.js";
 import { textObject, rawText, mrkdwn, plain, richText, markdown } from "./mrkdwn.js";
 import { element, controls } from "./elements.js";
+import { chart } from "./charts.js";
 
 // Draws `blocks` into `root`. Blocks that did not change keep their nodes; controls that stay (same block_id and
 // action_id) keep what was typed when `keep` is set.
@@ -145,7 +146,7 @@ function task(block) {
 
 const BLOCKS = {
   section, input,
-  header: (block) => h("h3", null, textObject(block.text)),
+  header: (block, env) => h(env.ctx.heading || "h2", null, textObject(block.text)),
   divider: () => h("hr"),
   context: (block) => h("div", null, (block.elements || []).map((part) => (part.type === "image" ? picture(part, "icon-picture") : h("span", { class: "text" }, textObject(part))))),
   actions: (block, env) => h("div", { class: "row" }, (block.elements || []).map((spec) => element(spec, env))),
@@ -153,7 +154,7 @@ const BLOCKS = {
   image: (block) => h("figure", null, block.title && h("figcaption", null, textObject(block.title)), picture(block, "picture")),
   rich_text: richText,
   markdown: (block) => markdown(block.text || ""),
-  table, data_table: dataTable, alert,
+  table, data_table: dataTable, data_visualization: chart, alert,
   card: (block, env) => h("div", { class: "card" }, block.title && h("div", { class: "card-title" }, textObject(block.title)), block.subtitle && h("div", { class: "card-sub" }, textObject(block.subtitle)),
     block.body && h("div", { class: "text" }, textObject(block.body)), block.actions && h("div", { class: "row" }, block.actions.map((spec) => element(spec, env)))),
   carousel: (block, env) => h("div", { class: "carousel" }, (block.elements || block.cards || []).map((card, i) => renderBlock({ type: "card", ...card }, env.ctx, i))),

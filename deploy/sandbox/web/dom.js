@@ -29,7 +29,7 @@ export const uid = (prefix) => `${prefix}-${++count}`;
 const SVG = "http://www.w3.org/2000/svg";
 const PATHS = {
   close: "M6 6l12 12M18 6L6 18", bolt: "M13 3 5 14h6l-1 7 8-11h-6z", more: "M5 12h.01M12 12h.01M19 12h.01",
-  reply: "M4 5h16v11H10l-4 4v-4H4z", send: "M4 12 20 5l-5 15-3-6zM12 14l8-9", down: "M6 9l6 6 6-6", back: "M15 5l-7 7 7 7",
+  reply: "M4 5h16v11H10l-4 4v-4H4z", send: "M4 12 20 5l-5 15-3-6zM12 14l8-9", down: "M6 9l6 6 6-6", list: "M4 7h16M4 12h16M4 17h16", back: "M15 5l-7 7 7 7",
   home: "M4 11l8-7 8 7v9h-5v-6H9v6H4z", check: "M5 12.5l4.5 4.5L19 7.5", traffic: "M4 8h14l-4-4M20 16H6l4 4",
   again: "M19 12a7 7 0 1 1-2-5l2 2M19 4v5h-5", file: "M7 3h7l4 4v14H7zM14 3v4h4", image: "M4 5h16v14H4zM4 16l5-5 4 4 3-2 4 4", eye: "M2 12s4-6 10-6 10 6 10 6-4 6-10 6S2 12 2 12zM12 9.5a2.5 2.5 0 1 0 0 5 2.5 2.5 0 0 0 0-5",
   search: "M11 5a6 6 0 1 0 0 12 6 6 0 0 0 0-12zM15.5 15.5L20 20", warn: "M12 4l9 16H3zM12 10v4M12 17h.01", info: "M12 4a8 8 0 1 0 0 16 8 8 0 0 0 0-16zM12 11v5M12 8h.01",
@@ -53,7 +53,7 @@ export function iconButton(name, label, onclick, extra) {
 // The element in which a popup must live so that it is neither inert nor behind the open dialog.
 export function layer() {
   const open = [...document.querySelectorAll("dialog[open]")];
-  return open.at(-1) || document.body;
+  return open.at(-1) || document.getElementById("main");
 }
 
 // Puts a fixed popup beside its anchor, above it where there is no room below.
@@ -71,12 +71,25 @@ export function place(popup, anchor, { width, align = "left", up = false, max = 
   popup.style.bottom = above_it ? `${window.innerHeight - box.top + 4}px` : "auto";
 }
 
+// Says something to who does not see the page.
+export function announce(text) {
+  const box = document.getElementById("announce");
+  box.append(h("p", null, text));
+  while (box.childElementCount > 5) box.firstChild.remove();
+}
+
 export function toast(text, kind = "error") {
   const box = document.getElementById("toasts");
+  if (box.matches(":popover-open")) box.hidePopover();
+  box.showPopover(); // above an open dialog, too
   const item = h("div", { class: `toast toast-${kind}` }, icon(kind === "error" ? "warn" : "info"), h("span", null, text));
-  item.append(iconButton("close", "Dismiss", () => item.remove()));
+  item.append(iconButton("close", "Dismiss", gone));
   box.append(item);
-  setTimeout(() => item.remove(), kind === "error" ? 9000 : 4000);
+  setTimeout(gone, kind === "error" ? 9000 : 4000);
+  function gone() {
+    item.remove();
+    if (!box.childElementCount && box.matches(":popover-open")) box.hidePopover();
+  }
 }
 
 // Turns the children of `parent` into `nodes`, moving as little as possible so that focus and scrolling stay.

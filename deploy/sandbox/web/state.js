@@ -1,6 +1,6 @@
 // What the page knows, and where the person is: #USER/CHANNEL, #USER/CHANNEL/THREAD or #USER/home.
 import * as api from "./api.js";
-import { toast } from "./dom.js";
+import { h, toast } from "./dom.js";
 
 export const S = { data: null, user: null, channel: null, thread: null, home: false, lost: false };
 
@@ -10,7 +10,10 @@ export const changed = () => watchers.forEach((fn) => fn());
 
 const plain = (text) => { try { return decodeURIComponent(text); } catch { return text; } };
 
+let followed = ""; // the address that the page is at; another one is where somebody has just gone
+
 export function readHash() {
+  followed = location.hash;
   const [user, place, thread] = location.hash.slice(1).split("/").map(plain);
   return { user: user || null, home: place === "home", channel: place && place !== "home" ? place : null, thread: thread || null };
 }
@@ -33,7 +36,9 @@ function settle(data) {
     Object.assign(S, { channel: (data.channels.find((c) => c.id === "C0OPS") || data.channels[0]).id, thread: null });
   }
   const address = hashFor({ thread: S.thread, home: S.home });
-  if (location.hash !== address) history.replaceState(null, "", address);
+  if (location.hash !== followed || location.hash === address) return;
+  history.replaceState(null, "", address);
+  followed = address;
 }
 
 export const go = (where) => { location.hash = hashFor(where); };
@@ -58,8 +63,13 @@ export function refresh() {
   return running;
 }
 
+const FOLLOWS = 20_000; // milliseconds after an act within which what comes is taken for its answer
+let actedAt = -Infinity;
+export const justActed = () => performance.now() - actedAt < FOLLOWS;
+
 // Does something as the current person and shows a refusal as a toast (unless `quiet`).
 export async function act(kind, fields, { quiet = false } = {}) {
+  actedAt = performance.now();
   const answer = await api.act(S.user, kind, fields);
   if (!answer.ok && !quiet) toast(explain(answer));
   refresh();
@@ -76,7 +86,6 @@ export function explain(answer) {
 export const person = (id) => S.data?.users?.[id];
 export const nameOf = (id) => person(id)?.real_name || person(id)?.name || id;
 export const channelOf = (id) => S.data?.channels?.find((c) => c.id === id);
-export const isBotIm = (channel) => channel?.kind === "im" && (!channel.with || channel.with === S.data?.bot?.user_id);
 
 export function channelName(channel) {
   if (!channel) return "";
@@ -95,12 +104,4 @@ export function colorOf(id) {
 
 export const initials = (name) => (name || "?").split(/[\s._-]+/).filter(Boolean).slice(0, 2).map((w) => w[0].toUpperCase()).join("") || "?";
 
-// What has been read, by person and channel.
-const key = () => `amend-sandbox-read-${S.user}`;
-export function readMarks() { try { return JSON.parse(localStorage.getItem(key())) || {}; } catch { return {}; } }
-export function markRead(channel, ts) {
-  const marks = readMarks();
-  if (!ts || (marks[channel] || "") >= ts) return;
-  marks[channel] = ts;
-  try { localStorage.setItem(key(), JSON.stringify(marks)); } catch { /* private mode */ }
-}
+export const avatar = (id) => h("span", { class: "avatar", "aria-hidden": "true", style: { background: colorOf(id) } }, initials(nameOf(id)));
