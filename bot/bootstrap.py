@@ -4,42 +4,52 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import hashlib
 import os
 import secrets
-import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
-from importlib.metadata import entry_points
+from importlib import import_module
+from importlib.metadata import entry_points, version
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import psycopg
 import structlog
 from aiohttp import ClientSession, ClientTimeout, web
 from pydantic import ValidationError
 from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
-from slack_sdk.errors import SlackApiError
+from slack_bolt.request.async_request import AsyncBoltRequest
+from slack_bolt.response import BoltResponse
 from slack_sdk.http_retry.builtin_async_handlers import AsyncRateLimitErrorRetryHandler
-from slack_sdk.web.async_client import AsyncWebClient
+from sqlalchemy.exc import InterfaceError, OperationalError
 
-from bot.db.engine import open_engine
+from bot import tracing
+from bot.db import audit, evidence
+from bot.db.engine import close_engine, open_engine, open_reader
+from bot.db.leases import Leases
 from bot.db.ledger import Ledger
 from bot.db.migrate import migrate
 from bot.db.outbox import Outbox
+from bot.db.retention import FIRST_AFTER, LOOKS_EVERY, Retention
 from bot.db.store import Store
-from bot.db.tables import Request
+from bot.db.tokens import Tokens
 from bot.db.vault import Vault
-from bot.db.watching import WatchStore
+from bot.db.watching import REPORT, WatchStore
 from bot.domain.operations import Registry, Vendor, VendorEntry
-from bot.domain.plans import State
 from bot.domain.policy import Policy
-from bot.jobs.engine import Engine
+from bot.health import Health
+from bot.jobs.engine import VERSION, Engine
 from bot.jobs.runner import Runner
+from bot.jobs.supervisor import Chore, Supervisor
 from bot.jobs.trouble import Trouble
+from bot.jobs.upkeep import SWEEP, Upkeep
 from bot.jobs.watching import Watching
 from bot.jobs.witness import Checkpoints, Forwarding
-from bot.metrics import OUTBOX_WAITING, REQUESTS
 from bot.pipeline import Parts, Pipeline, bounds
 from bot.settings import BadSettings, Settings, explain
 from bot.slack.incoming.deeds import Deeds
@@ -47,25 +57,34 @@ from bot.slack.incoming.frame import Frame
 from bot.slack.incoming.listeners import Listeners
 from bot.slack.incoming.topics.watches import Watches
 from bot.slack.link.directory import SlackDirectory
+from bot.slack.link.reach import route
 from bot.slack.link.server import build_server
 from bot.slack.link.socket import SocketLink
+from bot.slack.link.token import Token
 from bot.slack.outgoing import checkpoints
+from bot.slack.outgoing.client import SlackClient
 from bot.slack.outgoing.home import Home
+from bot.slack.outgoing.lookback import LooksBack
 from bot.slack.outgoing.messenger import Messenger
 from bot.slack.outgoing.notices import Notices
 from bot.slack.outgoing.voice import SlackVoice
+from bot.stopping import STOP_WITHIN, Budget
+
+if TYPE_CHECKING:
+    from bot.asking.door import Door
 
 log = structlog.get_logger(__name__)
 
-SWEEP = 10.0  # seconds between two looks for work that nobody carries on
-REVIEWED_WITHIN = 24 * 3600.0  # seconds; a plan that nobody submitted by then is forgotten
 DEED_LASTS = 60.0  # seconds; a deed that was not done by then failed, and is done again
+SEALED_EVERY = 24 * 3600.0  # seconds between two looks whether a new key is to seal credentials
+DRAIN_WITHIN, PARK_WITHIN = 2.0, 3.0  # seconds at the end for listeners, and for calls under way
 PATIENCE = 3.0  # seconds for a workflow of the same request that is about to end
 TOKEN_CHECKED = 60.0  # seconds between two questions whether Slack still takes the token
-REFUSALS = frozenset(
-    {"invalid_auth", "token_revoked", "token_expired", "account_inactive", "not_authed"}
-)
-STOP_WITHIN = 6.0  # seconds that running tasks get at the end
+TRIED_AGAIN = 1.0  # seconds between two tries at what is not there yet at the start
+
+T = TypeVar("T")
+# What tells of a database that is not there, or not yet; anything else is a fault that stays.
+_AWAY = (OperationalError, InterfaceError, psycopg.OperationalError, OSError, TimeoutError)
 
 
 def entries() -> list[VendorEntry]:
@@ -89,6 +108,12 @@ def connect(known: list[VendorEntry]) -> Registry:
     return Registry(tuple(vendors))
 
 
+def policy_names(known: list[VendorEntry]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a policy may speak of: each operation's parameters, and each vendor's roles."""
+    operations = {op.name: op.params() for entry in known for op in entry.operations}
+    return operations, {entry.name: entry.roles for entry in known}
+
+
 def load_policy(path: str, known: list[VendorEntry]) -> Policy:
     """The policy file, or the default. Raises `BadSettings` or `PolicyError`."""
     if not path:
@@ -98,19 +123,19 @@ def load_policy(path: str, known: list[VendorEntry]) -> Policy:
     except OSError:
         message = f"AMEND_POLICY: {path} cannot be read."
         raise BadSettings(message) from None
-    operations = {op.name: op.params() for entry in known for op in entry.operations}
-    return Policy.load(text, operations, {entry.name: entry.roles for entry in known})
+    return Policy.load(text, *policy_names(known))
 
 
-def slack_client(settings: Settings, session: ClientSession | None = None) -> AsyncWebClient:
+def slack_client(settings: Settings, session: ClientSession | None = None) -> SlackClient:
     """A Web API client on the configured base URL, with one shared session."""
-    client = AsyncWebClient(
+    client = SlackClient(
         token=settings.slack_bot_token.get_secret_value(),
         base_url=settings.slack_api_url,
         session=session,
         timeout=20,
     )
     client.retry_handlers.append(AsyncRateLimitErrorRetryHandler(max_retry_count=1))
+    route(client, settings)
     return client
 
 
@@ -122,57 +147,147 @@ class Bot:
     registry: Registry
     policy: Policy
     port: int = 0
-    problems: dict[str, str] = field(default_factory=dict)
-    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
-    _socket: SocketLink | None = None
-    _token_refused: str = ""
-    _token_checked: float = field(default_factory=time.monotonic)
+    health: Health = field(default_factory=Health)
+    supervisor: Supervisor = field(default_factory=Supervisor)
+    _endings: list[tuple[str, Callable[[], Coroutine[Any, Any, object]], float | None]] = field(
+        default_factory=list
+    )
+    _app: AsyncApp | None = None
+    _link: SocketLink | None = None
+    _runner: web.AppRunner | None = None
+    _door: Door | None = None
+    _deeds_older: float = 0.0
 
     async def start(self) -> None:
-        """Bring up database, Slack link, engine and server. Raises `BadSettings` for a bad token."""
-        settings = self.settings
-        database = settings.database_url
-        self.store = Store(
-            open_engine(database), open_engine(database, busy_seconds=bounds.ACCEPT_WITHIN * 0.8)
-        )
-        await migrate(self.store.engine)
-        await self.store.tidy()
+        """Listen, then bring up database, Slack and engine; each is tried until it is there.
+
+        Raises `BadSettings` where the port cannot be listened on.
+        """
+        for part in ("database", "jobs", "slack"):
+            self.health.awaits(part, "not started yet")
+        if flush := tracing.export():
+            self._endings.append(("traces", partial(asyncio.to_thread, flush), 1.5))
+        await self._serve()
+        self.store = await self._patiently("database", self._open_database, _AWAY)
+        self._endings.append(("store", self.store.close, None))
+        self.health.watches("database", self._wrong_with_database)
         # The environment's proxy is not for loopback, and Slack's emulators live there.
         self._session = ClientSession(timeout=ClientTimeout(total=20))
-        self.client = slack_client(settings, self._session)
-        who = await self._introduce()
+        self._endings.append(("session", self._session.close, None))
+        self.client = slack_client(self.settings, self._session)
+        self.token = Token(self.client)
+        who = await self._patiently("slack", self.token.introduce, (Exception,), self.token.why)
         self._join(who)
-        if settings.database_url.startswith("sqlite"):
-            await self.outbox.release()
-            await self.watching.watches.release()
-        await self.engine.launch(self.work)
-        await self._serve()
-        self._tasks = [
-            asyncio.create_task(self.messenger.run()),
-            asyncio.create_task(self._sweep_for_ever()),
-            asyncio.create_task(self.watching.run()),
-            *(asyncio.create_task(_again_and_again(each.tick)) for each in self.witnesses),
-        ]
-        await self.pipeline.parts.vault.rotate()
-        await self.deeds.take_up()
+        self._endings.append(("vendors", self._close_vendors, 1.0))
+        await self._patiently("jobs", self._launch, _AWAY)
+        self._endings.append(("engine", self._park, None))
+        self._begin_work()
+        if self.settings.amend_mcp == "on":
+            await self._open_door()
+        self._connect(self.app)
 
-    async def _introduce(self) -> Mapping[str, Any]:
-        """Who we are at Slack. Waits while Slack is down; a refused token stops the start."""
+    async def _open_door(self) -> None:
+        """For programs. Its SDK takes a third of the start's time, so it is loaded only here."""
+        door: Door = import_module("bot.asking.door").Door(self.pipeline, self.tokens)
+        await door.open()
+        self._endings.append(("programs", door.close, 1.0))
+        self._door = door
+
+    async def _patiently(
+        self,
+        part: str,
+        bring_up: Callable[[], Awaitable[T]],
+        passing: tuple[type[Exception], ...],
+        why: Callable[[Exception], str] = lambda error: f"not reached yet ({type(error).__name__})",
+    ) -> T:
+        """What `bring_up` gives, tried until it is there; the reason is told meanwhile."""
         while True:
             try:
-                answer = await self.client.auth_test()
-            except SlackApiError as error:
-                if error.response.status_code < 500 and error.response.status_code != 429:
-                    words = error.response.get("error", "refused")
-                    message = f"SLACK_BOT_TOKEN: Slack answered {words}."
-                    raise BadSettings(message) from None
-            except (OSError, TimeoutError):
-                pass
-            else:
-                found: Mapping[str, Any] = answer.data  # type: ignore[assignment]
-                return found
-            log.warning("slack_not_reachable")
-            await asyncio.sleep(2.0)
+                return await bring_up()
+            except passing as error:
+                self.health.awaits(part, why(error))
+                log.warning("not_started_yet", part=part, why=why(error))
+            await asyncio.sleep(TRIED_AGAIN)
+
+    async def _open_database(self) -> Store:
+        url = self.settings.database_url
+        store = Store(open_engine(url), open_engine(url, busy_seconds=bounds.ACCEPT_WITHIN * 0.8))
+        try:
+            await migrate(store.engine)
+        except BaseException:
+            await store.close()
+            raise
+        return store
+
+    async def _launch(self) -> None:
+        if self.settings.database_url.startswith("sqlite"):
+            await self.outbox.release()
+            await self.watching.watches.release()
+        try:
+            await self.engine.launch(self.work)
+        except BaseException:
+            await self.engine.close()
+            raise
+        facts = {"version": version("amend"), "policy": _sha256(self.settings.amend_policy)}
+        await self.store.note(audit.AMEND, "amend:started", "", facts)
+        self.health.watches("jobs", self._wrong_with_jobs)
+
+    def _connect(self, app: AsyncApp) -> None:
+        """From here on Slack's deliveries are taken."""
+        self._app = app
+        if self.settings.socket_mode:
+            self._link = SocketLink(app, self.settings.slack_app_token.get_secret_value())
+            opening = asyncio.create_task(self._link.open())
+            self._endings.append(("link", partial(_closed, self._link, opening), 1.0))
+        self.health.watches("slack", self._wrong_with_slack)
+
+    async def _wrong_with_database(self) -> str:
+        await self.store.ping()
+        return ""
+
+    async def _wrong_with_jobs(self) -> str:
+        return "" if await self.engine.alive() else "the job engine does not answer"
+
+    async def _wrong_with_slack(self) -> str:
+        if self._link is not None and not await self._link.alive():
+            return "the Socket Mode link is down or deaf"
+        return f"Slack refuses the token: {self.token.refused}" if self.token.refused else ""
+
+    async def _take_up_deeds(self) -> None:
+        """At the start at once what an earlier process left, then what was not done in time."""
+        older, self._deeds_older = self._deeds_older, DEED_LASTS
+        await self.deeds.take_up(older)
+
+    async def _repeat_reports(self) -> None:
+        await self.looks.repeat()
+        self._wake()
+
+    def _begin_work(self) -> None:
+        self._endings.append(("chores", self.supervisor.stop, 1.0))
+        self.upkeep = Upkeep(
+            self.store,
+            self.engine,
+            self.pipeline,
+            self.outbox,
+            self.watching.watches,
+            [each.name for each in self.registry.vendors],
+            self._wrong_with_slack,
+        )
+        days = self.settings.amend_retention_days
+        self.retention = Retention(self.store, days, self.engine.purge)
+        self.supervisor.start(
+            [
+                *self.upkeep.chores(),
+                Chore("credentials", self.pipeline.parts.vault.rotate, SEALED_EVERY),
+                Chore("deeds", self._take_up_deeds, SWEEP),
+                Chore("retention", self.retention.step, LOOKS_EVERY, first=FIRST_AFTER),
+                Chore("token", self.token.check, TOKEN_CHECKED, first=TOKEN_CHECKED),
+                Chore("messages", self.messenger.run, SWEEP),
+                Chore("watches", self.watching.run, SWEEP),
+                Chore("reports", self._repeat_reports, SWEEP),
+                *(Chore("witness", each.tick, SWEEP) for each in self.witnesses),
+            ]
+        )
 
     def _join(self, who: Mapping[str, Any]) -> None:
         settings = self.settings
@@ -181,10 +296,14 @@ class Bot:
         ledger = Ledger(self.store)
         keys = [each.strip() for each in settings.amend_secret_key.get_secret_value().split(",")]
         vault = Vault(self.store, [each for each in keys if each])
-        watches = WatchStore(self.store)
-        self.outbox = Outbox(self.store)
+        executor = _executor(settings.database_url)
+        # One owner of a SQLite file is kept by its lock; replicas keep leases.
+        shared = not settings.database_url.startswith("sqlite")
+        leases = Leases(self.store, executor, VERSION) if shared else None
+        watches = WatchStore(self.store, executor)
+        self.outbox = Outbox(self.store, executor)
         self.directory = SlackDirectory(self.client, self.store, team, enterprise)
-        self.engine = Engine(settings.database_url, _executor(settings.database_url))
+        self.engine = Engine(settings.database_url, executor, leases)
 
         def operation(name: str) -> Any:
             return self.pipeline.acting.operation(name)
@@ -209,6 +328,7 @@ class Bot:
             attribution=settings.amend_attribution == "on",
         )
         self.pipeline = Pipeline(parts)
+        self.looks = LooksBack(self.pipeline, watches)
         notices = Notices(watches, self.outbox, self.registry, voice)
         self.witnesses = self._witnesses()
         self.messenger = Messenger(
@@ -222,6 +342,8 @@ class Bot:
                 "change": notices.change,
                 "step": notices.step,
                 "digest": notices.digest,
+                "ends": notices.ends,
+                REPORT: self.looks.render,
                 "checkpoint": partial(checkpoints.render, self.store),
             },
         )
@@ -233,10 +355,11 @@ class Bot:
                 self.pipeline,
                 lost_answer=float(settings.amend_lost_answer_seconds),
             ),
+            leases,
         )
-        self.watching = Watching(
-            watches, self.registry, float(settings.amend_poll_seconds), self._wake
-        )
+        every = float(settings.amend_poll_seconds)
+        self.watching = Watching(watches, self.registry, every, self._wake, notices.trouble)
+        self.tokens = Tokens(self.store)
         frame = Frame(self.store, team, enterprise)
         bot_user = str(who.get("user_id") or "")
         self.deeds = Deeds(self.pipeline, voice, bot_user, self._topic)
@@ -245,9 +368,11 @@ class Bot:
             voice,
             self.deeds,
             frame,
-            Home(self.pipeline, voice, watches, self.outbox),
+            Home(self.pipeline, voice, watches, self.outbox, self.looks),
             Watches(self.pipeline, watches, voice, frame, settings.admins),
             settings.admins,
+            self._bundle,
+            self.tokens if settings.amend_mcp == "on" else None,
         )
         self.app = self._bolt(who)
         self.listeners.register(self.app)
@@ -262,6 +387,17 @@ class Bot:
             token = settings.amend_siem_token.get_secret_value()
             found.append(Forwarding(self.store, self._session, settings.amend_siem_url, token))
         return found
+
+    async def _bundle(self, request_id: str, actor: str) -> bytes:
+        """A request's evidence, as a ZIP."""
+        reader, signer = open_reader(self.settings.database_url), self.settings.audit_signer
+        try:
+            with TemporaryDirectory() as folder:
+                out = Path(folder) / "evidence.zip"
+                await evidence.make(self.store, reader, request_id, out, actor=actor, signer=signer)
+                return out.read_bytes()
+        finally:
+            await close_engine(reader)
 
     async def _topic(
         self, word: str, user: str, channel: str, words: str
@@ -296,8 +432,9 @@ class Bot:
 
     async def _serve(self) -> None:
         secret = self.settings.slack_signing_secret.get_secret_value()
-        server = build_server(self.app, secret, self.readiness)
-        self._runner = web.AppRunner(server, access_log=None, shutdown_timeout=2.0)
+        programs = self._ask if self.settings.amend_mcp == "on" else None
+        server = build_server(self._dispatch, secret, self.health.reasons, programs)
+        self._runner = web.AppRunner(server, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self.settings.amend_host, self.settings.amend_port)
         try:
@@ -308,77 +445,35 @@ class Bot:
             )
             raise BadSettings(message) from None
         self.port = self._runner.addresses[0][1]
-        if self.settings.socket_mode:
-            self._socket = SocketLink(self.app, self.settings.slack_app_token.get_secret_value())
-            opening = asyncio.create_task(self._socket.open())
-            self._tasks.append(opening)
 
-    async def readiness(self) -> dict[str, str]:
-        """Why this process is not ready, by part; empty when it is."""
-        reasons = {}
-        try:
-            await asyncio.wait_for(self.store.ping(), 2.0)
-        except Exception as error:
-            reasons["database"] = type(error).__name__
-        if not await self.engine.alive():
-            reasons["jobs"] = "the job engine does not answer"
-        if self._socket is not None and not await self._socket.alive():
-            reasons["slack"] = "the Socket Mode link is down or deaf"
-        elif self._token_refused:
-            reasons["slack"] = f"Slack refuses the token: {self._token_refused}"
-        return reasons
+    async def _dispatch(self, request: AsyncBoltRequest) -> BoltResponse:
+        """What Slack sends before we are there is refused, so that it sends it again."""
+        if self._app is None:
+            return BoltResponse(status=503, body="Amend is starting.")
+        return await self._app.async_dispatch(request)
 
-    async def _check_token(self) -> None:
-        """A token may be revoked while we run; Slack being away for a while says nothing of it."""
-        if time.monotonic() < self._token_checked + TOKEN_CHECKED:
-            return
-        self._token_checked = time.monotonic()
-        try:
-            await self.client.auth_test()
-        except SlackApiError as error:
-            reason = str(error.response.get("error") or "")
-            self._token_refused = reason if reason in REFUSALS else self._token_refused
-        except (OSError, TimeoutError):
-            return
-        else:
-            self._token_refused = ""
+    async def _ask(self, request: web.Request) -> web.StreamResponse:
+        """A program asks; before we are there it is told to come again."""
+        if self._door is None:
+            return web.Response(status=503, text="Amend is starting.")
+        return await self._door.answer(request)
 
-    async def _sweep_for_ever(self) -> None:
-        while True:
-            try:
-                await self._check_token()
-                await self._sweep()
-            except Exception:  # a locked database must not end the sweep
-                log.warning("sweep_failed")
-            await asyncio.sleep(SWEEP)
+    async def stop(self, within: float = STOP_WITHIN) -> None:
+        """Stop taking work, let what runs end or park it, within so many seconds, whatever hangs."""
+        budget = Budget(within)
+        if self._runner is not None:
+            await budget.end("server", self._runner.cleanup(), 2.0)
+        for part, ending, most in reversed(self._endings):
+            await budget.end(part, ending(), most)
+        self._endings.clear()
 
-    async def _sweep(self) -> None:
-        """Start what was accepted and is carried on by nobody; expire what nobody decided."""
-        now = self.store.clock()
-        for request in await self.store.requests_in((State.RECEIVED, State.RUNNING)):
-            kind = "prepare" if request.state == State.RECEIVED else "carry_out"
-            if now - request.created_at > SWEEP / 2 and now >= (request.retry_at or 0.0):
-                await self.engine.start(kind, request.id)
-        for request in await self.store.requests_in((State.SCHEDULED,)):
-            if request.run_at is not None and request.run_at < now + SWEEP:
-                await self.engine.start("carry_out" if request.digest else "prepare", request.id)
-        for request in await self.store.requests_in((State.PENDING_APPROVAL,)):
-            await self._wait_on(request, now)
-        await self.deeds.take_up(DEED_LASTS)
-        for request in await self.store.requests_in((State.PLANNED,)):
-            if (request.planned_at or now) < now - REVIEWED_WITHIN:
-                await self.pipeline.preparer.abandon(request)
-        OUTBOX_WAITING.set(await self.outbox.waiting())
-        for state, many in (await self.store.count_requests()).items():
-            REQUESTS.labels(state).set(many)
-
-    async def _wait_on(self, request: Request, now: float) -> None:
-        """Nobody has decided yet: it expires, or a reminder is due."""
-        await self.pipeline.approvals.recount(request)
-        if request.expires_at and request.expires_at < now:
-            await self.pipeline.approvals.expire(request.id)
-        elif request.remind_at and request.remind_at < now:
-            await self.pipeline.approvals.remind(request)
+    async def _park(self) -> None:
+        """Calls under way may come home; everything else goes on after the next start."""
+        await self.listeners.drain(DRAIN_WITHIN)
+        await self.watching.close()
+        await self.work.runner.parking.park(PARK_WITHIN)
+        await self.engine.close()
+        await self._sign_at_last()
 
     async def _sign_at_last(self) -> None:
         """A planned stop leaves nothing unsigned. The next start posts what is not posted yet."""
@@ -386,71 +481,65 @@ class Bot:
             if isinstance(each, Checkpoints):
                 await each.sign()
 
-    async def stop(self) -> None:
-        """Stop taking work, let tasks end, park what runs."""
-        if self._socket is not None:
-            await self._socket.close()
-        await self._runner.cleanup()
-        await self.listeners.drain(STOP_WITHIN / 2)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.watching.close()
-        await self.work.runner.parking.park(STOP_WITHIN / 2)
-        await self.engine.close()
-        await self._sign_at_last()
+    async def _close_vendors(self) -> None:
         await self.pipeline.acting.close()
         for vendor in self.registry.vendors:
             await vendor.close()
-        await self._session.close()
-        await self.store.close()
 
 
 @dataclass
 class _Work:
-    """What the engine's workflows call: the pipeline's plan and the runner's steps."""
+    """What the engine's workflows call: the pipeline's plan and the runner's steps.
+
+    Where replicas share a database each step holds its request. Raises `LeaseLost` otherwise.
+    """
 
     pipeline: Pipeline
     runner: Runner
+    leases: Leases | None = None
     trouble: Trouble = field(init=False)
 
     def __post_init__(self) -> None:
         self.trouble = Trouble(self.pipeline, self.runner)
 
+    def _held(self, request_id: str) -> AbstractAsyncContextManager[None]:
+        return self.leases.held(request_id) if self.leases is not None else nullcontext()
+
+    async def _within(self, request_id: str, step: Callable[[str], Awaitable[T]]) -> T:
+        async with self._held(request_id):
+            return await self.trouble.within(request_id, step)
+
     async def prepare(self, request_id: str) -> float | None:
-        return await self.trouble.within(request_id, self.pipeline.prepare)
+        return await self._within(request_id, self.pipeline.prepare)
 
     async def outlook(self, request_id: str) -> tuple[float, str, bool]:
-        return await self.runner.outlook(request_id)
+        async with self._held(request_id):
+            return await self.runner.outlook(request_id)
 
     async def waits(self, request_id: str) -> None:
         await self.runner.waits(request_id)
 
     async def begin(self, request_id: str) -> bool:
-        return await self.trouble.within(request_id, self.runner.begin)
+        return await self._within(request_id, self.runner.begin)
 
     async def run_slice(self, request_id: str) -> float | None:
-        return await self.trouble.within(request_id, self.runner.run_slice)
+        return await self._within(request_id, self.runner.run_slice)
 
     async def resume(self, request_id: str) -> None:
-        await self.runner.resume(request_id)
+        async with self._held(request_id):
+            await self.runner.resume(request_id)
 
     async def finish(self, request_id: str) -> None:
-        await self.trouble.within(request_id, self.runner.finish)
+        await self._within(request_id, self.runner.finish)
 
     async def follow_up(self, request_id: str) -> float | None:
-        return await self.runner.follow_up(request_id)
+        async with self._held(request_id):
+            return await self.runner.follow_up(request_id)
 
 
-async def _again_and_again(tick: Callable[[], Awaitable[float]]) -> None:
-    """`tick` says after how many seconds it wants to be called again; a failure ends nothing."""
-    while True:
-        pause = SWEEP
-        try:
-            pause = await tick()
-        except Exception as error:
-            log.warning("tick_failed", error=type(error).__name__)
-        await asyncio.sleep(pause)
+async def _closed(link: SocketLink, opening: asyncio.Task[None]) -> None:
+    opening.cancel()
+    await link.close()
 
 
 def _executor(database_url: str) -> str:
@@ -472,8 +561,9 @@ def settle() -> None:
 def build(settings: Settings) -> Bot:
     """A bot from settings, not started yet. Raises `BadSettings` or `PolicyError`."""
     known = entries()
-    registry = connect(known)
-    for vendor in registry.vendors:
-        for warning in vendor.warnings:
-            log.warning(warning)
-    return Bot(settings, registry, load_policy(settings.amend_policy, known))
+    return Bot(settings, connect(known), load_policy(settings.amend_policy, known))
+
+
+def _sha256(path: str) -> str:
+    """The policy file that is in force, by its SHA-256; "" for none."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest() if path else ""

@@ -7,54 +7,72 @@ import csv
 import json
 import signal
 import sys
+from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, TypeVar
 
+import structlog
 import typer
 from cryptography.fernet import Fernet
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from bot import bootstrap
-from bot.commands import audit
+from bot.commands import audit, policy
 from bot.commands.common import FAILED, WRONG
 from bot.commands.common import opened as _opened
 from bot.commands.common import run as _run
 from bot.commands.common import settings as _settings
+from bot.commands.evidence import evidence
 from bot.db.engine import close_engine, open_engine
 from bot.db.ledger import Ledger
 from bot.db.migrate import migrate as migrate_database
 from bot.db.owner import AlreadyOwned, sole_owner
+from bot.db.restored import restored as take_for_restored
 from bot.doctor import examine, warn_of_parts
 from bot.domain.errors import AmendError
 from bot.domain.operations import Result
 from bot.domain.people import Account
 from bot.domain.plans import RESULT_WORDS
 from bot.domain.policy import PolicyError
+from bot.domain.receipts import receipt_csv
+from bot.jobs.engine import jobs_url, set_up
+from bot.jobs.replicas import anybody_lives
 from bot.logs import configure_logs
 from bot.people import export_csv, parse_people, resolve_people
 from bot.settings import BadSettings, require_slack
 from bot.slack.link.manifest import manifest as app_manifest
-from bot.slack.views.receipts import receipt_csv
+from bot.stopping import exit_at_last
 
 app = typer.Typer(
     name="amend",
-    help="Fix security findings from Slack: plan, approve, run, receipt.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 people = typer.Typer(help="Who is who at the vendors.", no_args_is_help=True)
 app.add_typer(people, name="people")
 app.add_typer(audit.app, name="audit")
+app.add_typer(policy.app, name="policy")
+app.command()(evidence)
 
 T = TypeVar("T")
+
+
+log = structlog.get_logger(__name__)
+
+LONGEST_LINE = 100_000  # characters; a scope of a thousand ranges has some 20,000
 
 
 def main() -> None:
     """Run the command line; every error is one readable line on stderr, never a traceback."""
     try:
-        app()
+        sys.exit(app(prog_name="amend", standalone_mode=False))
+    except typer.TyperException as error:  # wrong usage
+        # Without a message its words are the help, which is printed already.
+        message = error.format_message()
+        sys.exit(_say(message, error.exit_code) if message else error.exit_code)
     except (BadSettings, PolicyError, AlreadyOwned) as error:
         sys.exit(_say(error, WRONG))
     except AmendError as error:
@@ -68,6 +86,22 @@ def main() -> None:
 def _say(error: object, code: int) -> int:
     print(f"amend: {error}", file=sys.stderr)
     return code
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"amend {version('amend')}")
+        raise typer.Exit
+
+
+@app.callback()
+def top(
+    _: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Fix security findings from Slack: plan, approve, run, receipt."""
 
 
 # --- the bot --------------------------------------------------------------------------------------
@@ -86,23 +120,40 @@ def run() -> None:
 
 
 async def _until_told(bot: bootstrap.Bot) -> None:
+    """Run until SIGTERM or Ctrl-C; the process is gone ten seconds later, whatever hangs."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def told(*_: object) -> None:
+        exit_at_last()
+        loop.call_soon_threadsafe(stop.set)
+
     for each in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(each, stop.set)
+        # The loop's own handlers wait for the loop, and it may be held up by what hangs.
+        signal.signal(each, told)
     starting = asyncio.create_task(bot.start())
     stopped = asyncio.create_task(stop.wait())
+    tasks: list[asyncio.Task[None]] = [starting]
     await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
-    if not starting.done():
-        starting.cancel()
-        return
-    await starting
-    bootstrap.settle()
-    looking = asyncio.create_task(warn_of_parts(bot.registry))
-    print(f"Amend listens on {bot.settings.amend_host}:{bot.port}", file=sys.stderr)
-    await stopped
-    looking.cancel()
-    await bot.stop()
+    try:
+        if starting.done():
+            await starting
+            bootstrap.settle()
+            tasks.append(asyncio.create_task(warn_of_parts(bot.registry)))
+            _tell_of_the_start(bot)
+            await stopped
+    finally:
+        for task in tasks:
+            task.cancel()
+        await bot.stop()
+
+
+def _tell_of_the_start(bot: bootstrap.Bot) -> None:
+    """The first lines of the log. What is wrong with the settings ended the start before."""
+    log.info("Amend listens on %s:%s", bot.settings.amend_host, bot.port)
+    for vendor in bot.registry.vendors:
+        for warning in vendor.warnings:
+            log.warning(warning)
 
 
 @app.command()
@@ -127,20 +178,48 @@ def migrate() -> None:
             await migrate_database(engine)
         finally:
             await close_engine(engine)
+        await set_up(jobs_url(settings.database_url))
 
     _run(go())
     print("The database has the newest schema.")
 
 
 @app.command()
-def doctor() -> None:
+def restored() -> None:
+    """Say that a backup was brought back: nothing that may have gone out since goes out again."""
+    settings = _settings()
+
+    async def go() -> Mapping[str, int]:
+        store = await _opened(settings)
+        try:
+            if await anybody_lives(settings.database_url, store):
+                message = "Amend is at work on this database: stop it, then say so."
+                raise AmendError(message)
+            return await take_for_restored(store)
+        finally:
+            await store.close()
+
+    with sole_owner(settings.database_url):
+        told = _run(go())
+    print(
+        f"{told['ended']} requests that waited have ended; of {told['under_way']} under way the next"
+        " start reads at the vendor what became of each record."
+    )
+
+
+@app.command()
+def doctor(
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Also read which settings fit each vendor.")
+    ] = False,
+) -> None:
     """Check settings, database, Slack and each vendor; exit 1 if any check fails."""
     settings = _settings()
     registry = bootstrap.connect(bootstrap.entries())
 
     async def go() -> bool:
         fine = True
-        async for check in examine(settings, registry):
+        async for check in examine(settings, registry, deep=deep):
             fine = fine and check.ok
             print(f"{'ok  ' if check.ok else 'FAIL'}  {check.name}: {check.words}")
         for vendor in registry.vendors:
@@ -208,10 +287,14 @@ def export_people() -> None:
 @people.command("list")
 def list_people() -> None:
     """Show the mapping."""
-    table = Table("Slack user", "Vendor", "Account", "Role", "Scope")
+    table = Table()
+    for name in ("Slack user", "Vendor", "Account", "Role", "Scope"):
+        table.add_column(name, overflow="fold")
     for user, each in _run(_everybody()):
-        table.add_row(user, each.vendor, each.account, each.role, "; ".join(each.scope))
-    Console().print(table)
+        cells = (user, each.vendor, each.account, each.role, "; ".join(each.scope))
+        table.add_row(*map(escape, cells))
+    # Only a terminal has a width; a file or a pipe takes each line whole.
+    Console(width=None if sys.stdout.isatty() else LONGEST_LINE).print(table)
 
 
 async def _everybody() -> list[tuple[str, Account]]:

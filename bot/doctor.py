@@ -2,26 +2,41 @@
 
 from __future__ import annotations
 
+import asyncio
 import email.utils
+import shutil
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import structlog
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.bootstrap import entries, load_policy, slack_client
-from bot.db.engine import close_engine, open_engine
+from bot.db.engine import close_engine, open_engine, open_reader
 from bot.db.migrate import alembic_config
+from bot.domain.errors import AmendError
 from bot.domain.operations import Registry, Vendor
 from bot.settings import Settings
 from bot.slack.link.manifest import SCOPES
+from bot.slack.link.reach import proxy_for
 
 log = structlog.get_logger(__name__)
 
 SKEW = 60.0  # seconds; Slack refuses signatures that are five minutes off
+WITHIN = 10.0  # seconds for each check; who accepts a connection may say nothing for minutes
+LEAST_DISK = 500 * 1024 * 1024  # bytes free beside a SQLite file
+
+
+_WATCHES = "SELECT id, trouble, parked FROM watch ORDER BY created_at"
 
 
 @dataclass(frozen=True)
@@ -33,12 +48,18 @@ class Check:
     words: str
 
 
-async def examine(settings: Settings, registry: Registry) -> AsyncIterator[Check]:
-    """Every check in turn."""
+async def examine(
+    settings: Settings, registry: Registry, *, deep: bool = False
+) -> AsyncIterator[Check]:
+    """Every check in turn; `deep`: also which settings fit each vendor, told by reading."""
     yield await _safely("database", lambda: _database(settings))
+    yield await _safely("disk", lambda: _disk(settings))
+    yield await _safely("watches", lambda: _watches(settings))
+    yield _proxy(settings)
     async for check in _slack(settings):
         yield check
     yield _secret_key(settings)
+    yield _audit_key(settings)
     yield await _safely("policy", lambda: _policy(settings))
     if not registry.vendors:
         yield Check("vendors", False, "none is switched on; set QUALYS_URL, for example")
@@ -51,6 +72,9 @@ async def examine(settings: Settings, registry: Registry) -> AsyncIterator[Check
         yield await _safely(vendor.name, reach)
         async for check in _parts(vendor):
             yield check
+        if deep:
+            for name, probe in vendor.probes.items():
+                yield await _safely(f"{vendor.name} {name}", probe)
 
 
 async def _parts(vendor: Vendor) -> AsyncIterator[Check]:
@@ -74,7 +98,12 @@ async def warn_of_parts(registry: Registry) -> None:
 
 async def _safely(name: str, work: Callable[[], Awaitable[str]]) -> Check:
     try:
-        return Check(name, True, await work())
+        async with asyncio.timeout(WITHIN):
+            return Check(name, True, await work())
+    except TimeoutError:
+        return Check(name, False, f"no answer within {WITHIN:g} seconds")
+    except SlackApiError as error:
+        return Check(name, False, f"Slack answered {error.response.get('error')}")
     except Exception as error:  # a doctor reports, whatever it finds
         words = str(error).splitlines()
         return Check(name, False, words[0] if words else type(error).__name__)
@@ -85,28 +114,83 @@ async def _database(settings: Settings) -> str:
     newest = ScriptDirectory.from_config(alembic_config()).get_current_head()
     try:
         async with engine.connect() as connection:
+            began = time.monotonic()
+            server = await _server(connection)
+            lag = (time.monotonic() - began) * 1000
             present = await connection.run_sync(
                 lambda sync: MigrationContext.configure(sync).get_current_revision()
             )
     finally:
         await close_engine(engine)
+    answers = f"{server} answers in {lag:.0f} ms"
     if present == newest:
-        return "answers, newest schema"
-    return "answers; `amend migrate` (or the next start) brings its schema up to date"
+        return f"{answers}, newest schema"
+    return f"{answers}; `amend migrate` (or the next start) brings its schema up to date"
+
+
+async def _watches(settings: Settings) -> str:
+    """Each watch that fails, or that nobody can be told of any more."""
+    engine = open_reader(settings.database_url)
+    try:
+        async with engine.connect() as connection:
+            found = (await connection.execute(text(_WATCHES))).all()
+    except DBAPIError:
+        return "none yet"  # the database's own check says what is wrong with it
+    finally:
+        await close_engine(engine)
+    if bad := [f"{each.id} ({each.trouble or each.parked})" for each in found if any(each[1:])]:
+        message = f"{len(bad)} of {len(found)} in trouble: {', '.join(bad[:5])}"
+        raise ValueError(message)
+    return f"{len(found)} without trouble" if found else "none yet"
+
+
+async def _server(connection: AsyncConnection) -> str:
+    """What it is and which version; for a standby, how far it lags behind."""
+    if connection.dialect.name == "sqlite":
+        return f"SQLite {await connection.scalar(text('SELECT sqlite_version()'))}"
+    version = await connection.scalar(text("SHOW server_version"))
+    standby = "SELECT CASE WHEN pg_is_in_recovery() THEN 1 ELSE 0 END"
+    if await connection.scalar(text(standby)):
+        message = "is a standby, which takes no writes; DATABASE_URL must name the primary"
+        raise ValueError(message)
+    return f"PostgreSQL {version}"
+
+
+async def _disk(settings: Settings) -> str:
+    """Room for a SQLite file to grow; a PostgreSQL server's disk is not seen from here."""
+    if not settings.database_url.startswith("sqlite:///"):
+        return "the database has its own"
+    folder = Path(settings.database_url.removeprefix("sqlite:///")).parent
+    free = shutil.disk_usage(folder).free
+    words = f"{free // 2**20:,} MiB free beside the database"
+    if free < LEAST_DISK:
+        message = f"{words}; at least {LEAST_DISK // 2**20} MiB are needed"
+        raise OSError(message)
+    return words
+
+
+def _proxy(settings: Settings) -> Check:
+    """By which way Slack is reached; a proxy's own password is never shown."""
+    proxy = proxy_for(settings, settings.slack_api_url)
+    if proxy is None:
+        unused = "HTTPS_PROXY is set, and Slack is exempt from it" if settings.https_proxy else ""
+        return Check("proxy", True, unused or "none")
+    return Check("proxy", True, f"Slack is reached through {proxy.rpartition('@')[2]}")
 
 
 async def _slack(settings: Settings) -> AsyncIterator[Check]:
     client = slack_client(settings)
-    try:
+    headers: dict[str, str] = {}
+
+    async def token() -> str:
         answer = await client.auth_test()
-    except SlackApiError as error:
-        yield Check("slack token", False, f"Slack answered {error.response.get('error')}")
+        headers.update({name.lower(): value for name, value in answer.headers.items()})
+        return f"accepted as {answer.get('user')} in {answer.get('team')}"
+
+    accepted = await _safely("slack token", token)
+    yield accepted
+    if not accepted.ok:
         return
-    except (OSError, TimeoutError) as error:
-        yield Check("slack token", False, f"Slack is not reachable ({type(error).__name__})")
-        return
-    yield Check("slack token", True, f"accepted as {answer.get('user')} in {answer.get('team')}")
-    headers = {name.lower(): value for name, value in answer.headers.items()}
     granted = {each.strip() for each in headers.get("x-oauth-scopes", "").split(",") if each}
     missing = sorted(set(SCOPES) - granted)
     words = f"missing {', '.join(missing)}; install the app again" if missing else "all granted"
@@ -114,6 +198,26 @@ async def _slack(settings: Settings) -> AsyncIterator[Check]:
     yield _clock(headers.get("date", ""))
     if settings.socket_mode:
         yield await _safely("slack app token", lambda: _app_token(settings))
+    async for check in _approvers(settings, client):
+        yield check
+
+
+async def _approvers(settings: Settings, client: AsyncWebClient) -> AsyncIterator[Check]:
+    """Is there somebody in each group that policy wants approvals from?"""
+    try:
+        policy = load_policy(settings.amend_policy, entries())
+    except AmendError:
+        return  # the policy's own check says so
+    for group in sorted({each for rule in policy.rules for each in rule.groups}):
+        yield await _safely(f"approvers {group}", partial(_peopled, client, group))
+
+
+async def _peopled(client: AsyncWebClient, group: str) -> str:
+    members = (await client.usergroups_users_list(usergroup=group)).get("users") or []
+    if not members:
+        message = "the user group is empty, so nobody can give its approvals"
+        raise ValueError(message)
+    return f"{len(members)} in the group"
 
 
 async def _app_token(settings: Settings) -> str:
@@ -135,6 +239,13 @@ def _secret_key(settings: Settings) -> Check:
     if settings.amend_secret_key.get_secret_value():
         return Check("secret key", True, "set")
     return Check("secret key", True, "not set: nobody can store credentials of their own")
+
+
+def _audit_key(settings: Settings) -> Check:
+    signer = settings.audit_signer
+    if signer is None:
+        return Check("audit key", True, "not set: the audit trail is chained, and not signed")
+    return Check("audit key", True, f"set; checkpoints are signed by {signer.verifier}")
 
 
 async def _policy(settings: Settings) -> str:

@@ -6,7 +6,7 @@ import ipaddress
 import os
 from collections.abc import Sequence
 from typing import Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from cryptography.fernet import Fernet
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -17,6 +17,11 @@ from bot.proof.notes import BadKey, Signer
 from integrations.config import unreadable
 
 SLACK_API = "https://slack.com/api/"
+
+TO_BEGIN = """\
+SLACK_BOT_TOKEN is not set, nor is anything else of Slack. To begin,
+  without any account: `amend sandbox`
+  in your workspace: `amend manifest` for the Slack app, its tokens into .env, then `amend doctor`"""
 
 
 class BadSettings(AmendError):
@@ -48,8 +53,10 @@ class Settings(BaseSettings):
     amend_audit_key: SecretStr = SecretStr("")
     amend_audit_channel: str = ""
     amend_audit_every: int = Field(default=3600, ge=1)
+    amend_retention_days: int = Field(default=400, ge=1, le=36_500)
     amend_siem_url: str = ""
     amend_siem_token: SecretStr = SecretStr("")
+    amend_mcp: Literal["on", "off"] = "off"
     amend_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     amend_log_format: Literal["console", "json"] = "console"
     https_proxy: str = ""
@@ -151,8 +158,9 @@ class Settings(BaseSettings):
             self.amend_siem_token,
         )
         keys = self.amend_secret_key.get_secret_value().split(",")
-        proxy = urlsplit(self.https_proxy).password or ""
-        return [each for each in (*(one.get_secret_value() for one in held), *keys, proxy) if each]
+        in_urls = [urlsplit(each).password or "" for each in (self.https_proxy, self.database_url)]
+        spelt = [*in_urls, *map(unquote, in_urls)]
+        return [each for each in (*(one.get_secret_value() for one in held), *keys, *spelt) if each]
 
 
 def is_loopback(host: str) -> bool:
@@ -185,6 +193,9 @@ def load_settings() -> Settings:
 
 def require_slack(settings: Settings) -> None:
     """Raises `BadSettings` where what the Slack link needs is missing."""
+    held = (settings.slack_bot_token, settings.slack_signing_secret, settings.slack_app_token)
+    if not any(each.get_secret_value() for each in held):
+        raise BadSettings(TO_BEGIN)
     if not settings.slack_bot_token.get_secret_value():
         raise BadSettings("SLACK_BOT_TOKEN is not set.")
     if not settings.socket_mode and not settings.slack_signing_secret.get_secret_value():

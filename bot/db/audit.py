@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
@@ -24,6 +25,8 @@ PAGE = 500  # entries that are read at once
 
 # By which way a person came: `slack`, `cli` or `mcp`.
 VIA: ContextVar[str] = ContextVar("via", default="slack")
+# The name of the token by which a program came; "" for people.
+TOKEN: ContextVar[str] = ContextVar("token", default="")
 
 _CHAIN_LOCK = 71094028
 
@@ -40,7 +43,7 @@ async def append(
 
     Its number. `at` is in epoch seconds.
     """
-    await _alone(session)
+    await alone(session)
     head = await session.get(AuditHead, 1) or AuditHead(id=1)
     entry = {
         "seq": head.seq + 1,
@@ -49,7 +52,7 @@ async def append(
         "via": AMEND if actor == AMEND else VIA.get(),
         "action": action,
         "request_id": request_id,
-        "facts": _tame(facts or {}),
+        "facts": _tame({**(facts or {}), **_token(actor)}),
         "previous": head.hash,
     }
     line, head.hash = seal(entry)
@@ -61,7 +64,26 @@ async def append(
     return head.seq
 
 
-async def _alone(session: AsyncSession) -> None:
+@contextmanager
+def by_program(token: str) -> Iterator[None]:
+    """What is noted meanwhile was asked for by a program with this token; "" changes nothing."""
+    if not token:
+        yield
+        return
+    via, named = VIA.set("mcp"), TOKEN.set(token)
+    try:
+        yield
+    finally:
+        VIA.reset(via)
+        TOKEN.reset(named)
+
+
+def _token(actor: str) -> dict[str, str]:
+    """Which token a person's entry came by."""
+    return {"token": TOKEN.get()} if TOKEN.get() and actor != AMEND else {}
+
+
+async def alone(session: AsyncSession) -> None:
     """Entries are appended one after the other; SQLite's transactions are so by themselves."""
     if session.get_bind().dialect.name == "postgresql":
         connection = await session.connection()
@@ -173,7 +195,7 @@ async def sign(
 
     Of several replicas one signs: the others find its checkpoint, since none is in between.
     """
-    await _alone(session)
+    await alone(session)
     query = select(AuditCheckpoint).order_by(col(AuditCheckpoint.size).desc()).limit(1)
     newest = (await session.exec(query)).first()
     try:

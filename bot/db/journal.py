@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import bindparam, or_, update
+from sqlalchemy import bindparam, func, or_, update
 
+from bot.db.fence import LeaseLost, epoch_of, lost
 from bot.db.ledger import Row
 from bot.db.store import Store
 from bot.db.tables import PlannedRecord
@@ -21,12 +22,15 @@ from bot.domain.operations import Outcome, Result
 
 _TABLE = PlannedRecord.__table__  # type: ignore[attr-defined]
 
+# Compared as an expression, so that no index of results is taken for it: on PostgreSQL, until a fresh
+# plan is analysed, each row's statement would walk all rows of its request instead of its key.
+_RESULT = func.coalesce(_TABLE.c.result, "")
 _SENDING = (
     update(_TABLE)
     .where(
         _TABLE.c.request_id == bindparam("of_request"),
         _TABLE.c.seq == bindparam("at_seq"),
-        _TABLE.c.result == Result.TO_SEND,
+        _RESULT == Result.TO_SEND,
     )
     .values(result=Result.SENDING, sent_at=bindparam("at_time"), key=bindparam("call_key"))
 )
@@ -36,7 +40,7 @@ _SETTLED = (
         _TABLE.c.request_id == bindparam("of_request"),
         _TABLE.c.seq == bindparam("at_seq"),
         # What has ended stays so: a late word never takes the place of an outcome.
-        or_(_TABLE.c.result == Result.TO_SEND, _TABLE.c.result == Result.SENDING),
+        or_(_RESULT == Result.TO_SEND, _RESULT == Result.SENDING),
     )
     .values(
         result=bindparam("new_result"), words=bindparam("new_words"), made=bindparam("new_made")
@@ -53,6 +57,8 @@ class _Line:
     rows: list[dict[str, Any]]
     intent: bool
     done: asyncio.Future[bool]
+    request_id: str
+    epoch: int | None  # under which its request is held, None for no lease
 
 
 @dataclass
@@ -64,12 +70,15 @@ class Journal:
     _writer: asyncio.Task[None] | None = None
 
     async def sending(self, request_id: str, rows: Sequence[Row], at: float) -> bool:
-        """Note the intent to send these records; False (and nothing noted) unless all are to do."""
+        """Note the intent to send these records; False (and nothing noted) unless all are to do.
+
+        Raises `LeaseLost`, as `settle` does, where another replica has the request by now.
+        """
         lines = [
             {"of_request": request_id, "at_seq": row.seq, "at_time": at, "call_key": row.key}
             for row in rows
         ]
-        return await self._write(lines, intent=True)
+        return await self._write(request_id, lines, intent=True)
 
     async def settle(
         self, request_id: str, rows: Sequence[Row], outcomes: Sequence[Outcome]
@@ -88,12 +97,13 @@ class Journal:
                     "new_made": end.made,
                 }
             )
-        await self._write(lines, intent=False)
+        await self._write(request_id, lines, intent=False)
 
-    async def _write(self, rows: list[dict[str, Any]], *, intent: bool) -> bool:
+    async def _write(self, request_id: str, rows: list[dict[str, Any]], *, intent: bool) -> bool:
         if not rows:
             return True
-        line = _Line(rows, intent, asyncio.get_running_loop().create_future())
+        done = asyncio.get_running_loop().create_future()
+        line = _Line(rows, intent, done, request_id, epoch_of(request_id))
         self._waiting.append(line)
         if self._writer is None or self._writer.done():
             self._writer = asyncio.create_task(self._drain())
@@ -106,6 +116,8 @@ class Journal:
             try:
                 together = await self._commit(lines)
                 answers = [True] * len(lines) if together else await self._one_by_one(lines)
+            except LeaseLost:
+                await self._apart(lines)
             except Exception as error:
                 _answer_all(lines, error)
             else:
@@ -113,11 +125,28 @@ class Journal:
                     if not line.done.cancelled():
                         line.done.set_result(answer)
 
+    async def _apart(self, lines: Sequence[_Line]) -> None:
+        """One of the requests is another's: its lines fail, and the others' are written."""
+        for line in lines:
+            try:
+                answer = await self._commit([line])
+            except Exception as error:
+                _answer_all([line], error)
+            else:
+                if not line.done.cancelled():
+                    line.done.set_result(answer)
+
     async def _commit(self, lines: Sequence[_Line]) -> bool:
-        """All lines in one transaction; False (and nothing written) where an intent had no row."""
+        """All lines in one transaction; False (and nothing written) where an intent had no row.
+
+        Raises `LeaseLost` (and nothing is written) where one of the requests is another's by now.
+        """
         intents = [row for line in lines if line.intent for row in line.rows]
         outcomes = [row for line in lines if not line.intent for row in line.rows]
+        held = {(line.request_id, line.epoch) for line in lines if line.epoch is not None}
         async with self.store.transaction() as session:
+            if held and await lost(session, held):
+                raise LeaseLost
             connection = await session.connection()
             for at in range(0, len(outcomes), _AT_ONCE):
                 await connection.execute(_SETTLED, outcomes[at : at + _AT_ONCE])

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Dialect, Select, Text, cast, delete, func, update
 from sqlmodel import col, select
 
+from bot.db.fence import insist
 from bot.db.store import Store
 from bot.db.tables import PlannedRecord, Request
 from bot.domain.operations import Record, Result
@@ -59,6 +60,7 @@ class Ledger:
     async def clear(self, request_id: str) -> None:
         """Forget a plan that was not finished."""
         async with self._store.transaction() as session:
+            await insist(session, request_id)
             await session.exec(
                 delete(PlannedRecord).where(col(PlannedRecord.request_id) == request_id)
             )
@@ -74,6 +76,7 @@ class Ledger:
             part = records[at : at + _A_STATEMENT]
             values = _values(request_id, first + at, part)
             async with self._store.transaction() as session:
+                await insist(session, request_id)
                 connection = await session.connection()
                 await connection.exec_driver_sql(_insert(connection.dialect, len(part)), values)
 
@@ -141,6 +144,7 @@ class Ledger:
     async def say(self, request_id: str, words: Mapping[str, str]) -> None:
         """What the vendor did by itself afterwards, by record."""
         async with self._store.transaction() as session:
+            await insist(session, request_id)
             for record_id, said in words.items():
                 await session.exec(
                     update(_TABLE)
@@ -150,6 +154,7 @@ class Ledger:
 
     async def say_of_the_silent(self, request_id: str, words: str) -> None:
         async with self._store.transaction() as session:
+            await insist(session, request_id)
             await session.exec(
                 update(_TABLE)
                 .where(*_changed(request_id), _TABLE.c.later == "")
@@ -159,6 +164,7 @@ class Ledger:
     async def close_rest(self, request_id: str, words: str) -> None:
         """Everything still to do ends as not sent, for the reason given."""
         async with self._store.transaction() as session:
+            await insist(session, request_id)
             await session.exec(
                 update(_TABLE)
                 .where(_TABLE.c.request_id == request_id, _TABLE.c.result == Result.TO_SEND)
@@ -180,7 +186,12 @@ class Ledger:
             query = (
                 select(Request)
                 .join(PlannedRecord, col(PlannedRecord.request_id) == col(Request.id))
-                .where(PlannedRecord.made == made, col(Request.operation).in_(operations))
+                # The index holds those only in which something was made.
+                .where(
+                    PlannedRecord.made != "",
+                    PlannedRecord.made == made,
+                    col(Request.operation).in_(operations),
+                )
                 .order_by(col(Request.created_at).desc())
             )
             found: Request | None = (await session.exec(query)).first()

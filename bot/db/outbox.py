@@ -3,58 +3,97 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import func, or_, update
 from sqlmodel import col, select
 
 from bot.db.store import Store
 from bot.db.tables import Delivery
+from bot.db.upsert import put_new
 
 
 class Outbox:
     """Messages that are wanted. Wanting one again before it is sent costs nothing: coalesced."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, owner: str = "") -> None:
+        """`owner` is the replica that sends."""
+        self._store, self._owner = store, owner
 
-    async def want(self, delivery: Delivery) -> None:
-        """Ask for a message, or for the newest words in one that stands already."""
+    async def want(self, delivery: Delivery, *, first_after: float = 0.0) -> None:
+        """Ask for a message, or for the newest words in one that stands already.
+
+        A message that does not stand yet is left for `first_after` seconds to get its newest words;
+        asked for again with less, it goes out earlier.
+        """
+        due = self._store.clock() + first_after
         async with self._store.transaction() as session:
-            known = await session.get(Delivery, delivery.key, with_for_update=True)
-            if known is None:
-                delivery.due_at = self._store.clock()
-                session.add(delivery)
-            else:
-                known.version += 1
+            delivery.due_at = due
+            if await put_new(session, delivery):
+                return
+            query = select(Delivery).where(Delivery.key == delivery.key).with_for_update()
+            known = (await session.exec(query)).one()
+            known.version += 1
+            if known.attempting is None and not known.ts:
+                known.due_at = min(known.due_at, due)
 
     async def due(
-        self, now: float, paused: Sequence[str] = (), limit: int = 50
+        self, now: float, *, slow: Sequence[str] = (), silent: Sequence[str] = (), limit: int = 50
     ) -> Sequence[Delivery]:
-        """What Slack is to hold by now, but for new messages to channels that are `paused`."""
+        """What Slack is to hold by now: nothing for `silent` channels, only edits for `slow` ones."""
         async with self._store.transaction() as session:
             query = (
                 select(Delivery)
                 .where(col(Delivery.sent_version) < col(Delivery.version), Delivery.due_at <= now)
-                .where(or_(col(Delivery.ts) != "", col(Delivery.channel).not_in(paused)))
+                .where(col(Delivery.channel).not_in(silent))
+                .where(or_(col(Delivery.ts) != "", col(Delivery.channel).not_in(slow)))
                 .order_by(col(Delivery.due_at))
                 .limit(limit)
             )
             return (await session.exec(query)).all()
 
+    async def hurry(self, request_id: str) -> None:
+        """What waited for another message of this request is due now."""
+        async with self._store.transaction() as session:
+            await session.exec(
+                update(Delivery)
+                .where(
+                    col(Delivery.request_id) == request_id,
+                    col(Delivery.ts) == "",
+                    col(Delivery.attempting).is_(None),
+                    col(Delivery.sent_version) < col(Delivery.version),
+                )
+                .values(due_at=self._store.clock())
+            )
+
     async def claim(self, delivery: Delivery, now: float, until: float) -> bool:
-        """Take a delivery on until `until`; False where another replica was first."""
+        """Take a delivery on until `until`, under its next epoch; False where another was first.
+
+        What becomes of it is noted only while that epoch stands: who was paused, and finds that
+        another replica has taken it on meanwhile, changes nothing.
+        """
+        epoch = delivery.epoch + 1
         async with self._store.transaction() as session:
             done = await session.exec(
                 update(Delivery)
                 .where(
                     col(Delivery.key) == delivery.key,
+                    col(Delivery.epoch) == delivery.epoch,
                     col(Delivery.due_at) == delivery.due_at,
                     col(Delivery.sent_version) < col(Delivery.version),
                 )
                 # The first attempt counts: what it may have posted is looked for from then on.
-                .values(due_at=until, attempting=func.coalesce(col(Delivery.attempting), now))
+                .values(
+                    due_at=until,
+                    attempting=func.coalesce(col(Delivery.attempting), now),
+                    holder=self._owner,
+                    epoch=epoch,
+                )
             )
-            return int(done.rowcount) == 1
+        if int(done.rowcount) != 1:
+            return False
+        delivery.epoch = epoch
+        return True
 
     async def release(self) -> None:
         """Nobody else is sending: what a killed process had taken on is due at once."""
@@ -63,29 +102,64 @@ class Outbox:
                 update(Delivery).where(col(Delivery.attempting).is_not(None)).values(due_at=0.0)
             )
 
-    async def sent(self, key: str, version: int, *, channel: str, ts: str, next_at: float) -> None:
-        """A version is in Slack; the next one may go out from `next_at` on."""
+    async def sent(self, delivery: Delivery, *, channel: str, ts: str, next_at: float) -> bool:
+        """Its version is in Slack; the next one may go out from `next_at` on.
+
+        False where another replica has taken it on meanwhile: what went out late may stand over
+        newer words, so the newest are wanted once more.
+        """
+        where = {"channel": channel, "ts": ts}
+        in_time = await self._set(
+            delivery,
+            sent_version=delivery.version,
+            due_at=next_at,
+            attempting=None,
+            failures=0,
+            **where,
+        )
+        if not in_time:
+            await self._once_more(delivery)
+        return in_time
+
+    async def postponed(self, delivery: Delivery, again_at: float, failures: int) -> None:
+        """It was not tried at all: something else has to stand first."""
+        await self._set(delivery, due_at=again_at, failures=failures, attempting=None)
+
+    async def failed(self, delivery: Delivery, *, again_at: float, failures: int) -> None:
+        """It was tried, and may even stand: the next try looks for it first."""
+        if not await self._set(delivery, due_at=again_at, failures=failures):
+            await self._once_more(delivery)
+
+    async def given_up(self, delivery: Delivery) -> None:
+        """Slack will never hold it: nobody asks again, until somebody wants it anew."""
+        await self._set(delivery, sent_version=delivery.version, attempting=None, failures=0)
+
+    async def _set(self, delivery: Delivery, **values: Any) -> bool:
+        """Only while it is held as it was claimed; False where it is not."""
+        async with self._store.transaction() as session:
+            done = await session.exec(
+                update(Delivery)
+                .where(col(Delivery.key) == delivery.key, col(Delivery.epoch) == delivery.epoch)
+                .values(**values)
+            )
+        return int(done.rowcount) == 1
+
+    async def _once_more(self, delivery: Delivery) -> None:
         async with self._store.transaction() as session:
             await session.exec(
                 update(Delivery)
-                .where(col(Delivery.key) == key)
-                .values(
-                    sent_version=version,
-                    channel=channel,
-                    ts=ts,
-                    due_at=next_at,
-                    attempting=None,
-                    failures=0,
-                )
+                .where(col(Delivery.key) == delivery.key)
+                .values(version=col(Delivery.version) + 1)
             )
 
-    async def failed(self, key: str, *, again_at: float, failures: int) -> None:
+    async def next_due(self) -> float | None:
+        """Seconds until the next message is due; None where Slack holds them all."""
         async with self._store.transaction() as session:
-            await session.exec(
-                update(Delivery)
-                .where(col(Delivery.key) == key)
-                .values(due_at=again_at, failures=failures)
+            query = select(func.min(Delivery.due_at)).where(
+                col(Delivery.sent_version) < col(Delivery.version)
             )
+            first = (await session.exec(query)).one()
+        return None if first is None else max(0.0, first - self._store.clock())
 
     async def get(self, key: str) -> Delivery | None:
         async with self._store.transaction() as session:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
@@ -16,14 +17,17 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bot.db import audit
 from bot.db.engine import close_engine
+from bot.db.fence import still_ours
 from bot.db.tables import Delivered, Draft, Mapping, News, PlannedRecord, Request, Vote
+from bot.db.tokens import end_of_unmapped
 from bot.db.turns import Turns
+from bot.db.upsert import put
 from bot.domain.operations import Result
 from bot.domain.people import Account
-from bot.domain.plans import State
+from bot.domain.plans import OVER, State, steps
+from bot.domain.receipts import receipt_head, receipt_row
 
 ENDS_WITHIN = 0.8  # seconds; with the time limit before it an acknowledgement keeps within three
-KEPT_FOR = 24 * 3600.0  # Slack's last redelivery comes after some six minutes
 
 
 class Store:
@@ -153,13 +157,16 @@ class Store:
     ) -> bool:
         """Compare-and-set the state, with its audit entry; False where somebody was first.
 
+        Raises `ValueError` for a step that the life of a request does not have (`plans.NEXT`).
         `unbegun`: only where it has not begun to run either. `rest`: why its records that are still
-        to do end with it as not sent.
+        to do end with it as not sent. The entry that ends a request names the SHA-256 of its receipt.
         """
         async with self.transaction() as session:
             statement = (
                 update(Request)
-                .where(col(Request.id) == request_id, col(Request.state).in_(from_states))
+                .where(col(Request.id) == request_id)
+                .where(col(Request.state).in_(steps(from_states, to)))
+                .where(*still_ours(request_id))
                 .values(state=to, **fields)
             )
             if unbegun:
@@ -176,13 +183,38 @@ class Store:
                     )
                     .values(result=Result.NOT_SENT, words=rest)
                 )
+            if to in OVER:
+                facts = {**(facts or {}), "receipt": await _receipt(session, request_id)}
             await audit.append(session, self.clock(), actor, action, request_id, facts)
+            return True
+
+    async def propose(self, request_id: str, owner: str, channel: str, reason: str) -> bool:
+        """A program's plan gets its channel, once; False where it has one or is planned no more."""
+        async with self.transaction() as session:
+            done = await session.exec(
+                update(Request)
+                .where(
+                    col(Request.id) == request_id,
+                    col(Request.state) == State.PLANNED,
+                    col(Request.program) != "",
+                    col(Request.channel) == "",
+                )
+                .values(channel=channel, reason=reason)
+            )
+            if _rows(done) != 1:
+                return False
+            facts = {"channel": channel, "reason": reason}
+            await audit.append(session, self.clock(), owner, "request:proposed", request_id, facts)
             return True
 
     async def begin(self, request_id: str) -> bool:
         """Note when a running request begins, the first time; False where it runs no more."""
         async with self.transaction() as session:
-            running = (col(Request.id) == request_id, col(Request.state) == State.RUNNING)
+            running = (
+                col(Request.id) == request_id,
+                col(Request.state) == State.RUNNING,
+                *still_ours(request_id),
+            )
             await session.exec(
                 update(Request)
                 .where(*running, col(Request.started_at).is_(None))
@@ -193,7 +225,9 @@ class Store:
     async def set_fields(self, request_id: str, **fields: Any) -> None:
         async with self.transaction() as session:
             await session.exec(
-                update(Request).where(col(Request.id) == request_id).values(**fields)
+                update(Request)
+                .where(col(Request.id) == request_id, *still_ours(request_id))
+                .values(**fields)
             )
 
     async def failed(self, request_id: str, retry_at: float) -> int:
@@ -201,7 +235,7 @@ class Store:
         async with self.transaction() as session:
             await session.exec(
                 update(Request)
-                .where(col(Request.id) == request_id)
+                .where(col(Request.id) == request_id, *still_ours(request_id))
                 .values(failures=col(Request.failures) + 1, retry_at=retry_at)
             )
             query = select(Request.failures).where(Request.id == request_id)
@@ -287,10 +321,11 @@ class Store:
 
     # --- votes ------------------------------------------------------------------------------------
 
-    async def vote(self, request_id: str, approver: str, digest: str) -> list[str]:
+    async def vote(self, request_id: str, approver: str, digest: str, as_: Account) -> list[str]:
         """Record an approval of a pending plan with this digest; all approvers so far, or [].
 
-        An empty list says that the request is not pending any more, or has another digest.
+        `as_` is the vendor's account, with its role, by which they may. An empty list says that the
+        request is not pending any more, or has another digest.
         """
         async with self.transaction() as session:
             query = select(Request).where(
@@ -301,12 +336,10 @@ class Store:
             if (await session.exec(query.with_for_update())).first() is None:
                 return []
             if await session.get(Vote, (request_id, approver)) is None:
-                session.add(
-                    Vote(request_id=request_id, approver=approver, digest=digest, at=self.clock())
-                )
-                await audit.append(
-                    session, self.clock(), approver, "request:vote", request_id, {"digest": digest}
-                )
+                now = self.clock()
+                facts = {"digest": digest, "role": as_.role, "account": as_.account}
+                session.add(Vote(request_id=request_id, approver=approver, at=now, **facts))
+                await audit.append(session, now, approver, "request:vote", request_id, facts)
             return await self._approvers(session, request_id)
 
     async def approvers(self, request_id: str) -> list[str]:
@@ -322,7 +355,7 @@ class Store:
 
     async def save_draft(self, draft: Draft) -> None:
         async with self.transaction(self.quick) as session:
-            await session.merge(draft)
+            await put(session, draft)
 
     async def draft(self, draft_id: str) -> Draft | None:
         async with self.transaction() as session:
@@ -352,53 +385,53 @@ class Store:
     async def import_people(
         self, team: str, rows: Sequence[tuple[str, Account]], *, replace: bool, actor: str
     ) -> None:
-        """Add or replace entries, all or none; `replace` removes every other entry of the team."""
+        """Add or replace entries, all or none; `replace` removes every other entry of the team.
+
+        The audit entry names who was added, changed (from, to) and removed.
+        """
         async with self.transaction() as session:
+            await audit.alone(session)
+            query = select(Mapping).where(Mapping.team == team)
+            found = (await session.exec(query)).all()
+            before = {(row.slack_user, row.vendor): _told(_account(row)) for row in found}
             if replace:
                 await session.exec(delete(Mapping).where(col(Mapping.team) == team))
             for user, account in rows:
-                await session.merge(
-                    Mapping(
-                        team=team,
-                        slack_user=user,
-                        vendor=account.vendor,
-                        account=account.account,
-                        role=account.role,
-                        scope=list(account.scope),
-                        updated_at=self.clock(),
-                    )
-                )
-            facts = {
-                "replace": replace,
-                "people": [
-                    [user, each.vendor, each.account, each.role, list(each.scope)]
-                    for user, each in rows
-                ],
-            }
+                await put(session, self._mapping(team, user, account))
+            after = {(user, each.vendor): _told(each) for user, each in rows}
+            await end_of_unmapped(session, team, self.clock())
+            facts = {"replace": replace, **_differences(before, after, replace=replace)}
             await audit.append(session, self.clock(), actor, "people:imported", "", facts)
 
-    async def map_person(self, team: str, user: str, account: Account, actor: str) -> None:
-        """Add or replace one entry."""
+    async def map_person(
+        self, team: str, user: str, account: Account, actor: str, *, by_link: bool = False
+    ) -> None:
+        """Add or replace one entry; `by_link`: it ends with the person's own credentials."""
         async with self.transaction() as session:
-            await session.merge(
-                Mapping(
-                    team=team,
-                    slack_user=user,
-                    vendor=account.vendor,
-                    account=account.account,
-                    role=account.role,
-                    scope=list(account.scope),
-                    updated_at=self.clock(),
-                )
-            )
+            await audit.alone(session)
+            known = await session.get(Mapping, (team, user, account.vendor))
+            before = _told(_account(known)) if known else None
+            await put(session, self._mapping(team, user, account, by_link=by_link))
             facts = {
                 "person": user,
                 "vendor": account.vendor,
-                "account": account.account,
-                "role": account.role,
-                "scope": list(account.scope),
+                "before": before,
+                **_told(account),
+                "by_link": by_link,
             }
             await audit.append(session, self.clock(), actor, "people:mapped", "", facts)
+
+    def _mapping(self, team: str, user: str, account: Account, *, by_link: bool = False) -> Mapping:
+        return Mapping(
+            team=team,
+            slack_user=user,
+            vendor=account.vendor,
+            account=account.account,
+            role=account.role,
+            scope=list(account.scope),
+            updated_at=self.clock(),
+            by_link=by_link,
+        )
 
     async def unmap_person(self, team: str, user: str, vendor: str, actor: str) -> bool:
         """Remove one entry; False where there was none."""
@@ -407,18 +440,24 @@ class Store:
             if found is None:
                 return False
             await session.delete(found)
+            await end_of_unmapped(session, team, self.clock())
             facts = {"person": user, "vendor": vendor, "account": found.account}
             await audit.append(session, self.clock(), actor, "people:unmapped", "", facts)
             return True
 
-    # --- housekeeping -----------------------------------------------------------------------------
-
-    async def tidy(self) -> None:
-        """Forget delivery keys and drafts that are older than a day."""
-        before = self.clock() - KEPT_FOR
+    async def end_linked(self, team: str, user: str, vendor: str, why: str) -> bool:
+        """Remove an entry that only the person's own credentials brought; False where none is."""
         async with self.transaction() as session:
-            await session.exec(delete(Delivered).where(col(Delivered.done_at) < before))
-            await session.exec(delete(Draft).where(col(Draft.created_at) < before))
+            found = await session.get(Mapping, (team, user, vendor))
+            if found is None or not found.by_link:
+                return False
+            await session.delete(found)
+            await end_of_unmapped(session, team, self.clock())
+            facts = {"person": user, "vendor": vendor, "account": found.account, "why": why}
+            await audit.append(session, self.clock(), "amend", "people:unmapped", "", facts)
+            return True
+
+    # --- housekeeping -----------------------------------------------------------------------------
 
     async def count_requests(self) -> dict[str, int]:
         """How many requests stand in each state."""
@@ -464,3 +503,36 @@ def _rows(result: Any) -> int:
 
 def _account(row: Mapping) -> Account:
     return Account(vendor=row.vendor, account=row.account, role=row.role, scope=tuple(row.scope))
+
+
+async def _receipt(session: AsyncSession, request_id: str) -> str:
+    """The SHA-256 of a request's receipt as it stands in this transaction."""
+    seal = hashlib.sha256(receipt_head())
+    columns = (PlannedRecord.record_id, PlannedRecord.result, PlannedRecord.words)
+    query = select(*columns, PlannedRecord.label).where(PlannedRecord.request_id == request_id)
+    for row in await session.exec(query.order_by(col(PlannedRecord.seq))):
+        seal.update(receipt_row(*row))
+    return seal.hexdigest()
+
+
+Told = dict[str, Any]
+
+
+def _told(account: Account) -> Told:
+    return {"account": account.account, "role": account.role, "scope": list(account.scope)}
+
+
+def _differences(
+    before: dict[tuple[str, str], Told], after: dict[tuple[str, str], Told], *, replace: bool
+) -> dict[str, list[Told]]:
+    """Who was added, changed and removed, each as person, vendor and what they were and are."""
+    known = {key: {"person": key[0], "vendor": key[1]} for key in {**before, **after}}
+    return {
+        "added": [known[key] | after[key] for key in after if key not in before],
+        "changed": [
+            known[key] | {"before": before[key]} | after[key]
+            for key in after
+            if key in before and before[key] != after[key]
+        ],
+        "removed": [known[key] | before[key] for key in before if replace and key not in after],
+    }

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import JSON, Boolean, Column, Index, Integer, MetaData, Text, false
+from sqlalchemy import JSON, Boolean, Column, Index, Integer, MetaData, Text, false, text
 from sqlmodel import Field, SQLModel
 
 SQLModel.metadata = MetaData(
@@ -16,7 +16,10 @@ SQLModel.metadata = MetaData(
 
 
 class Mapping(SQLModel, table=True):
-    """One person's account, role and scope at one vendor."""
+    """One person's account, role and scope at one vendor.
+
+    `by_link`: nobody else mapped them, so the entry ends with the credentials that they stored.
+    """
 
     __tablename__ = "mapping"
 
@@ -27,6 +30,9 @@ class Mapping(SQLModel, table=True):
     role: str
     scope: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
     updated_at: float
+    by_link: bool = Field(
+        default=False, sa_column=Column(Boolean, nullable=False, server_default=false())
+    )
 
 
 class Credential(SQLModel, table=True):
@@ -50,7 +56,9 @@ class Request(SQLModel, table=True):
     requester's own. `wished_at` is when the caller wants it to run, and `in_quiet` says that it is
     to be in the vendor's quiet window, whichever is next once it may run; `follow_until` until when
     the vendor is asked what it did by itself afterwards. `failures` counts faults of Amend's own,
-    and `retry_at` is when it is tried again after the last.
+    and `retry_at` is when it is tried again after the last. `program` is the name of the token by
+    which it was asked for, "" where a person did.
+    `holder` is the replica that works on it, and `epoch` counts who took it.
     """
 
     __tablename__ = "request"
@@ -102,6 +110,19 @@ class Request(SQLModel, table=True):
     follow_until: float | None = None
     failures: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default="0"))
     retry_at: float | None = None
+    program: str = Field(default="", sa_column=Column(Text, nullable=False, server_default=""))
+    holder: str = Field(default="", sa_column=Column(Text, nullable=False, server_default=""))
+    epoch: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default="0"))
+
+
+class Replica(SQLModel, table=True):
+    """A replica of the bot, alive until `until` by the database's clock, and its workflows' version."""
+
+    __tablename__ = "replica"
+
+    name: str = Field(primary_key=True)
+    version: str
+    until: float
 
 
 class PlannedRecord(SQLModel, table=True):
@@ -116,6 +137,12 @@ class PlannedRecord(SQLModel, table=True):
     __table_args__ = (
         Index("ix_record_request_id_result", "request_id", "result"),
         Index("ix_record_record_id", "record_id"),
+        Index(
+            "ix_record_made",
+            "made",
+            sqlite_where=text("made <> ''"),
+            postgresql_where=text("made <> ''"),
+        ),
     )
 
     request_id: str = Field(primary_key=True)
@@ -136,7 +163,10 @@ class PlannedRecord(SQLModel, table=True):
 
 
 class Vote(SQLModel, table=True):
-    """One approver's word on one request; `digest` is the plan that it names."""
+    """One approver's word on one request; `digest` is the plan that it names.
+
+    `role` and `account` are those at the vendor by which they might.
+    """
 
     __tablename__ = "vote"
 
@@ -144,6 +174,8 @@ class Vote(SQLModel, table=True):
     approver: str = Field(primary_key=True)
     digest: str
     at: float
+    role: str = Field(default="", sa_column=Column(Text, nullable=False, server_default=""))
+    account: str = Field(default="", sa_column=Column(Text, nullable=False, server_default=""))
 
 
 class Delivery(SQLModel, table=True):
@@ -162,6 +194,8 @@ class Delivery(SQLModel, table=True):
     attempting: float | None = None
     due_at: float = 0.0
     failures: int = 0
+    holder: str = Field(default="", sa_column=Column(Text, nullable=False, server_default=""))
+    epoch: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default="0"))
 
 
 class Draft(SQLModel, table=True):
@@ -195,6 +229,24 @@ class Delivered(SQLModel, table=True):
     done_at: float | None = None
 
 
+class Token(SQLModel, table=True):
+    """A program's token, as a hash; `calls` were made in `minute` (of the epoch)."""
+
+    __tablename__ = "token"
+
+    id: str = Field(primary_key=True)
+    hash: str = Field(unique=True)
+    team: str
+    owner: str = Field(index=True)
+    name: str = Field(sa_column=Column(Text, nullable=False))
+    created_at: float
+    expires_at: float
+    ended_at: float | None = None
+    used_at: float | None = None
+    minute: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default="0"))
+    calls: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default="0"))
+
+
 class Watch(SQLModel, table=True):
     """A channel that is told of changes. `cursor` is the vendor's; "" before the first poll.
 
@@ -220,6 +272,8 @@ class Watch(SQLModel, table=True):
     trouble: str = Field(default="", sa_column=Column(Text, nullable=False))
     parked: str = ""
     created_at: float
+    holder: str = Field(default="", sa_column=Column(Text, nullable=False, server_default=""))
+    epoch: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default="0"))
 
 
 class Watched(SQLModel, table=True):

@@ -6,13 +6,17 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import structlog
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from sqlmodel import col, select
 
 from bot.db import audit
 from bot.db.store import Store
 from bot.db.tables import Credential
+from bot.db.upsert import put
 from bot.domain.errors import AmendError
+
+log = structlog.get_logger(__name__)
 
 
 class VaultClosed(AmendError):
@@ -43,7 +47,8 @@ class Vault:
         self._changes += 1
         sealed = self._fernet().encrypt(json.dumps(dict(secret)).encode()).decode()
         async with self.store.transaction() as session:
-            await session.merge(
+            await put(
+                session,
                 Credential(
                     team=team,
                     slack_user=user,
@@ -51,7 +56,7 @@ class Vault:
                     account=account,
                     sealed=sealed,
                     created_at=self.store.clock(),
-                )
+                ),
             )
             facts = {"vendor": vendor, "account": account}
             await audit.append(session, self.store.clock(), user, "link:added", "", facts)
@@ -74,6 +79,12 @@ class Vault:
             query = select(Credential).where(Credential.team == team, Credential.slack_user == user)
             return {row.vendor: row.account for row in (await session.exec(query)).all()}
 
+    async def shut(self, team: str, user: str) -> set[str]:
+        """The vendors whose credentials a person has stored, and no present key opens."""
+        async with self.store.transaction() as session:
+            query = select(Credential).where(Credential.team == team, Credential.slack_user == user)
+            return {row.vendor for row in (await session.exec(query)).all() if self._lost(row)}
+
     async def take(
         self, team: str, user: str, vendor: str
     ) -> tuple[float, Mapping[str, str]] | None:
@@ -85,14 +96,29 @@ class Vault:
         return row.created_at, self._opened(row)
 
     async def rotate(self) -> int:
-        """Seal everything again with the first key; how many there were."""
-        if not self.keys:
-            return 0
+        """Seal everything again with the first key that a key opens; how much there was of it.
+
+        What a lost key sealed stays as it is: its owner is told when it is needed.
+        """
+        many = lost = 0
         async with self.store.transaction() as session:
             rows = (await session.exec(select(Credential).order_by(col(Credential.vendor)))).all()
             for row in rows:
+                if self._lost(row):
+                    lost += 1
+                    continue
                 row.sealed = self._fernet().rotate(row.sealed.encode()).decode()
-        return len(rows)
+                many += 1
+        if lost:
+            log.warning("credentials_shut", many=lost, why="no present key opens them")
+        return many
+
+    def _lost(self, row: Credential) -> bool:
+        try:
+            self._opened(row)
+        except VaultClosed:
+            return True
+        return False
 
     def _opened(self, row: Credential) -> Mapping[str, str]:
         try:

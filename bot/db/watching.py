@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from sqlalchemy import delete, func, insert, update
+from sqlalchemy import ColumnElement, delete, func, insert, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -13,11 +13,15 @@ from bot.db import audit
 from bot.db.store import Store
 from bot.db.tables import Delivery, News, PlannedRecord, Request, Watch, Watched
 from bot.domain.operations import Result, Sighting
+from bot.domain.reminders import let_go
 
 _WATCHED = Watched.__table__  # type: ignore[attr-defined]
 _NEWS = News.__table__  # type: ignore[attr-defined]
 
 ECHO_WITHIN = 24 * 3600.0  # seconds in which a change of Amend's own is recognised
+REPORT = "report"  # what a repeated look back has in the place of a watcher
+ENDS = "Ends"  # the state to which a reminder says that a record goes
+ENDS_KEY = "#ends"  # what a watch remembers of an end, beside the state of the same record
 _IN = 500  # values in one IN (…); SQLite takes at most 999 variables in old builds
 
 
@@ -26,6 +30,7 @@ class WatchStore:
     """Watches, the states they last saw, and the news that came of it."""
 
     store: Store
+    owner: str = ""  # the replica that polls
 
     # --- watches ----------------------------------------------------------------------------------
 
@@ -62,19 +67,26 @@ class WatchStore:
                 query = query.where(Watch.channel == channel)
             return (await session.exec(query.order_by(col(Watch.created_at)))).all()
 
+    async def oldest_poll(self) -> Mapping[str, float]:
+        """When the watch that waits longest was last polled well, by vendor (epoch seconds)."""
+        found: dict[str, float] = {}
+        for each in await self.listed():
+            if each.parked or each.watcher == REPORT:
+                continue
+            vendor, at = each.watcher.partition(".")[0], each.polled_at or each.created_at
+            found[vendor] = min(found.get(vendor, at), at)
+        return found
+
     async def claim(self, now: float, until: float) -> Watch | None:
         """The next watch that is due, taken on until `until`; None where none is."""
         async with self.store.transaction() as session:
-            query = select(Watch).where(Watch.next_at <= now, Watch.parked == "")
+            query = select(Watch).where(
+                Watch.next_at <= now, Watch.parked == "", Watch.watcher != REPORT
+            )
             watch = (await session.exec(query.order_by(col(Watch.next_at)).limit(1))).first()
             if watch is None:
                 return None
-            done = await session.exec(
-                update(Watch)
-                .where(col(Watch.id) == watch.id, col(Watch.next_at) == watch.next_at)
-                .values(next_at=until)
-            )
-            return watch if int(done.rowcount) == 1 else None
+            return watch if await self._take(session, watch, until) else None
 
     async def claim_alike(self, watch: Watch, soon: float, until: float) -> list[Watch]:
         """Other watches that the poll of `watch` serves as well, if they are due by `soon`.
@@ -96,32 +108,41 @@ class WatchStore:
                 if each.selection == watch.selection
                 and (each.polled_at or 0.0) >= (watch.polled_at or 0.0)
             ]
-            taken = []
-            for each in found:
-                done = await session.exec(
-                    update(Watch)
-                    .where(col(Watch.id) == each.id, col(Watch.next_at) == each.next_at)
-                    .values(next_at=until)
-                )
-                taken += [each] if int(done.rowcount) == 1 else []
-            return taken
+            return [each for each in found if await self._take(session, each, until)]
 
-    async def postpone(self, watch_id: str, next_at: float) -> None:
+    async def _take(self, session: AsyncSession, watch: Watch, until: float) -> bool:
+        """Take a watch under its next epoch; False where another replica was first."""
+        epoch = watch.epoch + 1
+        done = await session.exec(
+            update(Watch)
+            .where(col(Watch.id) == watch.id, col(Watch.next_at) == watch.next_at)
+            .where(col(Watch.epoch) == watch.epoch)
+            .values(next_at=until, holder=self.owner, epoch=epoch)
+            .execution_options(synchronize_session=False)
+        )
+        if int(done.rowcount) != 1:
+            return False
+        session.expunge(watch)
+        watch.epoch = epoch
+        return True
+
+    async def postpone(self, watch: Watch, next_at: float) -> None:
         """Nothing went wrong; it is only not yet to be polled."""
-        await self._set(watch_id, next_at=next_at)
+        await self._set(watch, next_at=next_at)
 
     async def release(self) -> None:
         """Nobody else is polling: what a process that ended had taken on is due at once."""
         async with self.store.transaction() as session:
-            await session.exec(update(Watch).where(col(Watch.failures) == 0).values(next_at=0.0))
+            held = update(Watch).where(col(Watch.failures) == 0, col(Watch.watcher) != REPORT)
+            await session.exec(held.values(next_at=0.0))
 
-    async def polled(self, watch_id: str, cursor: str, next_at: float) -> None:
+    async def polled(self, watch: Watch, cursor: str, next_at: float) -> None:
         """A poll came to its end: from here on the next one begins."""
         values = {"cursor": cursor, "next_at": next_at, "polled_at": self.store.clock()}
-        await self._set(watch_id, based=True, failures=0, trouble="", **values)
+        await self._set(watch, based=True, failures=0, trouble="", **values)
 
-    async def failed(self, watch_id: str, failures: int, trouble: str, next_at: float) -> None:
-        await self._set(watch_id, failures=failures, trouble=trouble, next_at=next_at)
+    async def failed(self, watch: Watch, failures: int, trouble: str, next_at: float) -> None:
+        await self._set(watch, failures=failures, trouble=trouble, next_at=next_at)
 
     async def park(self, watch_id: str, why: str) -> bool:
         """Stop polling for a channel that cannot be told; False where it is parked already."""
@@ -133,9 +154,34 @@ class WatchStore:
             )
             return int(done.rowcount) == 1
 
-    async def _set(self, watch_id: str, **values: object) -> None:
+    async def _set(self, watch: Watch, **values: object) -> None:
+        """Only while the watch is held as it was taken: who has lost it changes nothing."""
         async with self.store.transaction() as session:
-            await session.exec(update(Watch).where(col(Watch.id) == watch_id).values(**values))
+            await session.exec(update(Watch).where(*_held(watch)).values(**values))
+
+    # --- repeated looks back ----------------------------------------------------------------------
+
+    async def due_reports(self, now: float) -> Sequence[Watch]:
+        async with self.store.transaction() as session:
+            query = select(Watch).where(
+                Watch.watcher == REPORT, Watch.next_at <= now, Watch.parked == ""
+            )
+            return (await session.exec(query)).all()
+
+    async def report(self, watch: Watch, next_at: float) -> None:
+        """Want the message of a look back that is due, and name the next time: both, and once."""
+        now = self.store.clock()
+        async with self.store.transaction() as session:
+            done = await session.exec(
+                update(Watch)
+                .where(col(Watch.id) == watch.id, col(Watch.next_at) == watch.next_at)
+                .values(next_at=next_at, polled_at=now)
+            )
+            if int(done.rowcount) == 1:
+                key = f"{watch.id}:report:{int(watch.next_at)}"
+                session.add(
+                    Delivery(key=key, request_id=watch.id, kind=REPORT, channel=watch.channel)
+                )
 
     # --- what was seen ----------------------------------------------------------------------------
 
@@ -146,11 +192,13 @@ class WatchStore:
         """
         newest = {each.id: each for each in page}
         async with self.store.transaction() as session:
+            if not await _ours(session, watch):
+                return 0
             known = await _known(session, watch.id, list(newest))
             moved = [each for each in newest.values() if known.get(each.id) != each.state]
             if not moved:
                 return 0
-            await _remember(session, watch.id, moved, known)
+            await _remember(session, watch.id, {each.id: each.state for each in moved}, known)
             if not watch.based:
                 return 0
             told = await _own_edits(session, watch, moved, self.store.clock() - ECHO_WITHIN)
@@ -162,6 +210,39 @@ class WatchStore:
             ]
             await self._write(session, watch, news, known)
             return len(news)
+
+    async def remind(self, watch: Watch, page: Sequence[Sighting]) -> int:
+        """Keep what is to be told of ends that come nearer, once a stage; how many are news."""
+        due = {f"{each.id}{ENDS_KEY}": each for each in page}
+        async with self.store.transaction() as session:
+            if not due or not await _ours(session, watch):
+                return 0
+            known = await _known(session, watch.id, list(due))
+            news = {
+                key: each
+                for key, each in due.items()
+                if each.reminder and each.reminder.is_due(known.get(key, ""))
+            }
+            if not news:
+                return 0
+            told = {key: each.reminder.key for key, each in news.items() if each.reminder}
+            await _remember(session, watch.id, told, known)
+            was = {each.id: each.state for each in news.values()}
+            ending = [replace(each, state=ENDS) for each in news.values()]
+            await self._write(session, watch, ending, was)
+            return len(news)
+
+    async def let_end(self, watch_id: str, record: str, ends: str, actor: str, why: str) -> bool:
+        """End the reminders of one end in a watch; False where the watch has ended."""
+        async with self.store.transaction() as session:
+            if await session.get(Watch, watch_id) is None:
+                return False
+            key = f"{record}{ENDS_KEY}"
+            known = await _known(session, watch_id, [key])
+            await _remember(session, watch_id, {key: let_go(ends)}, known)
+            facts = {"watch": watch_id, "record": record, "ends": ends, "why": why}
+            await audit.append(session, self.store.clock(), actor, "watch:let_end", "", facts)
+            return True
 
     async def _write(
         self,
@@ -197,25 +278,33 @@ class WatchStore:
 
     # --- what is to be told -----------------------------------------------------------------------
 
-    async def untold(self, watch_id: str, limit: int) -> Sequence[News]:
+    async def untold(self, watch_id: str, limit: int, *, ends: bool) -> Sequence[News]:
+        """What is not told yet, oldest first: ends that come nearer, or changes of state."""
         async with self.store.transaction() as session:
-            query = select(News).where(News.watch_id == watch_id, News.told == 0)
+            query = select(News).where(News.watch_id == watch_id, News.told == 0, _are(ends))
             return (await session.exec(query.order_by(col(News.seq)).limit(limit))).all()
 
-    async def pending(self, watch_id: str) -> tuple[int, int, int, float] | None:
+    async def pending(self, watch_id: str, *, ends: bool) -> tuple[int, int, int, float] | None:
         """(how many, first, last, since when) of what is not told yet; None for nothing."""
         async with self.store.transaction() as session:
             query = select(
                 func.count(), func.min(News.seq), func.max(News.seq), func.min(News.noticed_at)
-            ).where(News.watch_id == watch_id, News.told == 0)
+            ).where(News.watch_id == watch_id, News.told == 0, _are(ends))
             many, first, last, since = (await session.exec(query)).one()
         return (many, first, last, since) if many else None
 
     async def tell(
-        self, watch_id: str, upto: int, deliveries: Sequence[Delivery], digest: str
+        self, watch_id: str, upto: int, deliveries: Sequence[Delivery], digest: str, *, ends: bool
     ) -> None:
         """Want these messages, and mark the news up to `upto` as told by them: all or nothing."""
         async with self.store.transaction() as session:
+            # One replica at a time; the next one finds nothing to tell any more.
+            await session.exec(select(Watch.id).where(Watch.id == watch_id).with_for_update())
+            untold = select(News.seq).where(
+                News.watch_id == watch_id, News.seq <= upto, News.told == 0, _are(ends)
+            )
+            if (await session.exec(untold.limit(1))).first() is None:
+                return
             for delivery in deliveries:
                 known = await session.get(Delivery, delivery.key, with_for_update=True)
                 if known is None:
@@ -224,7 +313,12 @@ class WatchStore:
                     known.version += 1
             await session.exec(
                 update(News)
-                .where(col(News.watch_id) == watch_id, col(News.seq) <= upto, col(News.told) == 0)
+                .where(
+                    col(News.watch_id) == watch_id,
+                    col(News.seq) <= upto,
+                    col(News.told) == 0,
+                    _are(ends),
+                )
                 .values(told=1, digest=digest)
             )
 
@@ -244,6 +338,20 @@ class WatchStore:
             return (await session.exec(query.order_by(col(News.seq)))).all()
 
 
+def _held(watch: Watch) -> tuple[ColumnElement[bool], ...]:
+    return col(Watch.id) == watch.id, col(Watch.epoch) == watch.epoch
+
+
+async def _ours(session: AsyncSession, watch: Watch) -> bool:
+    """Is the watch held as it was taken? Then it stays so until the transaction ends."""
+    query = select(Watch.id).where(*_held(watch)).with_for_update()
+    return (await session.exec(query)).first() is not None
+
+
+def _are(ends: bool) -> ColumnElement[bool]:
+    return (col(News.to_state) == ENDS) == ends
+
+
 def _concerns(was: str, now: str, states: frozenset[str]) -> bool:
     return not states or was in states or now in states
 
@@ -259,11 +367,13 @@ async def _known(session: AsyncSession, watch_id: str, ids: Sequence[str]) -> di
 
 
 async def _remember(
-    session: AsyncSession, watch_id: str, moved: Sequence[Sighting], known: dict[str, str]
+    session: AsyncSession, watch_id: str, moved: Mapping[str, str], known: dict[str, str]
 ) -> None:
     connection = await session.connection()
-    rows = [{"watch_id": watch_id, "record_id": each.id, "state": each.state} for each in moved]
-    stale = [each.id for each in moved if each.id in known]
+    rows = [
+        {"watch_id": watch_id, "record_id": key, "state": state} for key, state in moved.items()
+    ]
+    stale = [each for each in moved if each in known]
     for at in range(0, len(stale), _IN):
         await connection.execute(
             delete(_WATCHED).where(

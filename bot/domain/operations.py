@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from bot.domain.ids import Ids
 from bot.domain.parameters import Kind, Param, Parameters, given, specs
 from bot.domain.people import Account
+from bot.domain.reminders import Reminder
 
 # A value in an `Offer` that stands for the vendor account of whoever presses it.
 ME = "@me"
@@ -149,7 +150,10 @@ class Operation(ABC):
     in an open form calls `refine`; `leads` the selections that a form asks for first, where
     records are not chosen by `records_in` alone. `follows` is for how many seconds after its run
     the vendor goes on with changed records by itself (0: not at all), so that `follow_up` is
-    asked. `ids` is how record ids look, where people may write them in other ways; `fixed` are the
+    asked. `slash` is False where `command` is only typed after `/amend`. `approved_as` names the
+    operation whose rights decide on this one, and `decides` says that the edit is that decision
+    itself: whoever may not take it on all records waits for one who may. `ids` is how record ids
+    look, where people may write them in other ways; `fixed` are the
     vendor's parameters that are always the same here (name in small letters → values), so that a
     pasted request may have them.
     """
@@ -172,12 +176,26 @@ class Operation(ABC):
     refines: ClassVar[tuple[str, ...]] = ()
     follows: ClassVar[float] = 0.0
     approved_as: ClassVar[str] = ""
+    slash: ClassVar[bool] = True
+    decides: ClassVar[bool] = False
     ids: ClassVar[Ids | None] = None
     fixed: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     @classmethod
     def params(cls) -> dict[str, Param]:
         return specs(cls.parameters)
+
+    @property
+    def wishes(self) -> bool:
+        """True where it asks the vendor for something that somebody decides on afterwards."""
+        return bool(self.approved_as) and not self.decides
+
+    @classmethod
+    def typed_as(cls) -> str:
+        """What a person types for it ("/exception", "/amend renew"); "" where it has no command."""
+        if not cls.command:
+            return ""
+        return f"/{cls.command}" if cls.slash else f"/amend {cls.command}"
 
     def changes(self, parameters: Parameters) -> dict[str, str | int | tuple[str, ...]]:
         """The changes that were set, by parameter name."""
@@ -289,7 +307,10 @@ class Operation(ABC):
 
 @dataclass(frozen=True)
 class Sighting:
-    """A record as a watch saw it: its state now, since when (ISO, UTC) and by whom, if told."""
+    """A record as a watch saw it: its state now, since when (ISO, UTC) and by whom, if told.
+
+    With a `reminder` it is no change of state, but an end that comes nearer.
+    """
 
     id: str
     label: str
@@ -297,6 +318,7 @@ class Sighting:
     at: str
     by: str = ""
     url: str = ""
+    reminder: Reminder | None = None
 
 
 @dataclass(frozen=True)
@@ -311,7 +333,7 @@ class Watcher(ABC):
 
     `name` is `VENDOR.THINGS`; `command` is what stands after `/amend watch`; `parameters` the
     selection, all of kind SELECTION and all optional; `records_in` the one that bare words fill ("":
-    none does).
+    none does). `lets_end` names the operation whose rights let somebody end the reminders of a record.
     """
 
     name: ClassVar[str]
@@ -321,6 +343,7 @@ class Watcher(ABC):
     noun: ClassVar[tuple[str, str]]
     parameters: ClassVar[type[Parameters]]
     records_in: ClassVar[str] = ""
+    lets_end: ClassVar[str] = ""
 
     @classmethod
     def params(cls) -> dict[str, Param]:
@@ -339,6 +362,10 @@ class Watcher(ABC):
     def states(self, selection: Parameters) -> frozenset[str]:
         """The states the watch is about; empty for all. A change into or out of one is news."""
 
+    def is_open(self, state: str) -> bool:
+        """True where a record in this state still waits for somebody."""
+        return True
+
     def apart(self) -> float:
         """Seconds that two polls have to be apart so that people's own calls keep theirs; 0: none."""
         return 0.0
@@ -346,6 +373,35 @@ class Watcher(ABC):
     def offers(self, sighting: Sighting) -> Sequence[Offer]:
         """The buttons that make sense for the present state; at most four."""
         return ()
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A table for one person: as many cells in each row as `columns` has names."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+class Register(ABC):
+    """Lists what stands open at a vendor, for one person. Only reads.
+
+    `command` is what stands after `/amend`; `parameters` are its filters, all of kind SELECTION
+    and all optional; `rights` names the operation whose roles and scope say what somebody may see.
+    """
+
+    name: ClassVar[str]
+    vendor_title: ClassVar[str]
+    command: ClassVar[str]
+    title: ClassVar[str]
+    noun: ClassVar[tuple[str, str]]
+    help: ClassVar[str]
+    parameters: ClassVar[type[Parameters]]
+    rights: ClassVar[str]
+
+    @abstractmethod
+    async def rows(self, selection: Parameters, account: Account, reach: Reach) -> Listing:
+        """What is selected and within reach, what matters soonest first. Raises a `VendorError`."""
 
 
 @dataclass(frozen=True)
@@ -367,8 +423,12 @@ class Vendor:
     have (0: as many as the client's own limits let through). `users` lists the vendor's accounts,
     where it can. `personal` makes the same vendor under a person's own credentials, given by
     `credentials` (parameter → title; secret ones are shown nowhere); its `check` then tells whether
-    they are good. `account_of` names the account that they belong to. `parts` prove what a
-    subscription may lack (name → check), which the vendor's other operations do without.
+    they are good. `credential_choices` are those that are picked (name → value → words; the first is
+    the default). `account_of` names the account that they belong to; `names_person` is False where
+    that is no user's name (a key's id), so that it is not compared with the mapping. `parts` prove
+    what a subscription may lack (name → check), which the vendor's other operations do without. `probes`
+    tell by reading which settings fit where documents leave it open (name → words; raise
+    `VendorError`).
     """
 
     name: str
@@ -380,12 +440,16 @@ class Vendor:
     warnings: Sequence[str] = ()
     secrets: Sequence[str] = ()
     watchers: Sequence[Watcher] = ()
+    registers: Sequence[Register] = ()
     account: str = ""
     edits_per_second: int = 0
     users: Callable[[], Awaitable[Sequence[VendorUser]]] | None = None
     credentials: Mapping[str, str] = field(default_factory=dict)
+    credential_choices: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    names_person: bool = True
     personal: Callable[[Mapping[str, str]], Vendor] | None = None
     parts: Mapping[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
+    probes: Mapping[str, Callable[[], Awaitable[str]]] = field(default_factory=dict)
     account_of: Callable[[Mapping[str, str]], str] | None = None
 
     def operation(self, name: str) -> Operation:
@@ -399,7 +463,9 @@ class VendorEntry:
 
     `commands` and `operations` describe it without settings (manifest, help, the README's table);
     `connect` reads its settings and returns the vendor, or None where its URL is not set. Raises
-    `pydantic.ValidationError` for malformed settings.
+    `pydantic.ValidationError` for malformed settings. `settings` is that class of settings, for the
+    reference, and `stand_in` names the vendor's stand-in for the sandbox (`MODULE:CLASS`), which
+    brings its people; without it the sandbox has no such vendor.
     """
 
     name: str
@@ -408,6 +474,8 @@ class VendorEntry:
     connect: Callable[[], Vendor | None]
     roles: frozenset[str] | None = None
     watchers: Sequence[type[Watcher]] = ()
+    settings: type[Any] | None = None
+    stand_in: str = ""
 
 
 @dataclass(frozen=True)
@@ -429,6 +497,10 @@ class Registry:
 
     def vendor(self, name: str) -> Vendor | None:
         return next((each for each in self.vendors if each.name == name), None)
+
+    @property
+    def registers(self) -> list[Register]:
+        return [register for vendor in self.vendors for register in vendor.registers]
 
     def watcher(self, command: str) -> Watcher | None:
         watchers = (watcher for vendor in self.vendors for watcher in vendor.watchers)

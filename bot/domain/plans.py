@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from functools import lru_cache
@@ -31,19 +31,57 @@ class State(StrEnum):
     EXPIRED = "expired"
 
 
+# What a request may become, state by state: the store lets no other step through.
+NEXT: Mapping[State, frozenset[State]] = {
+    State.RECEIVED: frozenset({State.PLANNED, State.SCHEDULED, State.DENIED, State.FAILED}),
+    State.PLANNED: frozenset(
+        {
+            State.PENDING_APPROVAL,
+            State.SCHEDULED,
+            State.RUNNING,
+            State.DENIED,
+            State.FAILED,
+            State.EXPIRED,
+            State.CANCELLED,
+        }
+    ),
+    State.PENDING_APPROVAL: frozenset(
+        {State.SCHEDULED, State.RUNNING, State.REJECTED, State.EXPIRED, State.CANCELLED}
+    ),
+    # To `planned`, and `denied`, where what waited was the plan: the vendor could not be read.
+    State.SCHEDULED: frozenset(
+        {
+            State.SCHEDULED,
+            State.RUNNING,
+            State.PLANNED,
+            State.DENIED,
+            State.FAILED,
+            State.CANCELLED,
+        }
+    ),
+    State.RUNNING: frozenset(
+        {
+            State.SCHEDULED,
+            State.SUCCEEDED,
+            State.PARTIAL,
+            State.FAILED,
+            State.UNKNOWN,
+            State.CANCELLED,
+        }
+    ),
+}
+
 WAITING = frozenset({State.PENDING_APPROVAL, State.SCHEDULED})
-OVER = frozenset(
-    {
-        State.SUCCEEDED,
-        State.PARTIAL,
-        State.FAILED,
-        State.UNKNOWN,
-        State.CANCELLED,
-        State.REJECTED,
-        State.EXPIRED,
-        State.DENIED,
-    }
-)
+OVER = frozenset(each for each in State if each not in NEXT)
+
+
+def steps(before: Collection[State], to: State) -> Collection[State]:
+    """`before`, where each of them may become `to`. Raises `ValueError` for a step that is none."""
+    wrong = [each.value for each in before if to not in NEXT.get(State(each), frozenset())]
+    if wrong:
+        message = f"a request that is {' or '.join(wrong)} never becomes {to.value}"
+        raise ValueError(message)
+    return before
 
 
 @dataclass(frozen=True)
@@ -87,26 +125,68 @@ def outcome(counts: Counts, left_out: int, cancelled: bool) -> State:
 
 
 class Digest:
-    """SHA-256 over operation, parameters, and each record with its state, fed record by record."""
+    """SHA-256 over the lines of a plan: what approvals name, and what `plan.jsonl` hashes to."""
 
-    def __init__(self, operation: str, parameters: Mapping[str, Any]) -> None:
-        self._hash = hashlib.sha256(_line([operation, dict(parameters)]))
+    def __init__(self, head: bytes) -> None:
+        self._hash = hashlib.sha256(head)
 
-    def add(self, record: Record) -> None:
-        """The line of `[id, state, after, left_out]`, put together from texts that recur."""
-        state, after = as_json(record.state), as_json(record.after)
-        told = f"[{_text(record.id)},{state},{after},{_text(record.left_out)}]\n"
-        self._hash.update(told.encode())
-
-    def note(self, text: str) -> None:
-        self._hash.update(_line(text))
+    def add(self, line: bytes) -> None:
+        """One more line, with its line end."""
+        self._hash.update(line)
 
     def hex(self) -> str:
         return self._hash.hexdigest()
 
 
-_text = json.encoder.encode_basestring_ascii
-_canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=True, separators=(",", ":")).encode
+@dataclass(frozen=True)
+class Intent:
+    """What a plan says of all its records: the first line.
+
+    `comment` is the comment as it will be sent; `account` is whose credentials it goes out under,
+    `own_account` whether they are the requester's own.
+    """
+
+    operation: str
+    parameters: Mapping[str, Any]
+    comment: str
+    account: str
+    own_account: bool
+
+    def line(self) -> bytes:
+        return _line(
+            {
+                "account": self.account,
+                "comment": self.comment,
+                "operation": self.operation,
+                "own_account": self.own_account,
+                "parameters": dict(self.parameters),
+            }
+        )
+
+
+def record_line(record: Record, changes: Mapping[str, str] | None) -> bytes:
+    """A record's line, put together from texts that recur, in the order of RFC 8785.
+
+    `changes` are wire values of its own, None where the request's are sent.
+    """
+    state, after = as_json(record.state), as_json(record.after)
+    own = "" if changes is None else f'"changes":{as_json(changes)},'
+    told = (
+        f'{{"after":{after},{own}"id":{_text(record.id)},"left_out":{_text(record.left_out)},'
+        f'"state":{state}}}\n'
+    )
+    return told.encode()
+
+
+def notes_line(notes: Sequence[str]) -> bytes:
+    """The last line, where the vendor will do more than the records show; nothing without notes."""
+    return _line({"notes": list(notes)}) if notes else b""
+
+
+# RFC 8785 for what a plan holds, texts and whole numbers: the names of fields are ASCII, so that
+# their order is the same in UTF-16. The library for any value takes ten times as long.
+_text = json.encoder.encode_basestring
+_canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode
 
 
 def as_json(values: Mapping[str, str]) -> str:
@@ -148,8 +228,11 @@ def drift(record: Drifted, now: Mapping[str, str] | None) -> str:
 class RequestFacts:
     """What cards, reviews and receipts show of a request; times are epoch seconds, UTC.
 
+    `account` is whose credentials the plan goes out under ("" where its vendor names none), and
+    `own_account` whether they are the requester's own and not the shared ones;
     `missed` records were to be sent and were refused or held back; `decided_upon` is the state of
-    the request that decided on what this one made, "" while none did; `asked_by` is who asked for
+    the request that decided on what this one made, "" while none did; `program` is the token by which
+    a program asked for this, "" where a person did; `asked_by` is who asked for
     what this one decides on.
     """
 
@@ -159,6 +242,8 @@ class RequestFacts:
     requester: str
     parameters: Mapping[str, Any]
     digest: str = ""
+    account: str = ""
+    own_account: bool = False
     counts: Counts = field(default_factory=Counts)
     sample: Sequence[Record] = ()
     left_out: Sequence[tuple[str, int, Sequence[str]]] = ()
@@ -187,6 +272,8 @@ class RequestFacts:
     decided_upon: str = ""
     decision_by: str = ""
     decision_words: str = ""
+    decision_after: Mapping[str, str] = field(default_factory=dict)
+    program: str = ""
     quiet_from: float | None = None
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
@@ -25,10 +25,10 @@ LONGEST = 365 * 24 * 3600
 
 
 class PolicyError(AmendError):
-    """The policy file is wrong; the message names the line."""
+    """The policy file is wrong; the message names the line, and `path` what is wrong there."""
 
-    def __init__(self, line: int, message: str) -> None:
-        self.line = line
+    def __init__(self, line: int, message: str, path: Path = ()) -> None:
+        self.line, self.path = line, path
         super().__init__(f"Policy, line {line}: {message}")
 
 
@@ -139,6 +139,26 @@ class Policy:
         """
         return _load(text, _Names(known, roles or {}))
 
+    @classmethod
+    def problems(
+        cls, text: str, known: Known, roles: VendorRoles | None = None
+    ) -> Sequence[PolicyError]:
+        """All that is wrong with `policy.toml`, by line: the first of each rule, window or setting."""
+        found: list[PolicyError] = []
+        left_out: set[Path] = set()
+        while True:
+            try:
+                _load(text, _Names(known, roles or {}), frozenset(left_out))
+            except PolicyError as error:
+                found.append(error)
+                place = _entry(error.path)
+                if not place or place in left_out:
+                    break
+                left_out.add(place)
+            else:
+                break
+        return sorted(found, key=lambda each: each.line)
+
     def demands(self, operation: str, values: Values, records: int) -> tuple[Demand, ...]:
         """What every matching rule asks for; all of it must hold."""
         return tuple(
@@ -223,12 +243,15 @@ class _Names:
 class _Table:
     """One table of the file: typed values by key, and errors that know their line."""
 
-    def __init__(self, text: str, path: Path, values: Mapping[str, Any]) -> None:
-        self.text, self.path, self.values = text, path, values
+    def __init__(
+        self, text: str, path: Path, values: Mapping[str, Any], left_out: Set[Path]
+    ) -> None:
+        self.text, self.path, self.left_out = text, path, left_out
+        self.values = {key: each for key, each in values.items() if (*path, key) not in left_out}
 
     def error(self, key: str, message: str, word: str = "") -> PolicyError:
         path = (*self.path, key) if key in self.values else self.path
-        return PolicyError(_line_of(self.text, path, word), message)
+        return PolicyError(_line_of(self.text, path, word), message, path)
 
     def only(self, *names: str) -> None:
         for key in self.values:
@@ -292,7 +315,7 @@ class _Table:
         values = self.values.get(key, {})
         if not isinstance(values, dict):
             raise self.error(key, f"`{key}` must be a table, not {_shown(values)}.")
-        return _Table(self.text, (*self.path, key), values)
+        return _Table(self.text, (*self.path, key), values, self.left_out)
 
     def tables(self, key: str) -> Iterator[_Table]:
         rows = self.values.get(key, [])
@@ -300,7 +323,9 @@ class _Table:
             title = ".".join([self.title, key]).strip(".")
             raise self.error(key, f"`{key}` must be tables, each under [[{title}]].")
         for index, row in enumerate(rows):
-            yield _Table(self.text, (*self.path, key, index), row)
+            path = (*self.path, key, index)
+            if path not in self.left_out:
+                yield _Table(self.text, path, row, self.left_out)
 
 
 _CHANNEL = (r"[CGD][A-Z0-9]+", 'a Slack channel id such as "C0OPS"')
@@ -310,9 +335,17 @@ _CLOCK = (r"([01][0-9]|2[0-3]):[0-5][0-9]", 'a time of day such as "22:00"')
 _WORDS = (r"\S(.*\S)?", "names")
 
 
-def _load(text: str, names: _Names) -> Policy:
+def _entry(path: Path) -> Path:
+    """The rule, window or channel that a path lies in, else the path itself."""
+    for at, part in enumerate(path):
+        if isinstance(part, int):
+            return path[: at + 1]
+    return path
+
+
+def _load(text: str, names: _Names, left_out: Set[Path] = frozenset()) -> Policy:
     text = text.replace("\r\n", "\n")
-    root = _Table(text, (), _parsed(text))
+    root = _Table(text, (), _parsed(text), left_out)
     root.only("approvals", "channels", "quiet", *names.vendors)
     approvals = root.table("approvals")
     return Policy(
@@ -399,7 +432,7 @@ def _readings(table: _Table, key: str, value: object, specs: Sequence[object]) -
     """A value as each operation that has the parameter reads it."""
     if type(value) not in (str, int):
         raise table.error(key, f"`{key}` must hold texts or whole numbers, not {_shown(value)}.")
-    read = [reading for spec in specs if (reading := _reading(str(value), spec)) is not None]
+    read = [as_read for spec in specs if (as_read := reading(str(value), spec)) is not None]
     if not read:
         choices = tuple({name: "" for spec in specs for name in getattr(spec, "choices", ())})
         message = f"{_shown(value)} is not a value of `{key}`.{_hint(str(value), choices)}"
@@ -407,7 +440,8 @@ def _readings(table: _Table, key: str, value: object, specs: Sequence[object]) -
     return _folded(read)
 
 
-def _reading(value: str, spec: object) -> str | None:
+def reading(value: str, spec: object) -> str | None:
+    """A value as its parameter reads it; None where it takes no such value."""
     value = value.strip()
     if not isinstance(spec, Param) or (not value and spec.empty_means):
         return value

@@ -11,6 +11,8 @@ from functools import cached_property
 
 import structlog
 
+from bot import tracing
+from bot.db.fence import LeaseLost, insist_in_time
 from bot.db.journal import Journal
 from bot.db.ledger import Row, as_record
 from bot.db.store import Store
@@ -32,6 +34,7 @@ from integrations.errors import (
     Unreadable,
     VendorError,
 )
+from integrations.last_look import last_look
 
 log = structlog.get_logger(__name__)
 
@@ -144,6 +147,7 @@ class Calls:
             except BadCredentials as error:
                 # It was not let in. Nobody tries on: the vendor would lock the account.
                 await self._settled(rows, _to_send(rows))
+                await self.pipeline.acting.heard(self.request, error)
                 self._leave(error)
                 return
             except Temporary as error:
@@ -180,14 +184,17 @@ class Calls:
     ) -> tuple[Sequence[Outcome], bool]:
         """One call's outcomes, `TO_SEND` where it may be tried again, and whether it was answered.
 
-        Raises `Temporary` where nothing was sent, and `BadCredentials` where it was not let in.
+        Raises `Temporary` where nothing was sent, `BadCredentials` where it was not let in, and
+        `LeaseLost` (nothing was sent either) where this process slept on it.
         """
         sent_at = time.time()
         try:
             async with gate:
+                insist_in_time()
                 sent_at = time.time()
-                return await self.operation.apply(batch), True
-        except (Temporary, BadCredentials):
+                with last_look(insist_in_time):
+                    return await self.operation.apply(batch), True
+        except (Temporary, BadCredentials, LeaseLost):
             raise
         except Rejected as error:
             await self.store.set_fields(self.request.id, words=str(error))
@@ -260,7 +267,11 @@ class Calls:
         Where the vendor itself did not answer, it may still be at work: it is looked for until that
         is over, since a late effect behind a gateway's error is an effect.
         """
-        log.warning("vendor_answer_missing", request=self.request.id, error=type(error).__name__)
+        log.warning(
+            "vendor_answer_missing",
+            **tracing.marks(self.request.id),
+            error=type(error).__name__,
+        )
         words = str(error) if isinstance(error, VendorError) else "The answer could not be read."
         outcomes = await self._decided(batch, sent_at, answered=answered)
         if outcomes is None:

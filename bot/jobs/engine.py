@@ -12,8 +12,10 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Coroutine
+from collections import Counter
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, Protocol, cast
@@ -23,6 +25,7 @@ import structlog
 from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID, WorkflowStatus
 from dbos._serialization import DBOSPortableJSONSerializer
 
+from bot.db.leases import Leases
 from bot.jobs.replicas import TAKEN_EVERY, Replicas
 
 P = ParamSpec("P")
@@ -52,6 +55,7 @@ class Work(Protocol):
 
 
 _work: Work | None = None
+_whole_seconds = False
 
 
 def _current() -> Work:
@@ -204,12 +208,25 @@ async def _go_on(request_id: str, lane: str = "", turn: int = 0) -> None:
 async def _line_up(request_id: str, lane: str, turn: int) -> None:
     """To the end of the line, as the next turn of the workflow that began it."""
     began = str(DBOS.workflow_id).partition("/")[0]
-    with SetWorkflowID(f"{began}/{turn}"), SetEnqueueOptions(queue_partition_key=lane):
+    place = SetEnqueueOptions(queue_partition_key=lane, priority=_place())
+    with SetWorkflowID(f"{began}/{turn}"), place:
         await DBOS.enqueue_workflow_async(BULK, _bulk_workflow, request_id, lane, turn)
     await _lined_up(request_id, lane)
 
 
+def _place() -> int | None:
+    """When it lined up, where the database keeps that in whole seconds (SQLite): of two that line up
+    within one the later would go first, time and again. In tenths, for it is a number of 31 bits."""
+    return int(time.time() * 10) % (2**31 - 1) + 1 if _whole_seconds else None
+
+
+def _number(workflow_id: str) -> int:
+    """Which start of its request a workflow belongs to: 2 of `carry_out:R2ABCDEF:2/1`."""
+    return int(workflow_id.rpartition(":")[2].partition("/")[0])
+
+
 _UNDER_WAY = frozenset({"PENDING", "ENQUEUED", "DELAYED"})
+_ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 _WORKFLOWS = {"prepare": _prepare_workflow, "carry_out": _carry_out_workflow}
 
 
@@ -219,6 +236,16 @@ async def _cut(tasks: Collection[asyncio.Task[Any]]) -> None:
         task.cancel()
     if tasks:
         await asyncio.wait(list(tasks), timeout=CUT_WITHIN)
+
+
+async def set_up(url: str) -> None:
+    """Bring the engine's tables on PostgreSQL to their newest schema, beside the event loop.
+
+    It builds indexes concurrently, which waits for every transaction that is open: where one of ours
+    is, the loop has to go on to end it. A SQLite file has one owner, who sets it up at the start.
+    """
+    if not url.startswith("sqlite"):
+        await asyncio.to_thread(DBOS.migrate, url)
 
 
 def jobs_url(database_url: str) -> str:
@@ -244,14 +271,15 @@ class Engine:
 
     database_url: str
     executor: str = "solo"
+    leases: Leases | None = None  # where replicas share a database
     _replicas: Replicas | None = field(default=None)
     _watch: asyncio.Task[None] | None = field(default=None)
 
     async def launch(self, work: Work) -> None:
         """Open the engine inside the running loop; whatever was under way goes on."""
-        global _work  # noqa: PLW0603 - DBOS workflows are module-level functions
-        _work = work
+        global _work, _whole_seconds
         url = jobs_url(self.database_url)
+        _work, _whole_seconds = work, url.startswith("sqlite")
         config: DBOSConfig = {
             "name": "amend",
             "system_database_url": url,
@@ -270,6 +298,9 @@ class Engine:
         if not url.startswith("sqlite"):
             self._replicas = Replicas(url, self.executor)
             await self._replicas.hold()
+            if self.leases is not None:
+                await self.leases.renew()
+            await set_up(url)
         DBOS(config=config)
         DBOS.launch()
         await DBOS.register_queue_async(
@@ -278,7 +309,7 @@ class Engine:
             worker_concurrency=AT_ONCE,
             polling_interval_sec=LOOKS_EVERY,
         )
-        await _end_what_is_older()
+        await self._end_what_is_older()
         if self._replicas is not None:
             self._watch = asyncio.create_task(self._watch_replicas(self._replicas))
 
@@ -288,12 +319,54 @@ class Engine:
             await asyncio.sleep(TAKEN_EVERY)
             try:
                 await replicas.hold()
-                running = await DBOS.list_workflows_async(
-                    status="PENDING", load_input=False, load_output=False
-                )
-                await replicas.take_over((each.executor_id or "" for each in running), _resume_all)
+                await self._look_after(replicas)
             except Exception as error:  # a database that is gone for a while ends nothing
                 log.warning("takeover_failed", error=type(error).__name__)
+
+    async def _look_after(self, replicas: Replicas) -> None:
+        """Show that we live, and carry on what those that do not had under way."""
+        if self.leases is None:
+            return
+        await self.leases.renew()
+        running = await DBOS.list_workflows_async(
+            status="PENDING", load_input=False, load_output=False
+        )
+        owners = {each.executor_id or "" for each in running} | set(await self.leases.others())
+        await replicas.take_over(owners, await self.leases.lapsed(), self._carry_on)
+        await self._end_what_is_older()
+
+    async def _carry_on(self, executor: str) -> None:
+        """What another one held is free first, so that its workflows can take it here."""
+        if self.leases is not None:
+            await self.leases.end(executor)
+            await _resume_all(executor)
+            await self.leases.forget(executor)
+
+    async def _end_what_is_older(self) -> None:
+        """Workflows of a version that no replica runs any more would wait for ever.
+
+        The sweep begins their requests anew.
+        """
+        open_ones = await DBOS.list_workflows_async(
+            status=list(_UNDER_WAY), load_input=False, load_output=False
+        )
+        ours = {None, VERSION}
+        others = [each for each in open_ones if each.app_version not in ours]
+        living = await self._living(others) if others else set()
+        older = [each.workflow_id for each in others if each.app_version not in living]
+        if older:
+            log.warning("older_workflows_ended", many=len(older))
+            await DBOS.cancel_workflows_async(older)
+
+    async def _living(self, found: Collection[WorkflowStatus]) -> set[str | None]:
+        """The versions of replicas that live, those included that know of no leases yet."""
+        if self.leases is None or self._replicas is None:
+            return set()
+        living: set[str | None] = set(await self.leases.versions())
+        for owner in {each.executor_id or "" for each in found} - {""}:
+            if await self._replicas.shows_life(owner):
+                living |= {each.app_version for each in found if each.executor_id == owner}
+        return living
 
     async def close(self) -> None:
         """Park what runs: it goes on after the next start, or in another replica."""
@@ -319,7 +392,9 @@ class Engine:
             if time.monotonic() >= until:
                 return
             await asyncio.sleep(0.05)
-        with SetWorkflowID(f"{kind}:{request_id}:{len(known) + 1}"):
+        # Counted on from the highest: retention may have removed the first of them.
+        number = max((_number(each.workflow_id) for each in known), default=0) + 1
+        with SetWorkflowID(f"{kind}:{request_id}:{number}"):
             await DBOS.start_workflow_async(_WORKFLOWS[kind], request_id)
 
     async def _known(self, request_id: str) -> list[WorkflowStatus]:
@@ -327,6 +402,26 @@ class Engine:
         return await DBOS.list_workflows_async(
             workflow_id_prefix=prefixes, load_input=False, load_output=False
         )
+
+    async def purge(self, before: float, limit: int) -> int:
+        """Forget up to `limit` workflows that ended before then (epoch seconds); how many it were."""
+        ended = await DBOS.list_workflows_async(
+            status=_ENDED,
+            completed_before=datetime.fromtimestamp(before, UTC).isoformat(),
+            limit=limit,
+            load_input=False,
+            load_output=False,
+        )
+        if ended:
+            await DBOS.delete_workflows_async([each.workflow_id for each in ended])
+        return len(ended)
+
+    async def waiting(self) -> Mapping[str, int]:
+        """How many bulk runs wait for their turn, by lane."""
+        known = await DBOS.list_workflows_async(
+            queue_name=BULK, status=["ENQUEUED"], load_input=False, load_output=False
+        )
+        return Counter(str(each.queue_partition_key) for each in known)
 
     async def alive(self) -> bool:
         """True where the engine answers."""
@@ -346,17 +441,6 @@ async def _resume_all(executor: str) -> None:
     for queue in {each.queue_name for each in left}:
         ids = [each.workflow_id for each in left if each.queue_name == queue]
         await DBOS.resume_workflows_async(ids, queue_name=queue)
-
-
-async def _end_what_is_older() -> None:
-    """Workflows of an earlier version would wait for ever; the sweep begins their requests anew."""
-    open_ones = await DBOS.list_workflows_async(
-        status=list(_UNDER_WAY), load_input=False, load_output=False
-    )
-    older = [each.workflow_id for each in open_ones if each.app_version not in (None, VERSION)]
-    if older:
-        log.warning("older_workflows_ended", many=len(older))
-        await DBOS.cancel_workflows_async(older)
 
 
 def _set_wal(url: str) -> None:

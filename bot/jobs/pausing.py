@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from bot.db.store import Store
 from bot.db.tables import Request
 from bot.domain.plans import State
+from bot.domain.policy import Quiet
+from bot.domain.quiet import next_window
+from bot.pipeline import Parts
 from integrations.errors import BadCredentials, Temporary, VendorError
 
 SOON = 61.0  # seconds; also what an account is left in peace for that the vendor refused
 AT_MOST = 3600.0  # seconds between two tries
+CLOSED = "The quiet window is closed."
 GIVEN_UP_AFTER = 24 * 3600.0  # seconds beyond the time that it was to run at
 
 
@@ -52,18 +57,54 @@ def too_long(request: Request, now: float) -> bool:
     return now - due(request) > GIVEN_UP_AFTER
 
 
-async def put_off(store: Store, request_id: str, pause: Pause) -> float:
-    """From running to scheduled; the seconds until it goes on, 0 where it is to stop anyway."""
+async def put_off(store: Store, request_id: str, pause: Pause, **fields: Any) -> float:
+    """It is scheduled from here on; the seconds until it goes on, 0 where it is to stop anyway."""
     if await store.stopping(request_id):
         return 0.0
     await store.move(
         request_id,
-        (State.RUNNING,),
+        (State.RUNNING, State.SCHEDULED),
         State.SCHEDULED,
         actor="amend",
         action="request:scheduled",
         facts={"reason": pause.why, "seconds": pause.wait},
         words=pause.why,
         run_at=store.clock() + pause.wait,
+        **fields,
     )
     return pause.wait
+
+
+@dataclass(frozen=True)
+class Windows:
+    """The quiet windows of policy: what asked for one goes out inside of one, and never beside it."""
+
+    parts: Parts
+
+    def gone(self, request: Request) -> str:
+        """Why it can never run: policy has no window for its vendor any more; else ""."""
+        if not request.in_quiet or self._of(request):
+            return ""
+        return "Policy has no quiet window for this vendor any more. Ask again for another time."
+
+    def closed_for(self, request: Request) -> float:
+        """Seconds until the window opens that it has to wait for; 0 where it may run now."""
+        now = self.parts.store.clock()
+        span = next_window(self._of(request), now) if request.in_quiet else None
+        return max(0.0, span[0] - now) if span else 0.0
+
+    async def wait(self, request: Request) -> float:
+        """Put it off where its window is closed; the seconds until the next one, else 0.
+
+        Time counts from that window on: a run may have to wait for a week.
+        """
+        wait = self.closed_for(request)
+        if not wait:
+            return 0.0
+        opens = self.parts.store.clock() + wait
+        waits = await put_off(self.parts.store, request.id, Pause(CLOSED, wait), wished_at=opens)
+        await self.parts.voice.show(request.id)
+        return waits
+
+    def _of(self, request: Request) -> tuple[Quiet, ...]:
+        return self.parts.policy.quiet_windows(request.operation.partition(".")[0])

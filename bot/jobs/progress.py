@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from bot import tracing
 from bot.pipeline.parts import Voice
 
 log = structlog.get_logger(__name__)
@@ -30,7 +31,7 @@ async def ticking(voice: Voice, request_id: str) -> AsyncIterator[None]:
             try:
                 await voice.show(request_id)
             except Exception:  # words never hold up the work
-                log.info("card_not_refreshed", request=request_id)
+                log.info("card_not_refreshed", **tracing.marks(request_id))
 
     task = asyncio.create_task(tick())
     try:
@@ -86,13 +87,16 @@ class Brake:
     _known: bool = False
     _until: float = field(default_factory=lambda: time.monotonic() + TICK)
     _seen: int = field(init=False)
+    _asking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
         self._seen = self.changes()
 
     async def pulled(self) -> bool:
-        now, changes = time.monotonic(), self.changes()
-        if not self._known and (now >= self._until or changes != self._seen):
-            self._until, self._seen = now + TICK, changes
-            self._known = await self.ask()
-        return self._known
+        """Calls that come while it is asked wait for the answer: none slips through meanwhile."""
+        async with self._asking:
+            now, changes = time.monotonic(), self.changes()
+            if not self._known and (now >= self._until or changes != self._seen):
+                self._until, self._seen = now + TICK, changes
+                self._known = await self.ask()
+            return self._known

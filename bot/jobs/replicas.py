@@ -7,12 +7,15 @@ connection, so it is free as soon as PostgreSQL notices that the process is gone
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import psycopg
 import structlog
+
+from bot.db.leases import Leases
+from bot.db.store import Store
 
 log = structlog.get_logger(__name__)
 
@@ -46,32 +49,52 @@ class Replicas:
         await self._held.execute("SELECT pg_advisory_lock(%s)", (lock_key(self.executor),))
 
     async def take_over(
-        self, owners: Iterable[str], resume: Callable[[str], Awaitable[None]]
+        self,
+        owners: Iterable[str],
+        lapsed: Collection[str],
+        resume: Callable[[str], Awaitable[None]],
     ) -> None:
         """Call `resume` for each of the owners that is gone; one replica at a time does.
 
-        Gone is who held no lock in two looks: a living one takes its lock again at its own next
-        look, where only its connection was lost.
+        Gone is whose lease lapsed (it may be paused, and wake up), and who held no lock in two
+        looks: a living one takes its lock again at its own next look, where only its connection
+        was lost.
         """
         missing: set[str] = set()
         for owner in set(owners) - {self.executor, ""}:
-            async with self._gone(owner) as gone:
-                if gone and owner in self._missing:
+            async with self._alone(f"after {owner}") as ours:
+                if not ours:
+                    continue
+                free = not await self.shows_life(owner)
+                if owner in lapsed or (free and owner in self._missing):
                     log.warning("replica_gone", replica=owner)
                     await resume(owner)
-                elif gone:
+                elif free:
                     missing.add(owner)
         self._missing = missing
 
+    async def shows_life(self, owner: str) -> bool:
+        """True where this owner's lock is held."""
+        async with self._alone(owner) as free:
+            return not free
+
     @asynccontextmanager
-    async def _gone(self, owner: str) -> AsyncIterator[bool]:
-        """True where nobody holds this owner's lock; it is ours until the block ends."""
+    async def _alone(self, name: str) -> AsyncIterator[bool]:
+        """True where nobody holds the lock of this name; it is ours until the block ends."""
         connection = await psycopg.AsyncConnection[tuple[bool]].connect(self.url)
         async with connection:
             asked = "SELECT pg_try_advisory_xact_lock(%s)"
-            row = await (await connection.execute(asked, (lock_key(owner),))).fetchone()
+            row = await (await connection.execute(asked, (lock_key(name),))).fetchone()
             yield bool(row and row[0])
 
     async def close(self) -> None:
         if self._held is not None:
             await self._held.close()
+
+
+async def anybody_lives(url: str, store: Store) -> bool:
+    """True where a replica is at work on this PostgreSQL; a SQLite file has its owner's lock."""
+    if url.startswith("sqlite"):
+        return False
+    replicas = Replicas(url, "")
+    return any([await replicas.shows_life(each) for each in await Leases(store, "", "").others()])

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import structlog
 
+from bot import tracing
 from bot.db.journal import Journal
 from bot.db.ledger import Ledger, Row, as_record
 from bot.db.store import Store
@@ -20,8 +21,9 @@ from bot.domain.operations import Operation, Outcome, Result, Vendor
 from bot.domain.plans import OVER, Counts, State, drift, outcome
 from bot.jobs.budgets import Budgets
 from bot.jobs.calls import TRIES, Calls
-from bot.jobs.pausing import Pause, longer, pause_for, put_off, too_long
+from bot.jobs.pausing import Pause, Windows, longer, pause_for, put_off, too_long
 from bot.jobs.progress import Brake, Parking, ticking
+from bot.metrics import RECORDS
 from bot.pipeline import Pipeline
 from bot.pipeline.parts import LONG_WAIT, barred_as_sent
 from integrations.errors import Rejected, Temporary, VendorError
@@ -37,6 +39,8 @@ SLICE = (
 WAVES = 64  # calls that each of the parallel ones gets in a slice
 FRESH = 1.0  # seconds for which a plan of a direct request needs no second look
 FOLLOW_EVERY = 10.0  # seconds between two looks at what the vendor does by itself
+
+ENDS = ("changed", "unchanged", "refused", "unknown", "not_sent")
 
 IN_LINE = "Another bulk run under the same vendor account goes first."
 
@@ -59,9 +63,11 @@ class Runner:
     budgets: Budgets = field(default_factory=Budgets)
     parking: Parking = field(default_factory=Parking)
     journal: Journal = field(init=False)
+    windows: Windows = field(init=False)
 
     def __post_init__(self) -> None:
         self.journal = Journal(self.store)
+        self.windows = Windows(self.pipeline.parts)
 
     # --- begin and end ----------------------------------------------------------------------------
 
@@ -89,7 +95,7 @@ class Runner:
     async def resume(self, request_id: str) -> None:
         """The wait is over: the vendor's pause, or the time that was wished for."""
         request = await self.store.request(request_id)
-        if request is None:
+        if request is None or request.state != State.SCHEDULED or await self.windows.wait(request):
             return
         await self.store.move(
             request_id,
@@ -120,7 +126,7 @@ class Runner:
         return request is not None and await self._begun(request)
 
     async def _begun(self, request: Request) -> bool:
-        if request.state != State.RUNNING:
+        if request.state != State.RUNNING or await self.windows.wait(request):
             return False
         try:
             why = await self._forbidden(request)
@@ -131,6 +137,10 @@ class Runner:
             await self.stop(request, why)
             return False
         return await self.store.begin(request.id)
+
+    async def _changed(self, request: Request) -> str:
+        """Why nothing of it goes out ever again, "" where it may: not what was reviewed."""
+        return self.windows.gone(request) or await self.pipeline.acting.other_account(request)
 
     async def _wait(self, request: Request, why: str) -> float:
         """It cannot be known now whether it may go on: later, unless it was too long already."""
@@ -149,8 +159,8 @@ class Runner:
         except AmendError as error:
             return str(error)
         acting = self.pipeline.acting
-        if other := await acting.other_account(request):
-            return other
+        if why := await self._changed(request):
+            return why
         decision = await acting.decide(operation, request.requester, request.channel)
         if decision.unsure:
             raise NotNow(decision.reasons)
@@ -175,7 +185,9 @@ class Runner:
         voice = self.pipeline.parts.voice
         await voice.show(request_id)
         await voice.reply(request_id)
-        if operation is not None and operation.approved_as and counts.changed:
+        if request.demands:
+            await voice.ask(request_id)  # who approved it sees how it ended
+        if operation is not None and operation.wishes and counts.changed:
             await voice.offer(request_id)
         if request.relation == "decision":
             await voice.show(request.source)
@@ -193,7 +205,7 @@ class Runner:
             and request.relation != "undo"
             and operation.goes_on(self.pipeline.acting.parameters(request))
         )
-        await self.store.move(
+        ended = await self.store.move(
             request.id,
             (State.RUNNING,),
             state,
@@ -203,6 +215,8 @@ class Runner:
             ended_at=now,
             follow_until=now + operation.follows if operation and goes_on else None,
         )
+        for result in ENDS if ended else ():
+            RECORDS.labels(request.operation, result).inc(getattr(counts, result))
 
     async def stop(self, request: Request, why: str) -> None:
         """The run must not be: it ends here."""
@@ -254,7 +268,7 @@ class Runner:
         try:
             return await operation.follow_up(self.pipeline.acting.parameters(request), ids)
         except VendorError as error:
-            log.info("follow_up_failed", request=request.id, error=type(error).__name__)
+            log.info("follow_up_failed", **tracing.marks(request.id), error=type(error).__name__)
             return {}
 
     # --- one slice --------------------------------------------------------------------------------
@@ -268,27 +282,38 @@ class Runner:
         operation = calls.operation
         size = max(operation.call_size, SLICE, WAVES * operation.parallel)
         rows = await self.ledger.records(request_id, (Result.SENDING, Result.TO_SEND), size)
+        if not rows:
+            return None
+        with tracing.following("request.run", request.id, request.operation):
+            return await self._slice(request, calls, rows)
+
+    async def _slice(self, request: Request, calls: Calls, rows: Sequence[Row]) -> float | None:
         interrupted = [row for row in rows if row.result == Result.SENDING]
         if interrupted:
             # A killed process had sent them: what became of them is read, and what is not safe to
             # repeat never goes out again.
             await calls.settle_interrupted(interrupted)
             return 0.0
-        if request.cancelling:
-            await self.ledger.close_rest(request_id, "cancelled before it was sent")
+        if await self._over(request):
             return None
-        if not rows:
-            return None
-        other = await self.pipeline.acting.other_account(request)
-        if other:
-            await self._close(request, other)
-            return None
+        if wait := await self.windows.wait(request):
+            return wait
         brake = Brake(partial(self._pulled, request), self.pipeline.parts.vault.changes)
-        async with ticking(self.pipeline.parts.voice, request_id):
+        async with ticking(self.pipeline.parts.voice, request.id):
             wait = await self._send(request, calls, rows, brake)
         await self.parking.stand()
-        await self.pipeline.parts.voice.show(request_id)
+        await self.pipeline.parts.voice.show(request.id)
         return wait
+
+    async def _over(self, request: Request) -> bool:
+        """True where nothing more goes out: it was cancelled, or is not what was reviewed."""
+        if request.cancelling:
+            await self.ledger.close_rest(request.id, "cancelled before it was sent")
+            return True
+        why = await self._changed(request)
+        if why:
+            await self._close(request, why)
+        return bool(why)
 
     async def _send(
         self, request: Request, calls: Calls, rows: Sequence[Row], brake: Brake
@@ -300,6 +325,7 @@ class Runner:
         except NotNow as error:
             return await self._wait(request, str(error))
         except VendorError as error:
+            await self.pipeline.acting.heard(request, error)
             now = self.store.clock()
             if too_long(request, now):
                 await self._close(request, str(error))
@@ -307,8 +333,8 @@ class Runner:
             return await put_off(self.store, request.id, pause_for(request, error, now))
 
     async def _pulled(self, request: Request) -> bool:
-        """True where no further call may go out: it is to stop, or the account is another now."""
-        if await self.store.stopping(request.id):
+        """True where no further call may go out: it is to stop or to wait, or the account changed."""
+        if await self.store.stopping(request.id) or self.windows.closed_for(request):
             return True
         return bool(await self.pipeline.acting.other_account(request))
 

@@ -9,6 +9,8 @@ from typing import TypeVar
 import structlog
 from sqlalchemy.exc import InterfaceError, OperationalError
 
+from bot import tracing
+from bot.db.fence import LeaseLost
 from bot.db.tables import Request
 from bot.domain.plans import State
 from bot.jobs.runner import Runner
@@ -39,7 +41,7 @@ class Trouble:
         """The step; its failure is counted and raised. After the last one the request is over."""
         try:
             return await step(request_id)
-        except NOT_ITS_FAULT:
+        except (*NOT_ITS_FAULT, LeaseLost):
             raise
         except Exception as error:
             store = self.pipeline.parts.store
@@ -48,7 +50,10 @@ class Trouble:
             again = store.clock() + PAUSES[min(before, len(PAUSES) - 1)]
             many = await store.failed(request_id, again)
             log.exception(
-                "request_failed", request=request_id, fault=type(error).__name__, tries=many
+                "request_failed",
+                **tracing.marks(request_id),
+                fault=type(error).__name__,
+                tries=many,
             )
             if many >= TRIES and known is not None:
                 await self._give_up(known)
@@ -61,7 +66,7 @@ class Trouble:
         try:
             await self.runner.stop(request, GIVEN_UP)
         except Exception:  # what fails may be the end itself: the state must come first
-            log.exception("request_not_ended", request=request.id)
+            log.exception("request_not_ended", **tracing.marks(request.id))
             await self.pipeline.parts.store.move(
                 request.id,
                 (State.RUNNING, State.SCHEDULED),

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 
 from bot.db.tables import Delivery, News, Watch
-from bot.db.watching import WatchStore
+from bot.db.watching import ENDS, WatchStore
 from bot.domain.errors import AmendError
 from bot.domain.operations import Cursor, Registry, Sighting, Watcher
 from bot.domain.parameters import read
 from bot.domain.quiethours import speak_at
+from bot.jobs.supervisor import each_apart
 from integrations.errors import Temporary, VendorError
 
 log = structlog.get_logger(__name__)
@@ -23,20 +25,27 @@ LEASE = 180.0  # seconds for which a poll is its replica's; the vendor's slowest
 LONGEST_GAP = 900.0  # seconds between two tries at a vendor that is down
 AT_ONCE = 4  # watches polled at the same time
 APART = 3  # changes that get a message each; more at once are one digest
+ENDS_APART = 20  # the same for ends that come nearer
+TOLD_AFTER = 5  # failures one after the other; its owner hears of it then, once
+OUR_FAULT = "Amend failed on what the vendor sent; the log names the fault"
 JOINS = 30.0  # seconds by which a poll may come early because another one reads the same
+
+TellOwner = Callable[[Watch, str], Awaitable[None]]
 
 
 @dataclass
 class Watching:
     """Polls what is due. The schedule is in the database, so that it survives restarts.
 
-    Watches of the same selection share one poll, and meet in it from then on.
+    Watches of the same selection share one poll, and meet in it from then on. `tell_owner` is
+    given a watch that has failed `TOLD_AFTER` times, with the reason.
     """
 
     watches: WatchStore
     registry: Registry
     every: float
     wake: Callable[[], None]
+    tell_owner: TellOwner | None = None
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def run(self) -> None:
@@ -60,10 +69,9 @@ class Watching:
             task = asyncio.create_task(self._safely([watch, *alike]))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        for each in await self.watches.listed():
-            # The others speak at the end of their poll, so that one poll is one digest.
-            if each.mode != "now" or each.quiet.get("from"):
-                await self.tell(each)
+        # The others speak at the end of their poll, so that one poll is one digest.
+        late = [each for each in await self.watches.listed() if _speaks_later(each)]
+        await each_apart("tell of a watch", late, self.tell)
 
     async def close(self) -> None:
         for task in list(self._tasks):
@@ -73,8 +81,7 @@ class Watching:
     async def _safely(self, group: Sequence[Watch]) -> None:
         try:
             await self.poll(group)
-            for watch in group:
-                await self.tell(watch)
+            await each_apart("tell of a watch", group, self.tell)
         except Exception:
             log.exception("poll_failed", watch=group[0].id)
 
@@ -87,21 +94,23 @@ class Watching:
         now = self.watches.store.clock()
         if watcher is None:
             for watch in group:
-                await self.watches.failed(watch.id, 0, "it is not switched on", now + LONGEST_GAP)
+                await self.watches.failed(watch, 0, "it is not switched on", now + LONGEST_GAP)
             return
         yields_until = (group[0].polled_at or 0.0) + watcher.apart()
         if yields_until > now:
             for watch in group:
-                await self.watches.postpone(watch.id, yields_until)
+                await self.watches.postpone(watch, yields_until)
             return
         try:
             cursor = await self._read(group, watcher)
-        except (VendorError, AmendError) as error:
-            for watch in group:
-                await self._failed(watch, error, now)
+        except Exception as error:
+            # Whatever it is: a watch that cannot go on says so, backs off, and holds up no other.
+            if not isinstance(error, (VendorError, AmendError)):
+                log.exception("poll_failed", watch=group[0].id)
+            await each_apart("note a failure", group, partial(self._failed, error=error, now=now))
             return
         for watch in group:
-            await self.watches.polled(watch.id, cursor, now + self.every)
+            await self.watches.polled(watch, cursor, now + self.every)
 
     async def _read(self, group: Sequence[Watch], watcher: Watcher) -> str:
         cursor = group[0].cursor
@@ -110,8 +119,11 @@ class Watching:
         page: list[Sighting] = []
 
         async def notice() -> None:
+            changes = [each for each in page if each.reminder is None]
+            ends = [each for each in page if each.reminder is not None]
             for watch in group:
-                await self.watches.notice(watch, page, states)
+                await self.watches.notice(watch, changes, states)
+                await self.watches.remind(watch, ends)
             page.clear()
 
         async for each in watcher.poll(selection, cursor):
@@ -130,32 +142,51 @@ class Watching:
         if isinstance(error, Temporary) and error.wait is not None:
             gap = max(error.wait, self.every)
         log.info("watch_failed", watch=watch.id, error=type(error).__name__)
-        await self.watches.failed(watch.id, failures, str(error), now + gap)
+        known = isinstance(error, (VendorError, AmendError))
+        why = str(error) if known else OUR_FAULT
+        await self.watches.failed(watch, failures, why, now + gap)
+        if failures == TOLD_AFTER and self.tell_owner is not None:
+            await self.tell_owner(watch, why)
 
     # --- telling ----------------------------------------------------------------------------------
 
     async def tell(self, watch: Watch) -> None:
         """Turn news into wanted messages: one a record, or one digest."""
-        pending = await self.watches.pending(watch.id)
+        for ends in (False, True):
+            await self._tell(watch, ends=ends)
+
+    async def _tell(self, watch: Watch, *, ends: bool) -> None:
+        """Changes of state, or ends that come nearer: those have buttons of their own, so more of
+        them stand apart."""
+        pending = await self.watches.pending(watch.id, ends=ends)
         if pending is None:
             return
         many, first, last, since = pending
         now = self.watches.store.clock()
         if speak_at(watch.mode, watch.quiet, since, now) > now:
             return
-        if watch.mode != "now" or many > APART:
-            digest = f"{watch.id}:digest:{first}"
-            await self.watches.tell(watch.id, last, [_wanted(watch, digest, "digest")], digest)
+        apart = many <= ENDS_APART if ends else watch.mode == "now" and many <= APART
+        if apart:
+            news = await self.watches.untold(watch.id, many, ends=ends)
+            await self.watches.tell(watch.id, last, _apart(watch, news), "", ends=ends)
         else:
-            news = await self.watches.untold(watch.id, many)
-            await self.watches.tell(watch.id, last, _apart(watch, news), "")
+            digest = f"{watch.id}:digest:{first}"
+            wanted = [_wanted(watch, digest, "digest")]
+            await self.watches.tell(watch.id, last, wanted, digest, ends=ends)
         self.wake()
+
+
+def _speaks_later(watch: Watch) -> bool:
+    return watch.mode != "now" or bool(watch.quiet.get("from"))
 
 
 def _apart(watch: Watch, news: Sequence[News]) -> list[Delivery]:
     """A message for each record, and a line of its history in the thread."""
     wanted = []
     for each in news:
+        if each.to_state == ENDS:
+            wanted.append(_wanted(watch, f"{watch.id}:ends:{each.seq}", "ends"))
+            continue
         wanted.append(_wanted(watch, f"{watch.id}:of:{each.record_id}", "change"))
         wanted.append(_wanted(watch, f"{watch.id}:step:{each.seq}", "step"))
     return wanted

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bot.db.tables import Request
 from bot.domain import access
 from bot.domain.errors import Denied, NotNow
-from bot.domain.operations import Operation, Vendor
+from bot.domain.operations import Operation, Record, Vendor
 from bot.domain.parameters import Parameters, read
 from bot.domain.policy import quoted
 from bot.pipeline.parts import Parts
+from integrations.errors import BadCredentials, VendorError
+
+LEFT_OPEN = 180.0  # seconds; longer than any call that a run had begun may take
 
 
 @dataclass
@@ -19,6 +24,7 @@ class Acting:
 
     parts: Parts
     _personal: dict[tuple[str, str], tuple[float, Vendor]] = field(default_factory=dict)
+    _leaving: dict[asyncio.Task[None], Vendor] = field(default_factory=dict)
 
     def operation(self, name: str) -> Operation:
         found = self.parts.registry.by_name(name)
@@ -75,7 +81,7 @@ class Acting:
     def wishes(self, operation: Operation) -> list[str]:
         """The operations that make what `operation` decides on."""
         known = self.parts.registry.operations
-        return [each.name for each in known if each.approved_as == operation.name]
+        return [each.name for each in known if each.wishes and each.approved_as == operation.name]
 
     async def own_wish(self, operation: Operation, user: str, made: str) -> str:
         """Why somebody may not decide on `made`, which a request through here brought about.
@@ -92,6 +98,23 @@ class Acting:
         if source.requester == user or same:
             return f"nobody decides on their own request ({source.id})"
         return ""
+
+    async def undecided(
+        self, operation: Operation, user: str, channel: str, records: Sequence[Record]
+    ) -> str:
+        """Why a person may not take an edit that `decides` on all of its records; "" if they may.
+
+        Raises `NotNow` or a `VendorError` where that cannot be known.
+        """
+        decider = self.operation(operation.approved_as)
+        decision = await self.decide(decider, user, channel)
+        if decision.unsure:
+            raise NotNow(decision.reasons)
+        if decision.account is None or decision.reach is None:
+            return " ".join(decision.reasons)
+        nothing = decider.parameters.model_construct()
+        barred = await decider.barred(nothing, records, decision.account, decision.reach)
+        return next(iter(barred.values()), "")
 
     async def allowed(self, user: str, channel: str) -> list[Operation]:
         """Every operation that this person may do here."""
@@ -133,14 +156,38 @@ class Acting:
         return known[1]
 
     async def drop(self, user: str, vendor: str) -> None:
-        """Close the client of a person's credentials that hold no more."""
+        """Begin no more with credentials that hold no more.
+
+        Their client is closed after `LEFT_OPEN`: to cut off an edit under way would only leave its
+        outcome unknown.
+        """
         known = self._personal.pop((user, vendor), None)
         if known is not None:
-            await known[1].close()
+            leaving = asyncio.create_task(_close_later(known[1]))
+            self._leaving[leaving] = known[1]
+            leaving.add_done_callback(lambda done: self._leaving.pop(done, None))
+
+    async def heard(self, request: Request, error: VendorError) -> None:
+        """A vendor's error: where it refused a person's own credentials, the right by them ends."""
+        if isinstance(error, BadCredentials):
+            vendor = self.operation(request.operation).vendor
+            why = "the vendor refused the credentials"
+            await self.parts.store.end_linked(request.team, request.requester, vendor, why)
 
     async def close(self) -> None:
-        for user, vendor in list(self._personal):
-            await self.drop(user, vendor)
+        """Close every client at once."""
+        clients = [vendor for _, vendor in self._personal.values()]
+        for task, vendor in list(self._leaving.items()):
+            task.cancel()
+            clients.append(vendor)
+        self._personal.clear()
+        for each in clients:
+            await each.close()
+
+
+async def _close_later(vendor: Vendor) -> None:
+    await asyncio.sleep(LEFT_OPEN)
+    await vendor.close()
 
 
 def account_words(account: str, own: bool) -> str:

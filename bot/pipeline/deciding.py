@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from bot import tracing
 from bot.db.ledger import as_record
 from bot.db.tables import Request
 from bot.domain import access
@@ -34,22 +35,31 @@ class Approvals:
         request = await self.parts.store.request(request_id)
         if request is None or request.state != State.PENDING_APPROVAL or request.digest != digest:
             return no_longer(request)
+        with tracing.following("request.approve", request.id, request.operation):
+            return await self._approved(request, user)
+
+    async def _approved(self, request: Request, user: str) -> str:
         decision = await self.may(request, user)
         if not decision.allowed:
             return await self._refused(request, user, decision)
-        voters = await self.parts.store.vote(request_id, user, digest)
+        assert decision.account is not None  # noqa: S101 - who may has an account
+        voters = await self.parts.store.vote(request.id, user, request.digest, decision.account)
         if not voters:
-            return no_longer(await self.parts.store.request(request_id))
+            return no_longer(await self.parts.store.request(request.id))
         words = await self._count(request, user, voters)
-        await self.parts.voice.ask(request_id)
-        await self.parts.voice.show(request_id)
+        await self.parts.voice.ask(request.id)
+        await self.parts.voice.show(request.id)
         return words
 
     async def recount(self, request: Request) -> None:
         """A pending request that has its votes: they could not be counted when the last one came."""
         voters = await self.parts.store.approvers(request.id)
-        if len(voters) >= needed(request):
+        if len(voters) >= needed(request) and self._switched_on(request):
             await self._count(request, voters[-1], voters)
+
+    def _switched_on(self, request: Request) -> bool:
+        """False where its vendor is switched off: it waits until it is back, or expires."""
+        return self.parts.registry.by_name(request.operation) is not None
 
     async def _count(self, request: Request, user: str, voters: Sequence[str]) -> str:
         """Start it where enough votes hold; the sentence where that cannot be known now."""
@@ -92,9 +102,10 @@ class Approvals:
         request = await self.parts.store.request(request_id)
         if request is None or request.state != State.PENDING_APPROVAL or request.digest != digest:
             return no_longer(request)
-        decision = await self.may(request, user)
-        if not decision.allowed:
-            return await self._refused(request, user, decision)
+        with tracing.following("request.approve", request.id, request.operation):
+            decision = await self.may(request, user)
+            if not decision.allowed:
+                return await self._refused(request, user, decision)
         return await self.end(request_id, State.REJECTED, user, why, (State.PENDING_APPROVAL,))
 
     async def expire(self, request_id: str) -> None:
@@ -138,9 +149,23 @@ class Approvals:
     async def still_approved(self, request: Request) -> bool:
         """Checked again when the run starts: enough votes for this plan hold. Raises `NotNow`."""
         if not request.demands:
-            return True
+            return not await self._undecided(request)
         voters = await self.parts.store.approvers(request.id)
         return len(await self._standing(request, voters)) >= needed(request)
+
+    async def _undecided(self, request: Request) -> str:
+        """Why its asker may not take the decision that it is (any more); "" where they may."""
+        operation = self.acting.operation(request.operation)
+        if not operation.decides:
+            return ""
+        rows = self.parts.ledger.all(request.id, (Result.TO_SEND,))
+        records = [as_record(row) async for row in rows]
+        try:
+            return await self.acting.undecided(
+                operation, request.requester, request.channel, records
+            )
+        except VendorError as error:
+            raise NotNow([f"It cannot be known now who may decide: {error}"]) from error
 
     # --- who may ----------------------------------------------------------------------------------
 
@@ -171,7 +196,8 @@ class Approvals:
         if not decision.allowed:
             return decision
         try:
-            why = await self._barred(request, operation, decision)
+            decided = self._approved_as(operation) if operation.decides else operation
+            why = await self._barred(request, decided, decision)
         except VendorError as error:
             words = f"Your own rights on these records cannot be checked now: {quoted(str(error))}"
             return access.Decision(access.Answer.NOT_NOW, (words,))
@@ -194,10 +220,13 @@ class Approvals:
         """
         if decision.account is None or decision.reach is None:
             return "It is not known through which account."
+        parameters = self.acting.parameters(request)
+        if not isinstance(parameters, operation.parameters):
+            parameters = operation.parameters.model_construct()
         asked = partial(
             barred_as_sent,
             operation,
-            self.acting.parameters(request),
+            parameters,
             account=decision.account,
             reach=decision.reach,
         )
@@ -263,6 +292,7 @@ def no_longer(request: Request | None) -> str:
     if request is None:
         return "This request is not known any more."
     words = {
+        State.PLANNED: "has another plan than this",
         State.RUNNING: "is running already",
         State.PENDING_APPROVAL: "was planned again since; look at its newest card",
     }

@@ -56,7 +56,7 @@ class Origin:
     """Where a request comes from; `key` is the same for each redelivery of the same act.
 
     `source` is the request that it retries, undoes or decides on, and `relation` says which
-    (`retry`, `undo`, `decision`).
+    (`retry`, `undo`, `decision`). `program` names the token of a program that asks for its owner.
     """
 
     key: str
@@ -67,6 +67,7 @@ class Origin:
     response_url: str = ""
     source: str = ""
     relation: str = ""
+    program: str = ""
 
 
 @dataclass

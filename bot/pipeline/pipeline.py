@@ -6,6 +6,8 @@ import secrets
 import time
 from dataclasses import dataclass, field, replace
 
+from bot import tracing
+from bot.db import audit
 from bot.db.ledger import as_record
 from bot.db.tables import Request
 from bot.domain.errors import Denied, invalid
@@ -15,7 +17,8 @@ from bot.domain.plans import OVER, RequestFacts, State
 from bot.domain.quiet import next_window
 from bot.pipeline import bounds
 from bot.pipeline.acting import Acting
-from bot.pipeline.deciding import Approvals, needed
+from bot.pipeline.deciding import Approvals, needed, no_longer
+from bot.pipeline.looking import Looking
 from bot.pipeline.parts import Origin, Parts
 from bot.pipeline.planning import Planner, Preparer
 
@@ -33,9 +36,11 @@ class Pipeline:
     acting: Acting = field(init=False)
     approvals: Approvals = field(init=False)
     preparer: Preparer = field(init=False)
+    looking: Looking = field(init=False)
 
     def __post_init__(self) -> None:
         self.acting = Acting(self.parts)
+        self.looking = Looking(self.parts, self.acting)
         self.approvals = Approvals(self.parts, self.acting)
         self.preparer = Preparer(self.parts, Planner(self.parts, self.acting))
 
@@ -73,13 +78,16 @@ class Pipeline:
             response_url=origin.response_url,
             source=origin.source,
             relation=origin.relation,
+            program=origin.program,
             direct=direct,
             state=State.RECEIVED,
             created_at=self.parts.clock(),
         )
         within = within or bounds.ACCEPT_WITHIN
-        accepted = await self.parts.store.accept(request, time.monotonic() + within)
-        return request.id if accepted else None
+        if not await self.parts.store.accept(request, time.monotonic() + within):
+            return None
+        tracing.accepted(request.id, request.operation)
+        return request.id
 
     async def again(self, source: Request, relation: str, origin: Origin) -> str | None:
         """A new request for what a finished one missed (`retry`) or changed (`undo`).
@@ -109,12 +117,14 @@ class Pipeline:
 
         A direct one goes on to its run at once; the others are shown for review. Safe to repeat.
         """
-        wait = await self.preparer.prepare(request_id)
+        request = await self.parts.store.request(request_id)
+        with audit.by_program(request.program if request else ""):
+            wait = await self.preparer.prepare(request_id)
         if wait is not None:
             return wait
         planned = await self.parts.store.request(request_id)
-        if planned is None or planned.state != State.PLANNED:
-            return None
+        if planned is None or planned.state != State.PLANNED or planned.program:
+            return None  # a program asks for its plan itself
         if planned.direct:
             await self._go_directly(planned)
         else:
@@ -128,6 +138,24 @@ class Pipeline:
             await self.preparer.turn_down(request, invalid(" ".join(reasons)))
             return
         await self.submit(request.id, request.digest, request.requester)
+
+    # --- propose ----------------------------------------------------------------------------------
+
+    async def propose(self, request: Request, digest: str, channel: str, reason: str) -> None:
+        """Post the plan that a program asked for as a card; its owner alone can run it from there.
+
+        Raises `Denied` where it is not to be proposed (any more), or not in this channel, and
+        `NotNow` where that cannot be known.
+        """
+        if request.state != State.PLANNED or request.digest != digest:
+            raise Denied([no_longer(request)])
+        if not (await self.facts(request)).to_send:
+            raise Denied(["Nothing of this plan can be changed, so there is nothing to propose."])
+        operation = self.acting.operation(request.operation)
+        await self.acting.require(operation, request.requester, channel)
+        if not await self.parts.store.propose(request.id, request.requester, channel, reason):
+            raise Denied([f"Request {request.id} was proposed already."])
+        await self.parts.voice.show(request.id)
 
     # --- submit, cancel ---------------------------------------------------------------------------
 
@@ -216,7 +244,8 @@ class Pipeline:
         counts = await ledger.counts(request.id)
         over = request.state in OVER
         operation = self.acting.operation(request.operation)
-        decision = await store.decision_on(request.id) if operation.approved_as else None
+        decision = await store.decision_on(request.id) if operation.wishes else None
+        decided = await ledger.sample(decision.id, 1) if decision else []
         return RequestFacts(
             id=request.id,
             operation=request.operation,
@@ -224,6 +253,8 @@ class Pipeline:
             requester=request.requester,
             parameters=request.parameters,
             digest=request.digest,
+            account=request.account,
+            own_account=request.own_account,
             counts=counts,
             sample=[as_record(row) for row in await ledger.sample(request.id, SAMPLE)],
             left_out=await ledger.left_out(request.id) if request.left_out else [],
@@ -246,12 +277,14 @@ class Pipeline:
             source=request.source,
             asked_by=await self._asked_by(request),
             relation=request.relation,
+            program=request.program,
             reason=request.reason,
             cancelling=request.cancelling,
             undoable=bool(counts.changed) and reversible(operation) and request.relation != "undo",
             decided_upon=decision.state if decision else "",
             decision_by=decision.requester if decision else "",
             decision_words=(decision.reply or decision.words) if decision else "",
+            decision_after=decided[0].after if decided else {},
             quiet_from=self._quiet(operation.vendor),
         )
 

@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from bot import tracing
 from bot.db.ledger import Ledger, as_record
 from bot.db.tables import Request
 from bot.domain.access import Decision
 from bot.domain.errors import AmendError, Denied, NotNow, invalid
-from bot.domain.operations import Operation, Record, Result, Reversal, canonical
+from bot.domain.operations import Operation, Record, Result, Reversal
 from bot.domain.parameters import Parameters, given
-from bot.domain.plans import Digest, State, drift
+from bot.domain.plans import Digest, Intent, State, drift, notes_line, record_line
 from bot.domain.policy import Demand
 from bot.pipeline.acting import Acting
 from bot.pipeline.parts import LONG_WAIT, Parts, barred_as_sent, explain, name_in
@@ -43,14 +44,13 @@ class Tally:
     own_changes: set[frozenset[tuple[str, str]]] = field(default_factory=set)
 
     def add(self, record: Record, changes: Mapping[str, str] | None) -> None:
-        self.digest.add(record)
+        self.digest.add(record_line(record, changes))
         self.records += 1
         if record.left_out:
             self.left_out += 1
         elif len(self.first) < NOTED:
             self.first.append(record)
         if changes is not None:
-            self.digest.note(str(sorted(changes.items())))
             seen = (pair for pair in changes.items() if pair[0] in self.looks_at)
             self.own_changes.add(frozenset(seen))
 
@@ -89,9 +89,9 @@ class Planner:
             await operation.check(parameters)
         account, own = await self.acting.goes_out_as(operation.vendor, request.requester)
         comment = await self._comment(operation, parameters, request, own=own)
-        told = {**canonical(parameters), "as sent": comment, "account": [account, own]}
+        intent = Intent(operation.name, request.parameters, comment, account, own)
         looks_at = self.parts.policy.looks_at(operation.name)
-        tally = Tally(Digest(operation.name, told), looks_at)
+        tally = Tally(Digest(intent.line()), looks_at)
         await self.parts.ledger.clear(request.id)
         records = self._records(request, operation, parameters, decision)
         await keep(self.parts.ledger, request.id, records, tally)
@@ -99,8 +99,7 @@ class Planner:
             message = f"{operation.vendor_title} lists no {operation.noun[0]} for this selection."
             raise invalid(message)
         notes = await self._notes(request, operation, parameters, tally)
-        for note in notes:
-            tally.digest.note(note)
+        tally.digest.add(notes_line(notes))
         frozen = {"comment": comment, "notes": notes, "account": account, "own_account": own}
         await self._freeze(request, operation, parameters, tally, frozen)
 
@@ -122,6 +121,10 @@ class Planner:
         tally: Tally,
         frozen: Mapping[str, Any],
     ) -> None:
+        demands = [
+            *self._demands(operation, parameters, tally),
+            *await self._decision(request, operation, tally),
+        ]
         digest = tally.digest.hex()
         facts = {
             "digest": digest,
@@ -141,10 +144,25 @@ class Planner:
             records=tally.records,
             left_out=tally.left_out,
             **frozen,
-            demands=[demand_json(each) for each in self._demands(operation, parameters, tally)],
+            demands=[demand_json(each) for each in demands],
             planned_at=self.parts.clock(),
             run_at=None,
         )
+
+    async def _decision(
+        self, request: Request, operation: Operation, tally: Tally
+    ) -> Sequence[Demand]:
+        """An edit that is a decision waits for somebody who may take it, where its asker may not."""
+        if not operation.decides or tally.records == tally.left_out:
+            return ()
+        rows = self.parts.ledger.all(request.id, (Result.TO_SEND,))
+        records = [as_record(row) async for row in rows]
+        user, channel = request.requester, request.channel
+        if not await self.acting.undecided(operation, user, channel, records):
+            return ()
+        decider = self.acting.operation(operation.approved_as)
+        why = f"This needs somebody who may {decider.title.lower()}."
+        return (Demand(approvers=1, groups=(), people=(), roles=(), why=why),)
 
     def _demands(
         self, operation: Operation, parameters: Parameters, tally: Tally
@@ -215,7 +233,9 @@ class Planner:
             now = await operation.read([each.id for each in before])
             barred: Mapping[str, str] = {}
             if decision.account is not None and decision.reach is not None:
-                back = [(each, operation.revert(each).changes) for each in before]
+                reversals = ((each, operation.revert(each).changes) for each in before)
+                # What cannot go back at all says so itself; nothing of it would be sent.
+                back = [(each, changes) for each, changes in reversals if changes]
                 barred = await barred_as_sent(
                     operation, parameters, back, decision.account, decision.reach
                 )
@@ -301,6 +321,10 @@ class Preparer:
             return None
         if request.digest:
             return None
+        with tracing.following("request.plan", request.id, request.operation):
+            return await self._planned(request)
+
+    async def _planned(self, request: Request) -> float | None:
         try:
             await self.planner.plan(request)
         except Temporary as error:
@@ -309,7 +333,10 @@ class Preparer:
             if self.parts.clock() - request.created_at < UNSURE_FOR:
                 return ASKS_AGAIN
             await self.turn_down(request, error)
-        except (AmendError, VendorError) as error:
+        except VendorError as error:
+            await self.planner.acting.heard(request, error)
+            await self.turn_down(request, error)
+        except AmendError as error:
             await self.turn_down(request, error)
         return None
 
@@ -343,6 +370,8 @@ class Preparer:
             words=str(error),
             ended_at=self.parts.clock(),
         )
+        if request.program:
+            return  # a program reads it in the answer to its call
         shown = error if isinstance(error, AmendError) else AmendError(explain(error))
         await self.parts.voice.refused(request, shown)
 
@@ -359,3 +388,5 @@ class Preparer:
         )
         if moved:
             await self.parts.ledger.clear(request.id)
+        if moved and request.program and request.channel:
+            await self.parts.voice.show(request.id)

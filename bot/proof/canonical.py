@@ -26,6 +26,8 @@ def canonical(value: Any) -> bytes:
         return rfc8785.dumps(value)
     except (rfc8785.CanonicalizationError, TypeError, AttributeError) as error:
         raise NotCanonical(str(error)) from None
+    except RecursionError:
+        raise NotCanonical("nested too deep") from None
 
 
 def parse(line: bytes) -> Any:
@@ -38,6 +40,8 @@ def parse(line: bytes) -> Any:
     except ValueError as error:
         message = f"not JSON: {error}"
         raise NotCanonical(message) from None
+    except RecursionError:
+        raise NotCanonical("nested too deep") from None
     if canonical(value) != line:
         raise NotCanonical("not in RFC 8785 form")
     return value

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bot import tracing
 from bot.domain.errors import AmendError
 from bot.domain.operations import ME
 from bot.domain.text import unescape
@@ -23,6 +25,9 @@ from bot.slack.incoming.frame import (
 )
 from bot.slack.incoming.modals import Modals
 from bot.slack.views import decisions, forms
+
+# What a button on a request's card holds: the request, and as a rule the digest of its plan.
+_REQUEST = re.compile(r"R[2-9A-Z]{7}(:|\Z)")
 
 Press = Callable[[Body, str], Awaitable[None]]
 
@@ -58,10 +63,12 @@ class Buttons:
         action = (body.get("actions") or [{}])[0]
         name, _, _suffix = str(action.get("action_id", "")).partition(":")
         value = str(action.get("value") or "")
+        if _REQUEST.match(value):
+            tracing.clicked(value.partition(":")[0])
         if value.startswith("{"):
             await ack()
             self.frame.spawn(self._offered(body, value))
-        elif name in ("approve", "cancel"):
+        elif name in ("approve", "cancel", "run"):
             await self._decide(ack, body, name, value, action)
         elif (body.get("view") or {}).get("callback_id") == "form":
             await ack()
@@ -95,7 +102,7 @@ class Buttons:
         if taken is None:
             await self.modals.say(body, TRY_AGAIN)
         elif taken:
-            self.frame.spawn(self.deeds.do(key, name, payload))
+            self.frame.in_turn(self.deeds.do(key, name, payload))
 
     async def _reject(self, body: Body, value: str) -> None:
         """A rejection has a reason: its form, for who may decide here."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from bot.domain.errors import AmendError, Denied, InvalidInput
 from bot.domain.operations import Operation
-from bot.domain.parameters import Parameters, nearest
+from bot.domain.parameters import nearest
 from bot.domain.reading import means_something
 from bot.domain.text import by_id, unescape
 from bot.pipeline import Pipeline
@@ -33,6 +33,10 @@ from bot.slack.views.blocks import escape
 
 DECIDE_WITHIN = 0.3  # seconds inside the acknowledgement
 DECISIONS = frozenset({"approve", "reject", "deny", "decline"})
+# Topics that are answered with words, and open no form.
+PLAIN_TOPICS = frozenset(
+    {"", "help", "whoami", "can", "history", "requests", "show", "watches", "report"}
+)
 INSTEAD = {
     "status": "requests",
     "state": "requests",
@@ -43,6 +47,7 @@ INSTEAD = {
     "revert": "undo REQUEST",
     "permissions": "whoami",
     "notify": "watch VENDOR",
+    "stats": "report",
     "subscribe": "watch VENDOR",
     "login": "link VENDOR",
 }
@@ -102,7 +107,9 @@ class Commands:
             return
         await ack()
         asked = Asked(user_of(body), channel_of(body), rest, body)
-        self.frame.spawn(self._answer(topic, asked))
+        # What opens a form must use its trigger at once; plain answers are given in turn.
+        start = self.frame.in_turn if word in PLAIN_TOPICS else self.frame.spawn
+        start(self._answer(topic, asked))
 
     async def _answer(self, topic: Topic, asked: Asked) -> None:
         answer = await self.answer_of(topic, asked)
@@ -136,7 +143,7 @@ class Commands:
         taken = await self.frame.take(key, "cancel", payload)
         await ack(private(TRY_AGAIN if taken is None else f"Stopping {escape(request_id)} …"))
         if taken:
-            self.frame.spawn(self.modals.deeds.do(key, "cancel", payload))
+            self.frame.in_turn(self.modals.deeds.do(key, "cancel", payload))
 
     # --- operations -------------------------------------------------------------------------------
 
@@ -160,13 +167,11 @@ class Commands:
             self.frame.spawn(self.modals.review_typed(body, operation, parameters, origin))
             return
         request_id = await self.modals.accept(operation, parameters, origin, direct=True)
-        if request_id is None:
-            await ack(private(TRY_AGAIN))
-        elif request_id == "":
-            await ack()
-        else:
-            await ack(None if denied else private(f"Reading {_what(operation, parameters)} …"))
-            self.frame.spawn(self._prepare(request_id))
+        # No word of "reading": Slack lets nobody replace the answer to a command, so that it would
+        # stand for ever above what came of it.
+        await ack(private(TRY_AGAIN) if request_id is None else None)
+        if request_id:
+            self.frame.in_turn(self._prepare(request_id))
 
     async def _is_denied(self, operation: Operation, body: Body) -> bool:
         """True where it is known at once that this person may not; the request says why."""
@@ -207,16 +212,10 @@ def not_a_topic(
     if word in INSTEAD:
         return f"Type `/amend {INSTEAD[word]}`. Amend does not know `{escape(word)}`."
     verbs = [
-        f"`/{each.command} {escape(word)} …`"
+        f"`{each.typed_as()} {escape(word)} …`"
         for each in operations
         if each.command and means_something(each, word)
     ]
     near = nearest(word, [*filter(None, topics), *commands], 2)
     hint = " or ".join(verbs or [f"`/amend {each}`" for each in near]) or "`/amend help`"
     return f"Try {hint}. Amend does not know `{escape(word)}`."
-
-
-def _what(operation: Operation, parameters: Parameters) -> str:
-    ids = getattr(parameters, operation.records_in)
-    shown = ids if isinstance(ids, str | int) else ",".join(ids)
-    return f"{operation.noun[0]} {escape(str(shown))} at {operation.vendor_title}"

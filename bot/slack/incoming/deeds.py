@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from bot.db.ledger import as_record
-from bot.db.tables import Request
-from bot.domain.errors import InvalidInput
+from bot.db.tables import Delivered, Request
+from bot.domain.errors import AmendError, InvalidInput, NotAccepted
 from bot.domain.operations import Operation, Result
 from bot.domain.parameters import nearest
-from bot.domain.plans import RESULT_WORDS, State
+from bot.domain.plans import OVER, RESULT_WORDS, State
 from bot.domain.text import by_id, unescape
 from bot.pipeline import Origin, Pipeline
 from bot.pipeline.deciding import no_longer
@@ -27,6 +29,17 @@ log = structlog.get_logger(__name__)
 
 Payload = Mapping[str, Any]
 
+AT_ONCE = 8  # deeds that are done again at the same time
+DEED_WITHIN = 60.0  # seconds for one of them
+TRIES = 5
+PAUSES = (10.0, 30.0, 120.0, 600.0)  # seconds after each failure but the last
+GIVEN_UP = (
+    "Amend failed on this five times, so it was given up and had no effect. Please tell an"
+    " administrator: the log names the fault."
+)
+# The database being away says nothing about the deed.
+NOT_ITS_FAULT = (OperationalError, InterfaceError)
+
 
 @dataclass
 class Deeds:
@@ -36,6 +49,9 @@ class Deeds:
     voice: SlackVoice
     bot_user: str
     topic: Callable[[str, str, str, str], Awaitable[Mapping[str, Any] | None]]
+    # How often a deed has failed in this process, and when (monotonic) it is tried again.
+    _tried: dict[str, tuple[int, float]] = field(default_factory=dict)
+    _at_once: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
     async def do(self, key: str, kind: str, payload: Payload) -> None:
         """One deed, by its kind; marked done unless it failed."""
@@ -44,18 +60,54 @@ class Deeds:
             "approve": self.approve,
             "reject": self.reject,
             "cancel": self.cancel,
+            "run": self.run,
             "mention": self.mention,
         }[kind]
-        await work(key, payload)
+        try:
+            await work(key, payload)
+        except NotAccepted:
+            raise  # the database was too slow: once more
+        except AmendError as error:  # a no is an answer, and trying again would bring it again
+            await self._answer(payload, str(error))
         await self.pipeline.parts.store.done(key)
 
     async def take_up(self, older: float = 0.0) -> None:
-        """Do what was acknowledged at least so many seconds ago and not finished."""
-        for delivered in await self.pipeline.parts.store.undone(older):
-            try:
+        """Do what was acknowledged at least so many seconds ago and not finished.
+
+        Each apart from the others and within its time: one that hangs or fails holds up none.
+        """
+        now = time.monotonic()
+        due = [
+            each
+            for each in await self.pipeline.parts.store.undone(older)
+            if self._tried.get(each.key, (0, now))[1] <= now
+        ]
+        await asyncio.gather(*(self._again(each) for each in due))
+
+    async def _again(self, delivered: Delivered) -> None:
+        try:
+            async with self._at_once, asyncio.timeout(DEED_WITHIN):
                 await self.do(delivered.key, delivered.kind, delivered.payload)
-            except Exception:
-                log.exception("deed_failed", kind=delivered.kind)
+        except NOT_ITS_FAULT:
+            log.warning("deed_not_done_yet", kind=delivered.kind)
+        except Exception:
+            log.exception("deed_failed", kind=delivered.kind)
+            await self._failed(delivered)
+        else:
+            self._tried.pop(delivered.key, None)
+
+    async def _failed(self, delivered: Delivered) -> None:
+        """Again after growing pauses; given up and told after the last try."""
+        tries = self._tried.get(delivered.key, (0, 0.0))[0] + 1
+        if tries < TRIES:
+            self._tried[delivered.key] = tries, time.monotonic() + PAUSES[tries - 1]
+            return
+        self._tried.pop(delivered.key, None)
+        await self.pipeline.parts.store.done(delivered.key)
+        try:
+            await self._answer(delivered.payload, GIVEN_UP)
+        except Exception:
+            log.exception("deed_not_told", kind=delivered.kind)
 
     async def submit(self, _key: str, payload: Payload) -> None:
         await self.pipeline.submit(
@@ -74,6 +126,22 @@ class Deeds:
             await self._answer({**payload, "channel": request.channel}, words)
             return
         await self.pipeline.follow(request.id)
+
+    async def run(self, _key: str, payload: Payload) -> None:
+        """The owner's press on what their program proposed: from here on as if they had asked."""
+        request = await self.pipeline.parts.store.request(payload["request"])
+        if request is None or request.requester != payload["user"]:
+            owner = f" It is <@{request.requester}>'s to run." if request else ""
+            await self._answer(payload, f"Only the person whose program asked can run this.{owner}")
+            return
+        moved = await self.pipeline.submit(
+            request.id, payload["digest"], payload["user"], reason=request.reason
+        )
+        if moved is None and request.state in (State.PLANNED, *OVER):
+            await self._answer(payload, no_longer(request))
+            return
+        await self.pipeline.follow(request.id)
+        await self.voice.show(request.id)
 
     async def approve(self, _key: str, payload: Payload) -> None:
         words = await self.pipeline.approvals.approve(
@@ -112,7 +180,7 @@ class Deeds:
         if words:
             await self.voice.tell(
                 payload["user"],
-                payload["channel"],
+                payload.get("channel") or "",  # else directly
                 {"text": words},
                 response_url=payload.get("response_url", ""),
             )

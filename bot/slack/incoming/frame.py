@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 
+from bot import tracing
 from bot.db.store import Store
 from bot.metrics import ACK_SECONDS, RECENT_ACKS
 from bot.pipeline import Origin, bounds
@@ -19,6 +20,12 @@ from integrations.text import whole_values
 log = structlog.get_logger(__name__)
 
 NOT_ACCEPTED = "Amend could not record this in time, so it was *not accepted* and nothing will run."
+BUSY = (
+    "Amend is busy: too many things are waiting for an answer, so this was *not accepted* and nothing"
+    " will run. Please try again in a moment."
+)
+AT_ONCE = 32  # answers that are worked on at the same time; the others wait in their order
+MOST = 500  # what may be acknowledged and not answered yet; some ten seconds' work
 TRY_AGAIN = f"{NOT_ACCEPTED} Please try again in a moment."
 
 Message = Mapping[str, Any]
@@ -29,8 +36,8 @@ Listener = Callable[["Ack", Body], Awaitable[None]]
 class Ack:
     """Bolt's `ack`, given at most once, with its time measured."""
 
-    def __init__(self, ack: Any, listener: str, began: float) -> None:
-        self._ack, self._listener, self._began = ack, listener, began
+    def __init__(self, ack: Any, began: float) -> None:
+        self._ack, self._began = ack, began
         self.given = False
 
     async def __call__(self, answer: Any = None) -> None:
@@ -38,7 +45,7 @@ class Ack:
             return
         self.given = True
         took = time.monotonic() - self._began
-        ACK_SECONDS.labels(self._listener).observe(took)
+        ACK_SECONDS.observe(took)
         RECENT_ACKS.append(took)
         if answer is None:
             await self._ack()
@@ -48,20 +55,30 @@ class Ack:
 
 @dataclass
 class Frame:
-    """Guards listeners, holds the tasks that go on after an acknowledgement."""
+    """Guards listeners, holds the tasks that go on after an acknowledgement.
+
+    `most` bounds those tasks; `busy` says that it is reached, before anything is recorded.
+    """
 
     store: Store
     team: str
     enterprise: str = ""
+    most: int = MOST
+    _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    @property
+    def busy(self) -> bool:
+        """True where nothing more may be taken on."""
+        return len(self._tasks) >= self.most
 
     def guarded(self, listener: Listener) -> Callable[..., Awaitable[None]]:
         """No exception may leave a listener: Bolt would take back an acknowledgement just given."""
         name = getattr(listener, "__name__", "listener")
 
         async def run(ack: Any, body: Body) -> None:
-            began = time.monotonic()
-            acked = Ack(ack, name, began)
+            acked = Ack(ack, time.monotonic())
+            tracing.comes_in()
             try:
                 if outsider(body, self.team, self.enterprise):
                     await acked()
@@ -76,15 +93,21 @@ class Frame:
         return _with_arguments(run)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Work after the acknowledgement, in a task that is held until it ends."""
+        """Work after the acknowledgement, at once: what opens a form must use its trigger."""
+        self._hold(_safely(work))
 
-        async def safe() -> None:
-            try:
-                await work
-            except Exception:
-                log.exception("task_failed")
+    def in_turn(self, work: Coroutine[Any, Any, None]) -> None:
+        """The same, first come, first served: a burst neither slows down whoever came before it,
+        nor has everybody wait as long as the last."""
 
-        task = asyncio.create_task(safe())
+        async def waits() -> None:
+            async with self._turns:
+                await _safely(work)
+
+        self._hold(waits())
+
+    def _hold(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -102,6 +125,13 @@ class Frame:
         except Exception as error:
             log.warning("not_recorded", kind=kind, error=type(error).__name__)
             return None
+
+
+async def _safely(work: Coroutine[Any, Any, None]) -> None:
+    try:
+        await work
+    except Exception:
+        log.exception("task_failed")
 
 
 def _with_arguments(run: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:

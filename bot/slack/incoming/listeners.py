@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from slack_bolt.async_app import AsyncApp
 from slack_bolt.response import BoltResponse
 
+from bot.db.tokens import Tokens as TokenStore
 from bot.pipeline import Pipeline
 from bot.slack.incoming.buttons import Buttons
-from bot.slack.incoming.commands import Asked, Commands
+from bot.slack.incoming.commands import PLAIN_TOPICS, Asked, Commands
 from bot.slack.incoming.deeds import Deeds
 from bot.slack.incoming.frame import Ack, Body, Frame, Message
 from bot.slack.incoming.modals import Modals
 from bot.slack.incoming.topics.about import About
+from bot.slack.incoming.topics.lookback import Reports
 from bot.slack.incoming.topics.people import People
+from bot.slack.incoming.topics.programs import Programs
+from bot.slack.incoming.topics.registers import Registers
 from bot.slack.incoming.topics.requests import Requests
 from bot.slack.incoming.topics.watches import Watches
+from bot.slack.incoming.turned_away import turned_away
 from bot.slack.outgoing.home import Home
 from bot.slack.outgoing.voice import SlackVoice
 from integrations.text import whole
@@ -36,6 +42,8 @@ class Listeners:
     home: Home
     watches: Watches
     admins: frozenset[str]
+    bundle: Callable[[str, str], Awaitable[bytes]]
+    tokens: TokenStore | None
     commands: Commands = field(init=False)
     buttons: Buttons = field(init=False)
     modals: Modals = field(init=False)
@@ -45,8 +53,9 @@ class Listeners:
         self.modals = Modals(self.pipeline, self.voice, self.deeds, self.frame)
         self.people = People(self.pipeline, self.modals, self.frame, self.admins)
         self.watches.modals = self.modals
+        programs = Programs(self.pipeline, self.modals, self.tokens)
         about = About(self.pipeline)
-        requests = Requests(self.pipeline, self.modals, self.deeds)
+        requests = Requests(self.pipeline, self.modals, self.deeds, self.bundle)
         topics = {
             "": about.launcher,
             "help": about.help,
@@ -55,16 +64,23 @@ class Listeners:
             "link": self.people.link,
             "unlink": self.people.unlink,
             "people": self.people.people,
+            "token": programs.token,
+            "tokens": programs.tokens,
             "watch": self.watches.watch,
             "unwatch": self.watches.unwatch,
             "watches": self.watches.watches,
             "history": requests.history,
             "requests": requests.requests,
             "show": requests.show,
+            "evidence": requests.evidence,
             "cancel": requests.show,
             "undo": requests.undo,
             "retry": requests.retry,
+            "report": Reports(self.pipeline, self.voice, self.home.looks).report,
         }
+        registers = Registers(self.pipeline, self.voice)
+        for each in self.pipeline.parts.registry.registers:
+            topics[each.command] = partial(registers.show, each)
         presses = {
             "older": requests.older,
             "people_edit": self.people.edit,
@@ -72,14 +88,17 @@ class Listeners:
             "people_remove": self.people.remove,
             "hand": self.people.hand,
             "unwatch": self.watches.end,
+            "let_end": self.watches.let_end,
+            "revoke": programs.revoke,
         }
+        self.on_token = programs.on_token
         self.commands = Commands(self.pipeline, self.voice, self.modals, self.frame, topics)
         self.buttons = Buttons(self.pipeline, self.modals, self.deeds, self.frame, presses)
 
     def register(self, app: AsyncApp) -> None:
         """Register every listener; the specific ones first, the catch-alls last."""
         guarded = self.frame.guarded
-        app.middleware(self._take_events)
+        app.middleware(self._take_on)
         app.command(re.compile(r"^/[a-z]"))(guarded(self.commands.on_command))
         app.shortcut(re.compile(r".*"))(guarded(self.buttons.on_shortcut))
         views = {
@@ -90,6 +109,8 @@ class Listeners:
             "link": self.people.on_link,
             "hand": self.people.on_hand,
             "watch": self.watches.on_watch,
+            "let_end": self.watches.on_let_end,
+            "token": self.on_token,
         }
         for name, listener in views.items():
             app.view(name)(guarded(listener))
@@ -105,18 +126,22 @@ class Listeners:
 
     async def topic(self, word: str, user: str, channel: str, words: str) -> Message | None:
         """The answer of a topic that needs no form; None where there is no such topic."""
-        found = self.commands.topics.get(word) if word in _PLAIN_TOPICS else None
+        found = self.commands.topics.get(word) if word in PLAIN_TOPICS else None
         if found is None:
             return None
         return await self.commands.answer_of(found, Asked(user, channel, words, {}))
 
     # --- events -----------------------------------------------------------------------------------
 
-    async def _take_events(self, body: Body, next: Any) -> BoltResponse | None:  # noqa: A002
-        """Bolt acknowledges an event before its listener runs, so a mention is recorded here.
+    async def _take_on(self, body: Body, next: Any) -> BoltResponse | None:  # noqa: A002
+        """Past the bound nothing is taken on, and the acknowledgement says so.
+
+        Bolt acknowledges an event before its listener runs, so a mention is recorded here.
 
         Where it cannot be recorded it is not acknowledged, and Slack delivers it again.
         """
+        if self.frame.busy and (refusal := turned_away(body)):
+            return refusal
         payload = _mention(body.get("event"))
         if payload:
             # The message is the person's act: it may come under several event ids.
@@ -125,7 +150,7 @@ class Listeners:
             if taken is None:
                 return BoltResponse(status=503, body="not recorded")
             if taken:
-                self.frame.spawn(self.deeds.do(key, "mention", payload))
+                self.frame.in_turn(self.deeds.do(key, "mention", payload))
         answer: BoltResponse | None = await next()
         return answer
 
@@ -134,14 +159,11 @@ class Listeners:
         event = body.get("event")
         user = str(event.get("user") or "") if isinstance(event, Mapping) else ""
         if user:
-            self.frame.spawn(self.home.publish(user))
+            self.frame.in_turn(self.home.publish(user))
 
     async def _acknowledge(self, ack: Ack, _body: Body) -> None:
         """What is only subscribed to, or closes by itself; unmatched it would be redelivered."""
         await ack()
-
-
-_PLAIN_TOPICS = frozenset({"", "help", "whoami", "can", "history", "requests", "show", "watches"})
 
 
 def _mention(event: Any) -> dict[str, str] | None:

@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 from slack_sdk.errors import SlackApiError
 
+from bot import tracing
 from bot.db.tables import Draft, Request
 from bot.domain.errors import AmendError, Denied, InvalidInput, Problem
 from bot.domain.operations import Context, Operation, Refinement
@@ -301,6 +302,7 @@ class Modals:
         self, ack: Ack, key: str, kind: str, payload: Body, accepted: Body | None
     ) -> None:
         """Record a deed, acknowledge it, then do it; a repeat is acknowledged and has no effect."""
+        tracing.clicked(payload["request"])
         taken = await self.frame.take(key, kind, payload)
         if taken is None:
             view = forms.message_view("Not accepted", TRY_AGAIN)
@@ -308,7 +310,7 @@ class Modals:
             return
         await ack(accepted)
         if taken:
-            self.frame.spawn(self.deeds.do(key, kind, payload))
+            self.frame.in_turn(self.deeds.do(key, kind, payload))
 
     # --- looking at requests ----------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from aiohttp import ClientError
@@ -15,6 +16,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.db.store import Store
 from bot.domain.errors import NotNow
 from bot.domain.people import Caller
+from bot.slack.link.shared import Shared
 
 KEPT = 60.0  # seconds that a person's profile is believed
 OUTAGE = 3600.0  # the same, where Slack cannot be asked
@@ -40,6 +42,8 @@ class SlackDirectory:
     clock: Callable[[], float] = time.monotonic
     _known: dict[str, tuple[float, Mapping[str, Any]]] = field(default_factory=dict)
     _groups: dict[str, tuple[float, frozenset[str]]] = field(default_factory=dict)
+    _asking_people: Shared[Mapping[str, Any] | None] = field(default_factory=Shared)
+    _asking_groups: Shared[Collection[str] | None] = field(default_factory=Shared)
 
     async def caller(self, user: str, *, fresh: bool = False) -> Caller:
         """The caller behind a Slack user id, with the reason why they may do nothing, if any."""
@@ -77,6 +81,9 @@ class SlackDirectory:
         known = self._groups.get(group)
         if known and self.clock() - known[0] < FRESH:
             return known[1]
+        return await self._asking_groups.once(group, partial(self._ask_members, group))
+
+    async def _ask_members(self, group: str) -> Collection[str] | None:
         try:
             answer = await asyncio.wait_for(
                 self.client.usergroups_users_list(usergroup=group), ANSWERS_WITHIN
@@ -94,6 +101,9 @@ class SlackDirectory:
         known = self._known.get(user)
         if known and self.clock() - known[0] < believed:
             return known[1]
+        return await self._asking_people.once(user, partial(self._ask_profile, user))
+
+    async def _ask_profile(self, user: str) -> Mapping[str, Any] | None:
         try:
             answer = await asyncio.wait_for(self.client.users_info(user=user), ANSWERS_WITHIN)
         except SlackApiError as error:
@@ -106,6 +116,7 @@ class SlackDirectory:
             self._known[user] = (self.clock(), profile)
             return profile
         # While Slack is away, what it said within the hour still counts.
+        known = self._known.get(user)
         if known and self.clock() - known[0] < OUTAGE:
             return known[1]
         raise NotNow(["Slack could not say who you are just now; please try again."])

@@ -74,7 +74,7 @@ def _commands(entries: Sequence[VendorEntry]) -> list[tuple[str, str, str]]:
         (each.command, each.summary, f"[{each.records_in}] NAME=VALUE …")
         for entry in entries
         for each in entry.operations
-        if each.command
+        if each.command and each.slash
     ]
     return [own, *found]
 

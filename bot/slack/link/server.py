@@ -9,8 +9,8 @@ import structlog
 from aiohttp import ClientError, web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from slack_bolt.adapter.aiohttp import to_aiohttp_response
-from slack_bolt.async_app import AsyncApp
 from slack_bolt.request.async_request import AsyncBoltRequest
+from slack_bolt.response import BoltResponse
 from slack_sdk.signature import SignatureVerifier
 
 from bot.metrics import REFUSED
@@ -19,11 +19,20 @@ log = structlog.get_logger(__name__)
 
 LARGEST = 1024 * 1024  # bytes; Slack's own payloads stay far below
 
+Dispatch = Callable[[AsyncBoltRequest], Awaitable[BoltResponse]]
+Programs = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Readiness = Callable[[], Awaitable[Mapping[str, str]]]
 
 
-def build_server(app: AsyncApp, signing_secret: str, readiness: Readiness) -> web.Application:
-    """The aiohttp application. Without a signing secret (Socket Mode) `/slack/events` is closed.
+def build_server(
+    dispatch: Dispatch,
+    signing_secret: str,
+    readiness: Readiness,
+    programs: Programs | None = None,
+) -> web.Application:
+    """The aiohttp application; what Slack signed goes to `dispatch`, what programs ask to `programs`.
+
+    Without a signing secret (Socket Mode) `/slack/events` is closed.
 
     `readiness` gives the reasons why this process is not ready, by part; none when it is.
     """
@@ -37,7 +46,7 @@ def build_server(app: AsyncApp, signing_secret: str, readiness: Readiness) -> we
             return web.Response(status=401, text="signature missing, wrong or too old")
         headers: dict[str, str | Sequence[str]] = {**request.headers}
         bolt_request = AsyncBoltRequest(body=body, query=request.query_string, headers=headers)
-        return await to_aiohttp_response(await app.async_dispatch(bolt_request))
+        return await to_aiohttp_response(await dispatch(bolt_request))
 
     async def alive(_: web.Request) -> web.Response:
         return web.Response(text="ok")
@@ -55,6 +64,8 @@ def build_server(app: AsyncApp, signing_secret: str, readiness: Readiness) -> we
     server.router.add_get("/healthz", alive)
     server.router.add_get("/readyz", ready)
     server.router.add_get("/metrics", metrics)
+    if programs is not None:
+        server.router.add_post("/mcp", programs)
     return server
 
 

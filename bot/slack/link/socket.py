@@ -25,12 +25,21 @@ class SocketLink:
 
     def __init__(self, app: AsyncApp, app_token: str, *, ping: float = PING) -> None:
         self._handler = AsyncSocketModeHandler(app, app_token, ping_interval=ping)
+        # By itself the SDK takes HTTPS_PROXY also for loopback; our client knows the way.
+        self._handler.client.proxy = app.client.proxy
         self._ping = ping
         self._watch: asyncio.Task[None] | None = None
         self._down_since: float | None = time.monotonic()
 
     async def open(self) -> None:
-        await self._handler.connect_async()  # type: ignore[no-untyped-call]
+        """Connect, however long Slack takes to give a ticket."""
+        while True:
+            try:
+                await self._handler.connect_async()  # type: ignore[no-untyped-call]
+                break
+            except Exception as error:  # the SDK tries again by itself only once it has a ticket
+                log.warning("slack_link_not_opened", error=type(error).__name__)
+                await asyncio.sleep(WATCH)
         self._watch = asyncio.create_task(self._watchdog())
 
     async def close(self) -> None:

@@ -17,6 +17,7 @@ from bot.domain.people import Caller
 from bot.domain.plans import State
 from bot.metrics import percentile
 from bot.pipeline import Pipeline
+from bot.slack.outgoing.lookback import LooksBack
 from bot.slack.outgoing.voice import SlackVoice
 from bot.slack.views import cards, helptext
 from bot.slack.views.blocks import (
@@ -51,6 +52,7 @@ class Home:
     voice: SlackVoice
     watches: WatchStore
     outbox: Outbox
+    looks: LooksBack
     _vendors: dict[str, tuple[float, str]] = field(default_factory=dict)
 
     async def publish(self, user: str) -> None:
@@ -59,15 +61,19 @@ class Home:
             await self._show(user, cards.denial([caller.barred])["blocks"])
             return
         allowed = await self.pipeline.acting.allowed(user, "")
-        blocks = [
+        first = [
             *await self._waiting(user),
             *await self._mine(user),
             *launch_blocks(allowed, caller),
-            *await self._people(caller),
         ]
-        await self._show(user, [*blocks, *await self._health(checking=True)])
-        await asyncio.gather(*(self._check(each) for each in self.pipeline.parts.registry.vendors))
-        await self._show(user, [*blocks, *await self._health(checking=False)])
+        people = await self._people(caller)
+        await self._show(user, [*first, *people, *await self._health(checking=True)])
+        # What takes longer comes after what can be shown at once.
+        vendors = self.pipeline.parts.registry.vendors
+        checks = asyncio.gather(*(self._check(each) for each in vendors))
+        look = await self._look_back(user, caller.timezone)
+        await checks
+        await self._show(user, [*first, *look, *people, *await self._health(checking=False)])
 
     async def _show(self, user: str, blocks: Sequence[Block]) -> None:
         view = {"type": "home", "blocks": list(blocks[:100])}
@@ -76,7 +82,12 @@ class Home:
     # --- what waits, what is mine -----------------------------------------------------------------
 
     async def _waiting(self, user: str) -> list[Block]:
-        pending = await self.pipeline.parts.store.requests_in((State.PENDING_APPROVAL,))
+        registry = self.pipeline.parts.registry
+        pending = [
+            each
+            for each in await self.pipeline.parts.store.requests_in((State.PENDING_APPROVAL,))
+            if registry.by_name(each.operation) is not None  # nobody decides while it is off
+        ]
         found: list[Block] = []
         for request in pending[:50]:
             if len(found) == MOST_WAITING:
@@ -119,9 +130,14 @@ class Home:
         press = button(kind.capitalize(), f"{kind}:{request.id}", bound)
         return {**section(line), "accessory": press}
 
+    async def _look_back(self, user: str, zone: str) -> list[Block]:
+        found = await self.looks.blocks(user, zone)
+        return [divider(), header("The last 30 days"), *found] if found else []
+
     async def _people(self, caller: Caller) -> list[Block]:
         linked = await self.pipeline.parts.vault.linked(caller.team, caller.user)
-        known = helptext.whoami(caller, linked)["blocks"]
+        shut = await self.pipeline.parts.vault.shut(caller.team, caller.user)
+        known = helptext.whoami(caller, linked, shut)["blocks"]
         hint = "`/amend link VENDOR` lets edits run as you, with your own credentials."
         return [divider(), header("Your accounts"), *known, context(hint)]
 

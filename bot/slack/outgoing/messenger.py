@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import csv
-import io
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,22 +13,28 @@ import structlog
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot import tracing
 from bot.db.ledger import Ledger, Row, as_record
 from bot.db.outbox import Outbox
 from bot.db.tables import Delivery, Request
 from bot.domain.errors import AmendError
 from bot.domain.operations import Offer, Operation, Outcome, Record, Result
-from bot.domain.plans import RESULT_WORDS, RequestFacts, State
+from bot.domain.plans import RequestFacts, State
+from bot.domain.receipts import receipt_head, receipt_row
+from bot.slack.outgoing.pacing import Pace
+from bot.slack.outgoing.refusals import GONE, NO_ENTRY, NO_THREAD, passes
 from bot.slack.views import cards
-from bot.slack.views.receipts import receipt_csv
 
 log = structlog.get_logger(__name__)
 
-PACE = 1.05  # seconds between two writes to one message, and between two posts to one channel
+PACE = 1.05  # seconds between two writes to one message
+IDLE = 1.0  # seconds between two looks where nothing is due
+HELD_UP = 0.1  # seconds until the next look where what is due has to wait for a channel
 CLAIM = 60.0  # seconds for which a replica holds a message that it is sending
 SHOWN = 20  # records that a reply lists; beyond that they go in as a file
 _CARDS = {"card", "ask", "offer"}
-_NO_ENTRY = {"not_in_channel", "channel_not_found", "is_archived", "restricted_action"}
+TRIES = 5  # of a message that Slack refuses, or that cannot be made
+AT_MOST = 60.0  # seconds between two tries
 
 Notice = Callable[[Delivery], Awaitable["Rendered | None"]]
 Facts = Callable[[Request], Awaitable[RequestFacts]]
@@ -69,65 +74,105 @@ class Messenger:
     operation: Callable[[str], Operation]
     clock: Callable[[], float] = time.time
     notices: Mapping[str, Notice] = field(default_factory=dict)
+    pace: Pace = field(init=False)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
-    _last_post: dict[str, float] = field(default_factory=dict)
+    _turns: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.pace = Pace(self.clock)
 
     def wake(self) -> None:
         self._wake.set()
 
     async def run(self) -> None:
-        """Send what is due, for ever."""
-        while True:
-            self._wake.clear()
-            pause = 1.0
-            try:
-                pause = await self.drain()
-            except Exception:  # the loop outlives a database that is locked or gone
-                log.exception("outbox_failed")
-            try:
-                await asyncio.wait_for(self._wake.wait(), pause)
-            except TimeoutError:
-                continue
+        """Send what is due, for ever. Each channel has its own turn: none holds up another."""
+        try:
+            while True:
+                self._wake.clear()
+                pause = IDLE
+                try:
+                    pause = await self.drain()
+                except Exception:  # the loop outlives a database that is locked or gone
+                    log.exception("outbox_failed")
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), pause)
+        finally:
+            await self._stop()
+
+    async def _stop(self) -> None:
+        turns = list(self._turns.values())
+        for each in turns:
+            each.cancel()
+        await asyncio.gather(*turns, return_exceptions=True)
 
     async def drain(self) -> float:
-        """Send everything that is due now; seconds until it is worth looking again."""
-        now = self.clock()
-        self._last_post = {c: at for c, at in self._last_post.items() if at + PACE > now}
+        """Begin to send what is due now; seconds until it is worth looking again."""
+        slow = self.pace.slow()
+        silent = [*self.pace.silent(), *self._turns]
         channels: dict[str, list[Delivery]] = {}
-        for delivery in await self.outbox.due(now, list(self._last_post)):
+        for delivery in await self.outbox.due(self.clock(), slow=slow, silent=silent):
             channels.setdefault(delivery.channel, []).append(delivery)
-        await asyncio.gather(*(self._in_turn(each) for each in channels.values()))
-        return 0.25 if await self.outbox.waiting() else 1.0
+        for channel, deliveries in channels.items():
+            self._turns[channel] = asyncio.create_task(self._turn(channel, deliveries))
+        first = await self.outbox.next_due()
+        return IDLE if first is None else min(IDLE, max(HELD_UP, first))
 
-    async def _in_turn(self, deliveries: Sequence[Delivery]) -> None:
-        """What goes to one channel: at most one new message a second, and every edit that is due."""
-        for delivery in deliveries:
-            if delivery.ts or delivery.channel not in self._last_post:
-                await self._one(delivery)
+    async def _turn(self, channel: str, deliveries: Sequence[Delivery]) -> None:
+        """What goes to one channel, state before words: every edit, and what its pace allows."""
+        try:
+            for delivery in sorted(deliveries, key=_is_words):
+                if delivery.ts or self.pace.may_post(delivery.channel):
+                    await self._one(delivery)
+        except Exception:  # the database is locked or gone: it is due once more
+            log.exception("turn_failed", channel=channel)
+        finally:
+            self._turns.pop(channel, None)
+            self.wake()
 
     async def _one(self, delivery: Delivery) -> None:
-        now = self.clock()
+        now, first = self.clock(), not delivery.ts
         if not await self.outbox.claim(delivery, now, now + CLAIM):
             return
         try:
             channel, ts = await self._send(delivery)
+        except NotYet:
+            wait = min(2.0, 0.1 * 2.0 ** min(delivery.failures, 5))
+            again = self.clock() + wait
+            await self.outbox.postponed(delivery, again, delivery.failures + 1)
         except Exception as error:
-            await self._again(delivery, error)
-            return
-        await self.outbox.sent(
-            delivery.key, delivery.version, channel=channel, ts=ts, next_at=self.clock() + PACE
-        )
+            await self._failed(delivery, error)
+        else:
+            next_at = self.clock() + PACE
+            if not await self.outbox.sent(delivery, channel=channel, ts=ts, next_at=next_at):
+                await self._take_back(delivery.key, channel, ts)
+            elif first and delivery.kind in _CARDS:
+                await self.outbox.hurry(delivery.request_id)
 
-    async def _again(self, delivery: Delivery, error: Exception) -> None:
-        failures = delivery.failures + 1
-        wait = min(60.0, 0.5 * 2.0 ** min(failures, 7))
-        if isinstance(error, SlackApiError):
-            wait = float(error.response.headers.get("Retry-After", wait))
-        elif not isinstance(error, NotYet):
-            log.warning("slack_write_failed", kind=delivery.kind, error=type(error).__name__)
-        if isinstance(error, NotYet):
-            wait, failures = 0.2, delivery.failures
-        await self.outbox.failed(delivery.key, again_at=self.clock() + wait, failures=failures)
+    async def _take_back(self, key: str, channel: str, ts: str) -> None:
+        """This process was paused while posting, and another one posted in its place: one stays."""
+        stands = await self.outbox.get(key)
+        if stands is not None and stands.ts and ts and stands.ts != ts:
+            with suppress(SlackApiError):
+                await self.client.chat_delete(channel=channel, ts=ts)
+
+    async def _failed(self, delivery: Delivery, error: Exception) -> None:
+        reason = error.response.get("error") if isinstance(error, SlackApiError) else ""
+        log.warning(
+            "slack_write_failed", kind=delivery.kind, error=type(error).__name__, reason=reason
+        )
+        passing = passes(error)
+        edit_of_nothing = bool(delivery.ts) and reason in GONE
+        if edit_of_nothing or (not passing and delivery.failures + 1 >= TRIES):
+            log.error("message_given_up", key=delivery.key, reason=reason)
+            await self.outbox.given_up(delivery)
+            await self.outbox.hurry(delivery.request_id)
+            return
+        wait = min(AT_MOST, 0.5 * 2.0 ** min(delivery.failures + 1, 7))
+        if isinstance(error, SlackApiError) and "Retry-After" in error.response.headers:
+            wait = float(error.response.headers["Retry-After"])
+            self.pace.block(delivery.channel, wait)
+        failures = delivery.failures + (not passing or delivery.failures < TRIES - 2)
+        await self.outbox.failed(delivery, again_at=self.clock() + wait, failures=failures)
 
     async def _notify(self, delivery: Delivery, notice: Notice) -> tuple[str, str]:
         """A message that belongs to no request; None renders nothing any more."""
@@ -146,7 +191,7 @@ class Messenger:
                 return delivery.channel, found
             place = await self._post_to(delivery.channel, rendered.thread_ts, rendered.message)
         except SlackApiError as error:
-            if error.response.get("error") not in _NO_ENTRY or rendered.no_entry is None:
+            if error.response.get("error") not in NO_ENTRY or rendered.no_entry is None:
                 raise
             await rendered.no_entry(str(error.response.get("error")))
             return delivery.channel, delivery.ts
@@ -160,6 +205,11 @@ class Messenger:
         request = await self.request(delivery.request_id)
         if request is None:
             return delivery.channel, delivery.ts
+        with tracing.following("slack.post", request.id, request.operation):
+            return await self._put(delivery, request)
+
+    async def _put(self, delivery: Delivery, request: Request) -> tuple[str, str]:
+        """What stands now of a request, into its message."""
         try:
             facts = await self.facts(request)
             operation = self.operation(request.operation)
@@ -191,18 +241,45 @@ class Messenger:
         try:
             return await self._post_to(delivery.channel, delivery.thread_ts, message)
         except SlackApiError as error:
-            if error.response.get("error") not in _NO_ENTRY:
+            reason = str(error.response.get("error"))
+            if reason in NO_THREAD and delivery.thread_ts:
+                return await self._post_to(delivery.channel, "", message)
+            if reason not in NO_ENTRY:
                 raise
+        if delivery.kind == "ask" and delivery.channel != request.channel:
+            return await self._ask_elsewhere(delivery, request, message, NO_ENTRY[reason])
         # Where the bot cannot post, the person who asked gets it in a direct message.
-        direct = await self.client.conversations_open(users=request.requester)
-        return await self._post_to(direct["channel"]["id"], "", message)
+        return await self._post_to(await self._direct(request.requester), "", message)
+
+    async def _ask_elsewhere(
+        self, delivery: Delivery, request: Request, message: Mapping[str, Any], why: str
+    ) -> tuple[str, str]:
+        """Where approvals are asked nobody can be reached: it is asked where the request was made,
+        and the person who waits is told, so that an administrator hears of it."""
+        place = await self._post_to(request.channel, "", message)
+        text = (
+            f"<#{delivery.channel}>, where approvals are asked, cannot be posted to: {why}. The"
+            f" approval of request {request.id} is asked for in <#{request.channel}> instead."
+            " Please tell an administrator."
+        )
+        await self._post_to(await self._direct(request.requester), "", {"text": text})
+        return place
+
+    async def _direct(self, user: str) -> str:
+        """The channel of the direct messages with somebody."""
+        opened = await self.client.conversations_open(users=user)
+        return str(opened["channel"]["id"])
 
     async def _post_to(
         self, channel: str, thread_ts: str, message: Mapping[str, Any]
     ) -> tuple[str, str]:
-        self._last_post[channel] = self.clock()
+        self.pace.posted(channel)
         answer = await self.client.chat_postMessage(
-            channel=channel, thread_ts=thread_ts or None, unfurl_links=False, **message
+            channel=channel,
+            thread_ts=thread_ts or None,
+            unfurl_links=False,
+            unfurl_media=False,
+            **message,
         )
         return str(answer["channel"]), str(answer["ts"])
 
@@ -258,8 +335,14 @@ class Messenger:
         return channel, ts
 
     async def _under_card(self, delivery: Delivery, request: Request) -> None:
-        """Put a message that belongs under the card into its thread. Raises `NotYet`."""
+        """Put a message that belongs under the card into its thread. Raises `NotYet`.
+
+        Under a card that Slack will never hold there is no thread: the person gets it directly.
+        """
         card = await self.outbox.get(f"{request.id}:card")
+        if card is not None and not card.ts and card.sent_version >= card.version:
+            delivery.channel, delivery.thread_ts = await self._direct(request.requester), ""
+            return
         if card is None or not card.ts:
             raise NotYet
         inside = card.thread_ts if card.thread_ts and card.channel == request.channel else ""
@@ -306,18 +389,23 @@ class Messenger:
         return await self._post(delivery, request, message)
 
     async def _upload(self, request: Request, channel: str, thread_ts: str) -> None:
-        buffer = io.StringIO()
-        writer = csv.writer(buffer)
-        writer.writerow(["record", "result", "words", "what"])
-        async for row in self.ledger.all(request.id):
-            result = RESULT_WORDS[Result(row.result)]
-            writer.writerow(receipt_csv(row.record_id, result, row.said, row.label))
-        await self._file(channel, thread_ts, f"{request.id}.csv", buffer.getvalue())
+        """The receipt whose SHA-256 stands in the audit entry that ended the request."""
+        rows = [
+            receipt_row(row.record_id, row.result, row.words, row.label)
+            async for row in self.ledger.all(request.id)
+        ]
+        receipt = b"".join([receipt_head(), *rows]).decode()
+        await self._file(channel, thread_ts, f"{request.id}.csv", receipt)
 
     async def _file(self, channel: str, thread_ts: str, name: str, content: str) -> None:
         await self.client.files_upload_v2(
             channel=channel, thread_ts=thread_ts, filename=name, title=name, content=content
         )
+
+
+def _is_words(delivery: Delivery) -> bool:
+    """False for a card, which tells the state, and goes first."""
+    return delivery.kind not in _CARDS
 
 
 def _marked(message: Mapping[str, Any], kind: str, request_id: str) -> dict[str, Any]:
@@ -363,6 +451,8 @@ def _offers(kind: str, facts: RequestFacts) -> frozenset[str]:
         return frozenset(asked if kind == "ask" else {"cancel", "details"})
     if kind != "card":
         return frozenset({"details"})
+    if facts.state is State.PLANNED:
+        return frozenset({"run", "cancel", "details"})
     if facts.state in (State.RUNNING, State.SCHEDULED):
         return frozenset() if facts.cancelling else frozenset({"cancel"})
     found = {"details"}

@@ -11,18 +11,20 @@ from typing import Any
 
 from bot.db.outbox import Outbox
 from bot.db.tables import Delivery, News, Watch
-from bot.db.watching import WatchStore
+from bot.db.watching import ENDS, WatchStore
 from bot.domain.operations import Registry, Sighting, Watcher
+from bot.domain.receipts import receipt_csv
 from bot.slack.outgoing.messenger import NotYet, Rendered
 from bot.slack.outgoing.voice import SlackVoice
-from bot.slack.views.blocks import Block, code, context, cut, escape, fit, many, section
+from bot.slack.views.blocks import Block, button, code, context, cut, escape, fit, many, section
 from bot.slack.views.cards import offer_block
 from bot.slack.views.histories import at_words
-from bot.slack.views.receipts import receipt_csv
+from bot.slack.views.tables import data_table, fallback
 
 Message = dict[str, Any]
 
 SHOWN = 12  # changes that a digest lists
+IN_TABLE = 50  # ends that a digest lists
 IN_FILE = 20  # changes beyond which a digest has a file
 
 
@@ -63,6 +65,18 @@ class Notices:
         message = {"text": text, "blocks": [section(text)], "metadata": metadata}
         return Rendered(message, ("amend_step", facts), thread_ts=parent.ts)
 
+    async def ends(self, delivery: Delivery) -> Rendered | None:
+        """A reminder is a message of its own: an edit of an old one would tell nobody."""
+        seq = int(delivery.key.rpartition(":")[2])
+        watch = await self.watches.get(delivery.request_id)
+        watcher = self.registry.watcher(watch.watcher) if watch else None
+        news = await self.watches.at(delivery.request_id, seq)
+        if watch is None or watcher is None or news is None:
+            return None
+        message = ends_message(watcher, news, watch.id)
+        mark = {"vendor": news.vendor, "record": news.record_id, "at": news.at, "seq": seq}
+        return Rendered(message, ("amend_change", mark), no_entry=self._gone(watch))
+
     async def digest(self, delivery: Delivery) -> Rendered | None:
         """Several changes at once: what moved where, the first of them, and all in a file."""
         watch = await self.watches.get(delivery.request_id)
@@ -71,10 +85,23 @@ class Notices:
         if watch is None or watcher is None or not news:
             return None
         facts = {"watch": watch.id, "digest": delivery.key}
-        message = digest_message(watcher, news, facts)
+        if news[0].to_state == ENDS:
+            renews = self.registry.by_name(watcher.lets_end)
+            message = ends_digest(watcher, news, facts, renews.typed_as() if renews else "")
+        else:
+            message = digest_message(watcher, news, facts)
         file = _csv(news) if len(news) > IN_FILE else ""
         mark = ("amend_changes", facts)
         return Rendered(message, mark, "", "changes.csv", file, self._gone(watch))
+
+    async def trouble(self, watch: Watch, why: str) -> None:
+        """Its owner hears that a watch fails again and again."""
+        text = (
+            f"Your watch {code(watch.id)} on <#{watch.channel}> fails again and again:"
+            f" {escape(why)}. It goes on by itself, less often the longer it lasts; nothing that"
+            " changes meanwhile is lost. `/amend watches` shows how it fares."
+        )
+        await self.voice.direct(watch.owner, {"text": text})
 
     async def _of(
         self, delivery: Delivery, record: str
@@ -113,15 +140,38 @@ def change_message(watcher: Watcher, news: News, times: int) -> Message:
     offers = watcher.offers(sighting)
     if offers:
         blocks.append(offer_block(offers, ""))
-    payload = {
+    metadata = {"event_type": "amend_change", "event_payload": _told(news)}
+    text = f"{watcher.vendor_title} {watcher.noun[0]} {escape(news.record_id)}: {_move(news)}"
+    return {"text": text, "blocks": blocks, "metadata": metadata}
+
+
+def _told(news: News) -> dict[str, str]:
+    """What a program reads of a change."""
+    return {
         "vendor": news.vendor,
         "record": news.record_id,
         "from": news.from_state,
         "to": news.to_state,
         "at": news.at,
     }
-    metadata = {"event_type": "amend_change", "event_payload": payload}
-    text = f"{watcher.vendor_title} {watcher.noun[0]} {escape(news.record_id)}: {_move(news)}"
+
+
+def ends_message(watcher: Watcher, news: News, watch_id: str) -> Message:
+    """A record's end comes nearer; who may can renew it, or let it end."""
+    words = f"ends on {escape(news.at)}"
+    blocks: list[Block] = [
+        section(f":hourglass: *{_name(watcher, news)}* {words}\n{escape(cut(news.label, 300))}")
+    ]
+    sighting = Sighting(news.record_id, news.label, news.to_state, news.at, news.by, news.url)
+    block = offer_block(watcher.offers(sighting), "")
+    if watcher.lets_end:
+        about = f"{watch_id}:{news.record_id}:{news.at}"
+        block["elements"].append(button("Let it end …", "let_end", about))
+    if block["elements"]:
+        blocks.append(block)
+    told = {**_told(news), "seq": news.seq}
+    metadata = {"event_type": "amend_change", "event_payload": told}
+    text = f"{watcher.vendor_title} {watcher.noun[0]} {escape(news.record_id)} {words}"
     return {"text": text, "blocks": blocks, "metadata": metadata}
 
 
@@ -144,6 +194,23 @@ def digest_message(watcher: Watcher, news: Sequence[News], facts: Mapping[str, A
         "event_payload": {**facts, "vendor": news[0].vendor, "records": len(news)},
     }
     return {"text": what, "blocks": fit(blocks), "metadata": metadata}
+
+
+def ends_digest(
+    watcher: Watcher, news: Sequence[News], facts: Mapping[str, Any], renew: str
+) -> Message:
+    """Many that end soon: a table, soonest first, and how to `renew` some of them."""
+    soonest = sorted(news, key=lambda each: (each.at, each.record_id))
+    verb = "ends" if len(news) == 1 else "end"
+    what = f"{watcher.vendor_title}: {many(len(news), watcher.noun)} {verb} soon"
+    rows = [(each.record_id, each.at, each.label) for each in soonest[:IN_TABLE]]
+    columns = (watcher.noun[0].capitalize(), "Ends", "What")
+    blocks = [section(f":hourglass: *{escape(what)}*"), data_table(what, columns, rows)]
+    if renew:
+        blocks.append(context(f"`{renew} NUMBER,NUMBER` opens the form that gives a later end."))
+    payload = {**facts, "vendor": news[0].vendor, "records": len(news)}
+    metadata = {"event_type": "amend_changes", "event_payload": payload}
+    return {"text": fallback(escape(what), blocks), "blocks": blocks, "metadata": metadata}
 
 
 def _name(watcher: Watcher, news: News) -> str:

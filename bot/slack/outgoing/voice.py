@@ -11,7 +11,6 @@ from typing import Any
 
 import structlog
 from slack_sdk.errors import SlackApiError
-from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from bot.db.outbox import Outbox
@@ -19,9 +18,12 @@ from bot.db.store import Store
 from bot.db.tables import Delivery, Draft, Request
 from bot.domain.errors import AmendError, Denied, InvalidInput, Problem
 from bot.domain.operations import Operation
-from bot.domain.plans import RequestFacts
+from bot.domain.plans import RequestFacts, State
+from bot.slack.outgoing.client import SlackClient, has_newer, plainer
 from bot.slack.views import cards, forms
 from bot.slack.views.review import review_view
+
+FIRST_CARD = 0.7  # seconds; a run that is over by then has one message, which says how it ended
 
 log = structlog.get_logger(__name__)
 
@@ -30,7 +32,7 @@ log = structlog.get_logger(__name__)
 class SlackVoice:
     """Says what the pipeline has to say."""
 
-    client: AsyncWebClient
+    client: SlackClient
     outbox: Outbox
     store: Store
     operation: Callable[[str], Operation]
@@ -42,7 +44,8 @@ class SlackVoice:
     async def show(self, request_id: str) -> None:
         request = await self.store.request(request_id)
         if request is not None:
-            await self._want(request, "card", request.channel, request.thread_ts)
+            soon = FIRST_CARD if request.state == State.RUNNING else 0.0
+            await self._want(request, "card", request.channel, request.thread_ts, first_after=soon)
 
     async def reply(self, request_id: str) -> None:
         request = await self.store.request(request_id)
@@ -71,7 +74,15 @@ class SlackVoice:
         if request is not None and self.approvals_channel:
             await self._want(request, "offer", self.approvals_channel, "")
 
-    async def _want(self, request: Request, kind: str, channel: str, thread_ts: str) -> None:
+    async def _want(
+        self,
+        request: Request,
+        kind: str,
+        channel: str,
+        thread_ts: str,
+        *,
+        first_after: float = 0.0,
+    ) -> None:
         await self.outbox.want(
             Delivery(
                 key=f"{request.id}:{kind}",
@@ -79,7 +90,8 @@ class SlackVoice:
                 kind=kind,
                 channel=channel,
                 thread_ts=thread_ts,
-            )
+            ),
+            first_after=first_after,
         )
         self.wake()
 
@@ -200,6 +212,17 @@ class SlackVoice:
         opened = await self.client.conversations_open(users=user)
         await self.client.chat_postMessage(channel=opened["channel"]["id"], **message)
 
+    async def file(self, user: str, name: str, content: bytes, text: str) -> None:
+        """A file in a direct message from the bot."""
+        opened = await self.client.conversations_open(users=user)
+        await self.client.files_upload_v2(
+            channel=opened["channel"]["id"],
+            filename=name,
+            title=name,
+            file=content,
+            initial_comment=text,
+        )
+
     async def person_of(self, email: str) -> str:
         """The Slack user id behind an e-mail address; "" for none."""
         try:
@@ -211,10 +234,15 @@ class SlackVoice:
 
     async def _by_response_url(self, url: str, message: Mapping[str, Any], replace: bool) -> bool:
         webhook = AsyncWebhookClient(url, timeout=10)
+        how = {"response_type": "ephemeral", "replace_original": replace}
+        fitted = self.client.fitted(message)
         try:
-            answer = await webhook.send_dict(
-                {**message, "response_type": "ephemeral", "replace_original": replace}
-            )
+            answer = await webhook.send_dict({**fitted, **how})
+            if answer.status_code == 200 or not has_newer(fitted):
+                return answer.status_code == 200
+            answer = await webhook.send_dict({**plainer(message), **how})
         except (OSError, TimeoutError, ValueError):
             return False
+        if answer.status_code == 200:
+            self.client.refused()
         return answer.status_code == 200

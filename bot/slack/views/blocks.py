@@ -42,7 +42,8 @@ def plain(text: str, most: int = 75) -> Block:
 
 
 def mrkdwn(text: str, most: int = 3000) -> Block:
-    return {"type": "mrkdwn", "text": cut(text, most)}
+    # Verbatim: what people and vendors wrote becomes no link, and names no channel.
+    return {"type": "mrkdwn", "text": cut(text, most), "verbatim": True}
 
 
 def section(text: str) -> Block:

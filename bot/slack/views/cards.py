@@ -8,7 +8,7 @@ from typing import Any
 
 from bot.domain.errors import Problem
 from bot.domain.operations import Offer, Operation, Record, Result
-from bot.domain.plans import RESULT_WORDS, Counts, RequestFacts, State
+from bot.domain.plans import Counts, RequestFacts, State
 from bot.slack.views import forms
 from bot.slack.views.blocks import (
     Block,
@@ -25,7 +25,9 @@ from bot.slack.views.blocks import (
     section,
     when,
 )
-from bot.slack.views.review import change_blocks, left_out_blocks, note_blocks, record_line
+from bot.slack.views.outcomes import Outcomes, listed, moved, outcome_blocks
+from bot.slack.views.review import account, change_blocks, left_out_blocks, note_blocks, record_line
+from bot.slack.views.tables import fallback
 
 Message = dict[str, Any]
 
@@ -58,6 +60,8 @@ def card(
         what = f"{operation.vendor_title} {operation.noun[0]} {facts.sample[0].id}"
     head = f":{emoji}: *{words}* · {escape(what)}{_relation(facts)} · <@{facts.requester}>"
     blocks = [section(head), *change_blocks(operation, facts)]
+    if facts.program:
+        blocks.append(context(f"Asked for by a program: {escape(facts.program)}"))
     if facts.reason:
         blocks.append(section(f"*Why:*\n{quote(facts.reason)}"))
     if facts.state is State.PENDING_APPROVAL:
@@ -66,7 +70,8 @@ def card(
         blocks += [section(cut(record_line(each), 600)) for each in facts.sample[:3]]
         blocks += left_out_blocks(facts)
     blocks += [section(line) for line in _status_lines(facts, now)]
-    blocks.append(context(f"Request {facts.id} · plan {facts.digest[:12]}"))
+    under = f" · {account(facts, 'own account')}" if facts.digest else ""
+    blocks.append(context(f"Request {facts.id} · plan {facts.digest[:12]}{under}"))
     buttons = _buttons(facts, offers)
     if buttons:
         blocks.append(actions(buttons, f"request:{facts.id}"))
@@ -95,6 +100,8 @@ def _payload(facts: RequestFacts) -> dict[str, Any]:
 
 def _status_lines(facts: RequestFacts, now: float) -> list[str]:
     lines = []
+    if facts.state is State.PLANNED:
+        lines.append(f"Nothing was sent. Only <@{facts.requester}> can run it.")
     if facts.state is State.RUNNING and facts.to_send > 1 and not facts.in_line:
         lines.append(_progress(facts, now))
     if facts.ended is not None and facts.counts.ended:
@@ -166,6 +173,7 @@ def counted(counts: Counts) -> str:
 def _buttons(facts: RequestFacts, offers: frozenset[str]) -> list[Block]:
     bound = f"{facts.id}:{facts.digest}"
     made = {
+        "run": button("Run", "run", bound, style="primary"),
         "approve": button("Approve", "approve", bound, style="primary"),
         "reject": button("Reject", "reject", bound, style="danger"),
         "cancel": button(
@@ -184,27 +192,47 @@ def _buttons(facts: RequestFacts, offers: frozenset[str]) -> list[Block]:
 def thread_reply(
     operation: Operation,
     facts: RequestFacts,
-    outcomes: Sequence[tuple[Record, Result, str]],
+    outcomes: Outcomes,
     offers: Sequence[Offer] = (),
 ) -> Message:
     """The receipt under the card: one summary line, the vendor's words, then the records."""
-    summary = f"{operation.vendor_title}: {counted(facts.counts)}"
     told = f" <@{facts.asked_by}>" if facts.asked_by else ""
-    blocks = [section(f"*{escape(summary)}*{told}")]
-    if facts.reply:
-        blocks.append(section(quote(facts.reply)))
-    elif facts.words:
-        blocks.append(section(quote(facts.words)))
-    if facts.sent_comment and facts.counts.changed:
-        blocks.append(context(f"Comment sent: {escape(cut(facts.sent_comment, 400))}"))
-    lines = [_outcome(*each) for each in outcomes]
-    blocks += [section(cut(line, 600)) for line in lines]
-    rest = facts.counts.records - len(outcomes)
-    end = f"… and {rest:,} more in the file." if rest > 0 else f"Request {facts.id}"
-    blocks.append(context(end))
+    if len(outcomes) == facts.counts.records == 1:
+        summary, blocks = _of_one(operation, facts, outcomes[0], told)
+    else:
+        summary, blocks = _of_many(operation, facts, outcomes, told)
     if offers:
         blocks.append(offer_block(offers, facts.id))
-    return {"text": escape(summary), "blocks": fit(blocks, keep=2 if offers else 1)}
+    text = fallback(escape(summary), blocks)
+    return {"text": text, "blocks": fit(blocks, keep=2 if offers else 1)}
+
+
+def _of_one(
+    operation: Operation, facts: RequestFacts, outcome: tuple[Record, Result, str], told: str
+) -> tuple[str, list[Block]]:
+    """The card says all but what the vendor did and said."""
+    record, result, words = outcome
+    what = f"{operation.vendor_title}: {counted(facts.counts)}"
+    move = moved(record, result)
+    of = f"{operation.noun[0]} {record.id}{f': {cut(move, 600)}' if move else ''}"
+    said = facts.reply or words or facts.words
+    blocks = [section(f"*{escape(what)}*{told} · {escape(of)}")]
+    return f"{what} · {of}", [*blocks, section(quote(said))] if said else blocks
+
+
+def _of_many(
+    operation: Operation, facts: RequestFacts, outcomes: Outcomes, told: str
+) -> tuple[str, list[Block]]:
+    summary = f"{operation.vendor_title}: {counted(facts.counts)}"
+    blocks = [section(f"*{escape(summary)}*{told}")]
+    if said := facts.reply or facts.words:
+        blocks.append(section(quote(said)))
+    if facts.sent_comment and facts.counts.changed:
+        blocks.append(context(f"Comment sent: {escape(cut(facts.sent_comment, 400))}"))
+    blocks += outcome_blocks(operation, outcomes, blocks)
+    rest = facts.counts.records - listed(blocks, outcomes)
+    end = f"… and {rest:,} more in the file." if rest > 0 else f"Request {facts.id}"
+    return summary, [*blocks, context(end)]
 
 
 def offer_block(offers: Sequence[Offer], source: str) -> Block:
@@ -223,12 +251,10 @@ def offer_card(
     operation: Operation, facts: RequestFacts, made: str, offers: Sequence[Offer]
 ) -> Message:
     """What a request made at the vendor and somebody has to decide on now."""
-    head = f":lock: *{escape(made)}* · asked for by <@{facts.requester}>"
-    by = f" by <@{facts.decision_by}>" if facts.decision_by else ""
-    words = f"\n{quote(facts.decision_words)}" if facts.decision_words else ""
-    decided = f":white_check_mark: *{escape(made)}* · decided{by} · for <@{facts.requester}>{words}"
-    blocks = [section(head if offers else decided), *change_blocks(operation, facts)]
-    blocks += [section(cut(record_line(each), 600)) for each in facts.sample[:1]]
+    head = f":lock: *{escape(made)}* waits for a decision · asked for by <@{facts.requester}>"
+    blocks = [section(head if offers else _decision(facts, made))]
+    blocks += change_blocks(operation, facts)
+    blocks += [section(escape(cut(each.label, 300))) for each in facts.sample[:1] if each.label]
     blocks.append(context(f"Request {facts.id}"))
     if offers:
         blocks.append(offer_block(offers, facts.id))
@@ -238,6 +264,17 @@ def offer_card(
         "blocks": fit(blocks, keep=2 if offers else 1),
         "metadata": {"event_type": "amend_request", "event_payload": _payload(facts)},
     }
+
+
+def _decision(facts: RequestFacts, made: str) -> str:
+    """Who decided what, and with what words of the vendor."""
+    after = dict(facts.decision_after)
+    verdict = after.pop("state", "decided")
+    more = "".join(f", {escape(name)} {escape(value)}" for name, value in after.items())
+    by = f" by <@{facts.decision_by}>" if facts.decision_by else ""
+    words = f"\n{quote(facts.decision_words)}" if facts.decision_words else ""
+    said = f"*{escape(made)}* {escape(verdict.lower())}{by}{more}"
+    return f":white_check_mark: {said} · asked for by <@{facts.requester}>{words}"
 
 
 def follow_reply(operation: Operation, rows: Sequence[tuple[str, str]], more: int) -> Message:
@@ -259,14 +296,6 @@ def reminder(operation: Operation, facts: RequestFacts, link: str) -> Message:
     text = f":bell: Still waiting for approval: {escape(what)} (request {facts.id})"
     shown = f"{text} · <{link}|open>" if link else text
     return {"text": text, "blocks": [section(shown)]}
-
-
-def _outcome(record: Record, result: Result, words: str) -> str:
-    state = record.state.get("state", "")
-    after = record.after.get("state", "") if result is Result.CHANGED else ""
-    move = f" {escape(state)} → {escape(after)}" if after else f" {escape(record.label)}"
-    said = f": {escape(words)}" if words else ""
-    return f"*{escape(record.id)}*{move} · {RESULT_WORDS[result]}{said}"
 
 
 def problem_reply(

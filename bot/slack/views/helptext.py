@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from bot.domain.operations import Operation
-from bot.domain.parameters import Kind, Param
+from bot.domain.operations import Operation, Register
+from bot.domain.parameters import Kind, Param, specs
 from bot.domain.people import Caller
 from bot.slack.views.blocks import button, code, context, cut, escape, section
 
@@ -16,7 +16,7 @@ Message = dict[str, Any]
 TOPICS = (
     "*/amend* and then: *help TOPIC* · *whoami* · *can @person VENDOR* · *requests* ·"
     " *show REQUEST* · *cancel REQUEST* · *undo REQUEST* · *history RECORD* ·"
-    " *watch VENDOR* · *watches* · *link VENDOR*"
+    " *watch VENDOR* · *watches* · *report* · *link VENDOR*"
 )
 
 
@@ -25,6 +25,7 @@ TOPIC_HELP = {
     "can": "`/amend can @person VENDOR [NAME=VALUE …]` says whether they may do it, and why not.",
     "requests": "`/amend requests` lists your running and latest requests.",
     "show": "`/amend show REQUEST` shows a request's card and receipt once more.",
+    "evidence": "`/amend evidence REQUEST` sends you all about a request as a ZIP that proves itself.",
     "cancel": "`/amend cancel REQUEST` stops your request after the calls under way.",
     "undo": "`/amend undo REQUEST` reviews what brings your request's records back.",
     "retry": "`/amend retry REQUEST` reviews what your request missed.",
@@ -33,10 +34,21 @@ TOPIC_HELP = {
     " channel told of changes; without values it opens a form.",
     "unwatch": "`/amend unwatch VENDOR` (or a watch's id) ends a watch of this channel.",
     "watches": "`/amend watches` lists the watches of this channel.",
+    "report": "`/amend report [VENDOR] [days=30] [every=mon@09:00]` posts a look back in numbers into"
+    " this channel, once or each week.",
     "link": "`/amend link VENDOR` keeps your own credentials there, so that your edits run as you.",
     "unlink": "`/amend unlink VENDOR` removes your own credentials there at once.",
+    "token": "`/amend token` makes a token with which a program of yours may look, plan and propose.",
+    "tokens": "`/amend tokens` lists your tokens; a button ends each.",
     "people": "`/amend people` lets administrators map people to vendors' accounts.",
 }
+
+
+def register_help(register: Register) -> Message:
+    """How to ask for a register."""
+    names = " ".join(f"{each}=" for each in specs(register.parameters))
+    text = f"`/amend {register.command} [{names}]` {register.help}"
+    return {"text": text, "blocks": [section(text)]}
 
 
 def launcher(operations: Sequence[Operation], name: str) -> Message:
@@ -73,7 +85,7 @@ def help_message(operations: Sequence[Operation], topic: str | None) -> Message:
     if chosen:
         return _operation(chosen[0])
     lines = [
-        f"*/{each.command}* {escape(each.summary)}\n{code(f'/{each.command} {_example(each)}')}"
+        f"*{each.typed_as()}* {escape(each.summary)}\n{code(f'{each.typed_as()} {_example(each)}')}"
         for each in operations
         if each.command
     ]
@@ -88,17 +100,17 @@ def _example(operation: Operation) -> str:
 
 def _operation(operation: Operation) -> Message:
     params = {name: spec for name, spec in operation.params().items() if not spec.hidden}
-    blocks = [section(f"*/{operation.command}* {escape(operation.summary)}")]
+    blocks = [section(f"*{operation.typed_as()}* {escape(operation.summary)}")]
     for kind, title in ((Kind.SELECTION, "Which"), (Kind.CHANGE, "What changes")):
         lines = [_parameter(name, spec) for name, spec in params.items() if spec.kind is kind]
         blocks += [
             section(f"*{title}*\n" + "\n".join(lines[at : at + 8]))
             for at in range(0, len(lines), 8)
         ]
-    examples = "\n".join(code(f"/{operation.command} {each}") for each in operation.examples)
+    examples = "\n".join(code(f"{operation.typed_as()} {each}") for each in operation.examples)
     if examples:
         blocks.append(section(f"*Examples*\n{examples}"))
-    return {"text": f"How to use /{operation.command}", "blocks": blocks}
+    return {"text": f"How to use {operation.typed_as()}", "blocks": blocks}
 
 
 def _parameter(name: str, spec: Param) -> str:
@@ -106,13 +118,24 @@ def _parameter(name: str, spec: Param) -> str:
     return f"{code(name)} {escape(spec.help or spec.title)}{escape(values)}"
 
 
-def whoami(caller: Caller, linked: Mapping[str, str] | None = None) -> Message:
-    """The caller's accounts, roles and scopes; `linked` are those with credentials of their own."""
+SHUT = ", which cannot be opened with the present key: use `/amend link {}` once more"
+
+
+def whoami(
+    caller: Caller,
+    linked: Mapping[str, str] | None = None,
+    shut: Collection[str] = (),
+) -> Message:
+    """The caller's accounts, roles and scopes; `linked` are those with credentials of their own.
+
+    `shut` are the vendors whose credentials are stored, and cannot be opened any more.
+    """
     own = linked or {}
     lines = [
         f"*{escape(each.vendor)}*: {code(each.account)} as {escape(each.role)}"
         + (f", scope {escape('; '.join(each.scope))}" if each.scope else "")
         + (f" · linked as {code(own[each.vendor])}" if each.vendor in own else "")
+        + (SHUT.format(each.vendor) if each.vendor in shut else "")
         for each in caller.accounts.values()
     ]
     text = "\n".join(lines) or "You are not mapped to any vendor account; ask an administrator."

@@ -10,10 +10,13 @@ from bot.db.ledger import Row
 from bot.db.tables import News, Request
 from bot.domain.operations import Operation, Result
 from bot.domain.plans import RESULT_WORDS, Counts, State
-from bot.slack.views.blocks import Block, actions, button, context, cut, escape, fit, section, when
+from bot.slack.views.blocks import Block, actions, button, context, escape, section, when
 from bot.slack.views.cards import HEADS, counted
+from bot.slack.views.tables import Cell, Moment, Person, data_table, fallback, rows_of
 
 Message = dict[str, Any]
+
+SHOWN = 20  # lines of a record's story
 
 
 def outcome_words(counts: Counts) -> str:
@@ -29,22 +32,20 @@ def requests_message(
     title = titles.get(which, titles["mine"])
     if not rows:
         return {"text": f"{title}: none yet.", "blocks": [section(f"*{title}*\nNone yet.")]}
+    columns = ("Request", "What", "State", "Outcome", "By", "When")
     blocks: list[Block] = [section(f"*{title}*")]
-    blocks += [_request(*row) for row in rows]
+    blocks.append(data_table(title, columns, [_request(*row) for row in rows]))
+    press = [button(each.id, f"details:{each.id}", each.id) for each, _, _ in rows]
+    blocks += [context("Details of"), actions(press, "details")]
     if older is not None:
         blocks.append(actions([button("Older", "older", f"{which}:{older}")], "pages"))
-    return {"text": title, "blocks": fit(blocks, keep=int(older is not None) or 1)}
+    return {"text": fallback(title, blocks), "blocks": blocks}
 
 
-def _request(request: Request, operation: Operation, words: str) -> Block:
-    emoji, state = HEADS.get(State(request.state), ("hourglass", request.state))
-    line = (
-        f":{emoji}: *{request.id}* {escape(operation.vendor_title)}:"
-        f" {escape(operation.title.lower())} · {state} · {words}\n"
-        f"<@{request.requester}> {when(request.created_at)}"
-    )
-    press = button("Details", f"details:{request.id}", request.id)
-    return {**section(line), "accessory": press}
+def _request(request: Request, operation: Operation, words: str) -> tuple[Cell, ...]:
+    _, state = HEADS.get(State(request.state), ("hourglass", request.state))
+    what = f"{operation.vendor_title}: {operation.title.lower()}"
+    return request.id, what, state, words, Person(request.requester), Moment(request.created_at)
 
 
 def unknown_request(request_id: str) -> Message:
@@ -62,35 +63,43 @@ def story_message(
     if not lines:
         text = f"Amend has not touched {escape(record)}, and no watch has seen it change."
         return {"text": text, "blocks": [section(text)]}
-    lines.sort(reverse=True)
-    blocks = [section(f"*{escape(record)}*")]
-    blocks += [section(cut(line, 900)) for _, line in lines[:20]]
-    if len(lines) > 20:
-        blocks.append(context(f"… and {len(lines) - 20} more, older ones"))
-    return {"text": f"The story of {escape(record)}", "blocks": fit(blocks)}
+    lines.sort(key=lambda each: -each[0])
+    title = f"The story of {record}"
+    columns = ("When", "By", "What", "Result", "Words")
+    table = data_table(title, columns, [cells for _, cells in lines[:SHOWN]])
+    blocks = [section(f"*{escape(record)}*"), table]
+    rest = len(lines) - rows_of(table)
+    if rest:
+        blocks.append(context(f"… and {rest} more, older ones"))
+    return {"text": fallback(escape(title), blocks), "blocks": blocks}
 
 
-def _edit(request: Request, row: Row) -> str:
+def _edit(request: Request, row: Row) -> tuple[Cell, ...]:
     moves = ", ".join(
         f"{name}: {row.state.get(name) or '–'} → {value or '–'}"
         for name, value in (row.after or {}).items()
     )
-    words = f": {row.said}" if row.said else ""
-    words += f"\n“{request.comment}”" if request.comment else ""
-    result = RESULT_WORDS[Result(row.result)]
-    what = escape(f"{moves or row.label} · {result}{words}")
-    return f"{when(request.created_at)} <@{request.requester}> ({request.id})\n{what}"
+    words = " · ".join(filter(None, (row.said, request.comment and f"“{request.comment}”")))
+    result = f"{RESULT_WORDS[Result(row.result)]} ({request.id})"
+    by = Person(request.requester)
+    return Moment(request.created_at), by, moves or row.label, result, words
 
 
-def _news(news: News) -> str:
-    by = f" by {escape(news.by)}" if news.by else ""
-    begun = escape(news.from_state) if news.from_state else "not listed"
-    return f"{at_words(news.at)}{by} at the vendor\n{begun} → {escape(news.to_state)}"
+def _news(news: News) -> tuple[Cell, ...]:
+    begun = news.from_state or "not listed"
+    when_told = _at(news.at)
+    return when_told, news.by or "somebody", f"{begun} → {news.to_state}", "seen at the vendor", ""
+
+
+def _at(iso: str) -> Cell:
+    """A vendor's time; as it stands where it is not ISO."""
+    try:
+        return Moment(datetime.fromisoformat(iso).timestamp())
+    except ValueError:
+        return iso
 
 
 def at_words(iso: str) -> str:
     """A vendor's time in the reader's own zone; as it stands where it is not ISO."""
-    try:
-        return when(datetime.fromisoformat(iso).timestamp())
-    except ValueError:
-        return escape(iso)
+    at = _at(iso)
+    return when(at.at) if isinstance(at, Moment) else escape(iso)

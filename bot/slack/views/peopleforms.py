@@ -108,10 +108,34 @@ def read_entry(state: Mapping[str, Any]) -> dict[str, str]:
     return {"slack_user": str(person), "vendor": str(vendor), **typed}
 
 
+def _pick(name: str, title: str, offered: Mapping[str, str]) -> Block:
+    options = [{"text": plain(words, 75), "value": value} for value, words in offered.items()]
+    select: Block = {
+        "type": "static_select",
+        "action_id": name,
+        "options": options,
+        "initial_option": options[0],
+    }
+    return {"type": "input", "block_id": name, "label": plain(title, 2000), "element": select}
+
+
+def read_link(vendor: Vendor, state: Mapping[str, Any]) -> dict[str, str]:
+    """The credentials of a submitted form by name; what was not picked is the default."""
+    found: dict[str, str] = {}
+    for name in vendor.credentials:
+        cell = (state.get(name) or {}).get(name) or {}
+        picked = (cell.get("selected_option") or {}).get("value")
+        default = next(iter(vendor.credential_choices.get(name, ())), "")
+        found[name] = str(cell.get("value") or picked or default)
+    return found
+
+
 def link_view(vendor: Vendor, problem: str = "") -> View:
     """A person's own credentials: tried at the vendor before they are kept."""
     blocks: list[Block] = [section(f":warning: {problem}")] if problem else []
-    blocks += [_text(name, title, "", "") for name, title in vendor.credentials.items()]
+    for name, title in vendor.credentials.items():
+        offered = vendor.credential_choices.get(name)
+        blocks.append(_pick(name, title, offered) if offered else _text(name, title, "", ""))
     blocks.append(
         context("They are tried at the vendor, encrypted, and used for your own edits only.")
     )

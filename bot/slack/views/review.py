@@ -66,7 +66,8 @@ def review_view(operation: Operation, facts: RequestFacts) -> dict[str, Any]:
                 f"As Amend reads it: {code(cut(command_line(operation, facts.parameters), 1500))}"
             )
         )
-    blocks.append(context(f"Nothing is sent before you confirm. Plan {facts.digest[:12]}"))
+    under = f"Goes out under {account(facts, 'your own account')}. "
+    blocks.append(context(f"{under}Nothing is sent before you confirm. Plan {facts.digest[:12]}"))
     view: dict[str, Any] = {
         "type": "modal",
         "callback_id": "review",
@@ -84,12 +85,18 @@ def review_view(operation: Operation, facts: RequestFacts) -> dict[str, Any]:
     return view
 
 
+def account(facts: RequestFacts, own: str) -> str:
+    """The account that the plan goes out under; `own` is how its reader calls a person's own."""
+    kind = own if facts.own_account else "the shared account"
+    return f"{kind} {code(facts.account)}" if facts.account else kind
+
+
 def command_line(operation: Operation, parameters: Mapping[str, Any]) -> str:
     """The request as the command that asks for exactly it; in the order of its parameters."""
     words = [
         f"{name}={_word(parameters[name])}" for name in operation.params() if name in parameters
     ]
-    return " ".join([f"/{operation.command}" if operation.command else operation.title, *words])
+    return " ".join([operation.typed_as() or operation.title, *words])
 
 
 def _word(value: Any) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bot.db.tables import Watch
+from bot.db.watching import REPORT
 from bot.domain.errors import Problem, invalid
 from bot.domain.operations import Watcher
 from bot.slack.views.blocks import Block, button, code, context, cut, escape, plain, section, when
@@ -21,6 +22,7 @@ MODES = {
     "hourly": "as an hourly digest",
     "daily": "as a daily digest, in the morning",
 }
+MOST = 50  # watches of one channel
 OWN_NAMES = frozenset({"mode", "quiet"})
 _SPAN = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)\s*-\s*([01]?\d|2[0-3]):([0-5]\d)")
 
@@ -90,6 +92,32 @@ def watch_view(watcher: Watcher, channel: str) -> dict[str, Any]:
     }
 
 
+def let_end_view(name: str, about: Mapping[str, str]) -> dict[str, Any]:
+    """Why may it end? The reason stands in the audit trail and in the channel."""
+    reason = {
+        "type": "input",
+        "block_id": "reason",
+        "label": plain("Why may it end?"),
+        "hint": plain(
+            "It stands in the audit trail and in this channel; no more is told of this end."
+        ),
+        "element": {"type": "plain_text_input", "action_id": "reason", "max_length": 500},
+    }
+    return {
+        "type": "modal",
+        "callback_id": "let_end",
+        "private_metadata": json.dumps(dict(about)),
+        "title": plain("Let it end", 24),
+        "submit": plain("Let it end", 24),
+        "close": plain("Back", 24),
+        "blocks": [section(escape(name)), reason],
+    }
+
+
+def read_let_end(state: Mapping[str, Any]) -> str:
+    return str(state["reason"]["reason"].get("value") or "").strip()
+
+
 def _input(name: str, label: str, element: Block, hint: str = "") -> Block:
     block: Block = {
         "type": "input",
@@ -127,6 +155,17 @@ def summary(watcher: Watcher, watch: Watch) -> str:
     return f"{watcher.vendor_title} {watcher.noun[1]}{chosen}, {MODES[watch.mode]}{_quiet(watch)}"
 
 
+def report_summary(watch: Watch) -> str:
+    """What a repeated look back is about, in one line."""
+    about = watch.selection
+    vendor = f" of {escape(str(about['vendor']))}" if about.get("vendor") else ""
+    zone = watch.quiet.get("timezone") or "UTC"
+    return (
+        f"a look back{vendor} on the last {about['days']} days, every"
+        f" {code(str(about['every']))} ({zone})"
+    )
+
+
 def _quiet(watch: Watch) -> str:
     if not watch.quiet.get("from"):
         return ""
@@ -140,7 +179,7 @@ def watches_message(rows: Sequence[tuple[Watch, Watcher | None]]) -> Message:
         return {"text": text, "blocks": [section(text)]}
     blocks: list[Block] = []
     for watch, watcher in rows[:20]:
-        what = summary(watcher, watch) if watcher else escape(watch.watcher)
+        what = _about(watcher, watch)
         press = button("End", f"unwatch:{watch.id}", watch.id)
         words = f"{code(watch.id)} {what}\n<@{watch.owner}> · {_fares(watch)}"
         blocks.append({**section(words), "accessory": press})
@@ -149,9 +188,17 @@ def watches_message(rows: Sequence[tuple[Watch, Watcher | None]]) -> Message:
     return {"text": "Watches of this channel", "blocks": blocks}
 
 
+def _about(watcher: Watcher | None, watch: Watch) -> str:
+    if watcher is not None:
+        return summary(watcher, watch)
+    return report_summary(watch) if watch.watcher == REPORT else escape(watch.watcher)
+
+
 def _fares(watch: Watch) -> str:
     if watch.parked:
         return f"parked: {escape(watch.parked)}"
     if watch.trouble:
         return f":warning: {escape(cut(watch.trouble, 200))}"
+    if watch.watcher == REPORT:
+        return f"next {when(watch.next_at)}"
     return f"last read {when(watch.polled_at)}" if watch.polled_at else "not read yet"

@@ -30,13 +30,17 @@ class About:
         return helptext.launcher(allowed, caller.name)
 
     async def help(self, asked: Asked) -> Message:
+        for register in self.pipeline.parts.registry.registers:
+            if asked.words.strip().lower() == register.command:
+                return helptext.register_help(register)
         allowed = await self.pipeline.acting.allowed(asked.user, asked.channel)
         return helptext.help_message(allowed, asked.words or None)
 
     async def whoami(self, asked: Asked) -> Message:
         caller = await self.pipeline.parts.directory.caller(asked.user)
-        linked = await self.pipeline.parts.vault.linked(caller.team, asked.user)
-        return helptext.whoami(caller, linked)
+        vault = self.pipeline.parts.vault
+        linked = await vault.linked(caller.team, asked.user)
+        return helptext.whoami(caller, linked, await vault.shut(caller.team, asked.user))
 
     async def can(self, asked: Asked) -> Message:
         """`can @person qualys change_state=IGNORED`: the reasons that a denial would show."""

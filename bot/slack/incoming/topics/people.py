@@ -179,6 +179,7 @@ class People:
             team, asked.user, vendor.name, actor=asked.user
         )
         await self.pipeline.acting.drop(asked.user, vendor.name)
+        await self.pipeline.parts.store.end_linked(team, asked.user, vendor.name, "unlinked")
         words = "are removed" if gone else "were not stored"
         return {"text": f"Your own {vendor.title} credentials {words}."}
 
@@ -195,7 +196,7 @@ class People:
         about = json.loads(body["view"].get("private_metadata") or "{}")
         vendor = self._linkable(str(about.get("vendor")))
         state = body["view"]["state"]["values"]
-        secret = {name: str(state[name][name].get("value") or "") for name in vendor.credentials}
+        secret = peopleforms.read_link(vendor, state)
         shell = forms.loading_view(f"Link {vendor.title}", f"Asking {vendor.title} …")
         await ack({"response_action": "update", "view": shell})
         self.frame.spawn(self._try_link(body["view"]["id"], user_of(body), vendor, secret))
@@ -233,6 +234,7 @@ class People:
         """Store verified credentials; the account must be the one that the person is mapped to."""
         team = self.pipeline.parts.directory.team
         mapped = (await self.pipeline.parts.store.accounts(team, user)).get(vendor.name)
+        brought = None
         if mapped is None:
             mapped = await self._by_vendor(vendor, account)
             if mapped is None:
@@ -240,13 +242,15 @@ class People:
                     f"{vendor.title} took them, but you are not mapped to an account there, and it"
                     " does not tell your role. Please ask an administrator; nothing was kept."
                 )
-            await self.pipeline.parts.store.map_person(team, user, mapped, user)
-        elif mapped.account.casefold() != account.casefold() and vendor.users is not None:
+            brought = mapped
+        elif vendor.names_person and vendor.users and not _same(mapped.account, account):
             return (
                 f"You are mapped to `{escape(mapped.account)}`, and these are the credentials of"
                 f" `{escape(account)}`. Please ask an administrator; nothing was kept."
             )
         await self.pipeline.parts.vault.keep(team, user, vendor.name, account, secret)
+        if brought is not None:
+            await self.pipeline.parts.store.map_person(team, user, brought, user, by_link=True)
         await self.pipeline.acting.drop(user, vendor.name)
         return f":white_check_mark: {vendor.title} took them. Your edits there run as you now."
 
@@ -319,3 +323,7 @@ class People:
 
 def _plain(text: str) -> str:
     return text.replace("*", "")
+
+
+def _same(mapped: str, account: str) -> bool:
+    return mapped.casefold() == account.casefold()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from bot.db.tables import Request
@@ -18,11 +19,15 @@ PAGE = 8
 
 @dataclass
 class Requests:
-    """What was asked for here, and what became of it."""
+    """What was asked for here, and what became of it.
+
+    `bundle` makes a request's evidence for somebody (a Slack user id).
+    """
 
     pipeline: Pipeline
     modals: Modals
     deeds: Deeds
+    bundle: Callable[[str, str], Awaitable[bytes]]
 
     async def requests(self, asked: Asked) -> Message:
         """`requests [mine|here|running] [before]`, newest first."""
@@ -61,31 +66,35 @@ class Requests:
 
     async def show(self, asked: Asked) -> Message:
         """`show REQUEST`: the receipt again."""
-        request_id = asked.words.strip().upper()
-        request = await self.pipeline.parts.store.request(request_id) if request_id else None
-        if request is None or request.team != self.pipeline.parts.directory.team:
-            return histories.unknown_request(request_id)
-        operation = self.pipeline.acting.operation(request.operation)
-        if request.requester != asked.user:
-            await self.pipeline.acting.require(operation, asked.user, request.channel)
+        request = await self._visible(asked)
+        if request is None:
+            return histories.unknown_request(asked.words.strip().upper())
         return await self.deeds.receipt(request)
+
+    async def evidence(self, asked: Asked) -> Message:
+        """`evidence REQUEST`: its bundle, to the person's direct messages."""
+        request = await self._visible(asked)
+        if request is None:
+            return histories.unknown_request(asked.words.strip().upper())
+        bundle = await self.bundle(request.id, asked.user)
+        told = (
+            f"The evidence of request {request.id}. `VERIFY.md` in it says how to check it by hand;"
+            " `amend evidence verify FILE.zip` does it all."
+        )
+        await self.modals.voice.file(asked.user, f"{request.id}-evidence.zip", bundle, told)
+        return {"text": f"The evidence of request {request.id} is in your direct messages."}
+
+    async def _visible(self, asked: Asked) -> Request | None:
+        """The request that was named, where this person may see it. Raises `Denied`."""
+        return await self.pipeline.looking.request(asked.words, asked.user)
 
     async def history(self, asked: Asked) -> Message:
         """`history RECORD`: one record's story; without a record, this channel's requests."""
         record = asked.words.strip()
         if not record:
             return await self._page("here", asked.user, asked.channel, 0.0)
-        may = await self.pipeline.acting.allowed(asked.user, "")
-        allowed, vendors = {each.name for each in may}, {each.vendor for each in may}
-        store = self.pipeline.parts.store
-        story = []
-        for row in await self.pipeline.parts.ledger.story(record, 50):
-            request = await store.request(row.request_id)
-            if request is not None and request.operation in allowed:
-                story.append((request, row))
-        noticed = await store.news_of(record, 20)
-        news = [each for each in noticed if each.vendor in vendors]
-        return histories.story_message(record, story, news)
+        story = await self.pipeline.looking.story(record, asked.user)
+        return histories.story_message(record, story.edits, story.news)
 
     async def undo(self, asked: Asked) -> Message | None:
         """`undo REQUEST`: the review of the way back."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 from dataclasses import dataclass, field
@@ -11,19 +12,28 @@ from slack_sdk.errors import SlackApiError
 
 from bot.db.tables import Watch
 from bot.db.watching import WatchStore
-from bot.domain.errors import Denied, InvalidInput, Problem, invalid
+from bot.domain.errors import AmendError, Denied, InvalidInput, Problem, invalid
 from bot.domain.operations import Watcher
 from bot.domain.parameters import Parameters, nearest, read
 from bot.domain.text import Words, parse, resolve
 from bot.pipeline import Pipeline
 from bot.slack.incoming.commands import Asked
-from bot.slack.incoming.frame import Ack, Body, Frame, Message, channel_of, first_word, user_of
+from bot.slack.incoming.frame import (
+    TRY_AGAIN,
+    Ack,
+    Body,
+    Frame,
+    Message,
+    channel_of,
+    first_word,
+    user_of,
+)
 from bot.slack.incoming.modals import Modals
 from bot.slack.outgoing.voice import SlackVoice
 from bot.slack.views import watchforms
 from bot.slack.views.blocks import code, escape
 
-MOST = 50  # watches of one channel
+NOTED_WITHIN = 2.0  # seconds inside the acknowledgement
 
 
 @dataclass
@@ -82,8 +92,8 @@ class Watches:
         settings: watchforms.WatchSettings,
     ) -> str:
         """Keep the watch and say so in its channel; the sentence for who set it up."""
-        if len(await self.store.listed(channel)) >= MOST:
-            return f"This channel has {MOST} watches already; `/amend unwatch` ends one."
+        if len(await self.store.listed(channel)) >= watchforms.MOST:
+            return f"This channel has {watchforms.MOST} watches already; `/amend unwatch` ends one."
         watch = Watch(
             id=f"W{secrets.token_hex(4).upper()}",
             team=self.pipeline.parts.directory.team,
@@ -149,13 +159,58 @@ class Watches:
         word = asked.words.strip()
         rows = await self.store.listed(asked.channel)
         watcher = self.pipeline.parts.registry.watcher(word.lower())
-        name = watcher.name if watcher else ""
+        name = watcher.name if watcher else word.lower()
         found = [each for each in rows if each.id == word.upper() or each.watcher == name]
         if len(found) != 1:
             ids = ", ".join(code(each.id) for each in found or rows)
             hint = f"Name one of {ids}." if ids else "This channel has no watches."
             return {"text": f"Which one? {hint}"}
         return {"text": await self._ended(found[0].id, asked.user, asked.channel)}
+
+    async def let_end(self, body: Body, value: str) -> None:
+        """The button under a reminder: why may it end?"""
+        watch_id, _, rest = value.partition(":")
+        record, _, ends = rest.rpartition(":")
+        watcher = await self._may_let_end(watch_id, user_of(body), channel_of(body))
+        name = f"{watcher.vendor_title} {watcher.noun[0]} {record}"
+        about = {"watch": watch_id, "record": record, "ends": ends, "channel": channel_of(body)}
+        if self.modals is not None:
+            await self.modals.open(body, watchforms.let_end_view(name, about))
+
+    async def _may_let_end(self, watch_id: str, user: str, channel: str) -> Watcher:
+        """The watch's kind. Raises `Denied` for who could not renew what it is about either."""
+        watch = await self.store.get(watch_id)
+        watcher = self.pipeline.parts.registry.watcher(watch.watcher) if watch else None
+        if watcher is None or not watcher.lets_end:
+            raise Denied(["This watch has ended."])
+        operation = self.pipeline.acting.operation(watcher.lets_end)
+        await self.pipeline.acting.require(operation, user, channel)
+        return watcher
+
+    async def on_let_end(self, ack: Ack, body: Body) -> None:
+        """The submitted reason: noted in the audit trail, then acknowledged; reminders end."""
+        about = json.loads(body["view"].get("private_metadata") or "{}")
+        why, user = watchforms.read_let_end(body["view"]["state"]["values"]), user_of(body)
+        channel, record = str(about.get("channel")), str(about.get("record"))
+        try:
+            async with asyncio.timeout(NOTED_WITHIN):
+                watch_id = str(about.get("watch"))
+                await self._may_let_end(watch_id, user, channel)
+                done = await self.store.let_end(watch_id, record, str(about.get("ends")), user, why)
+            problem = "" if done else "This watch has ended."
+        except AmendError as error:
+            problem = str(error)
+        except TimeoutError:
+            problem = TRY_AGAIN.replace("*", "")
+        if problem:
+            await ack({"response_action": "errors", "errors": {"reason": problem[:2000]}})
+            return
+        await ack()
+        text = f"<@{user}> lets {escape(record)} end: {escape(why)}"
+        self.frame.spawn(self._said(channel, text))
+
+    async def _said(self, channel: str, text: str) -> None:
+        await self.voice.client.chat_postMessage(channel=channel, text=text)
 
     async def end(self, body: Body, watch_id: str) -> None:
         """The button beside a watch."""

@@ -1,0 +1,1 @@
+"""Programs that ask: they may look, plan and propose; only people send."""

@@ -1,0 +1,107 @@
+"""What keeps requests moving: taken up, started in time, reminded of, expired, forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from bot.db.outbox import Outbox
+from bot.db.store import Store
+from bot.db.tables import Request
+from bot.db.watching import WatchStore
+from bot.domain.plans import State
+from bot.jobs.engine import Engine
+from bot.jobs.supervisor import Chore, each_apart
+from bot.metrics import (
+    LANE_WAITING,
+    LINK_UP,
+    OUTBOX_OLDEST,
+    OUTBOX_WAITING,
+    REQUESTS,
+    WATCH_LAG,
+)
+from bot.pipeline import Pipeline
+
+SWEEP = 10.0  # seconds between two looks for work that nobody carries on
+REVIEWED_WITHIN = 24 * 3600.0  # seconds; a plan that nobody submitted by then is forgotten
+RARELY = 60.0  # seconds between two looks for what has no hurry
+
+
+@dataclass
+class Upkeep:
+    """The chores of requests. Each looks at the database, so that a restart forgets nothing."""
+
+    store: Store
+    engine: Engine
+    pipeline: Pipeline
+    outbox: Outbox
+    watching: WatchStore
+    vendors: Sequence[str]
+    wrong_with_slack: Callable[[], Awaitable[str]]
+
+    def chores(self) -> list[Chore]:
+        return [
+            Chore("accepted requests", self.take_up, SWEEP),
+            Chore("scheduled requests", self.start_due, SWEEP),
+            Chore("approvals", self.wait_on_approvals, SWEEP),
+            Chore("reviews", self.forget_reviews, RARELY),
+            Chore("gauges", self.measure, SWEEP),
+        ]
+
+    async def take_up(self) -> None:
+        """Start what was accepted and is carried on by nobody."""
+        now = self.store.clock()
+        waiting = await self.store.requests_in((State.RECEIVED, State.RUNNING))
+        due = [
+            each
+            for each in waiting
+            if now - each.created_at > SWEEP / 2 and now >= (each.retry_at or 0.0)
+        ]
+        await each_apart("take up", due, self._start)
+
+    async def start_due(self) -> None:
+        """Start what was scheduled for about now."""
+        soon = self.store.clock() + SWEEP
+        scheduled = await self.store.requests_in((State.SCHEDULED,))
+        due = [each for each in scheduled if each.run_at is not None and each.run_at < soon]
+        await each_apart("start", due, self._start)
+
+    async def _start(self, request: Request) -> None:
+        planned = request.state == State.RUNNING or bool(request.digest)
+        await self.engine.start("carry_out" if planned else "prepare", request.id)
+
+    async def wait_on_approvals(self) -> None:
+        """Nobody has decided yet: it expires, or a reminder is due."""
+        pending = await self.store.requests_in((State.PENDING_APPROVAL,))
+        await each_apart("wait on approval", pending, self._wait_on)
+
+    async def _wait_on(self, request: Request) -> None:
+        now = self.store.clock()
+        await self.pipeline.approvals.recount(request)
+        if request.expires_at and request.expires_at < now:
+            await self.pipeline.approvals.expire(request.id)
+        elif request.remind_at and request.remind_at < now:
+            await self.pipeline.approvals.remind(request)
+
+    async def forget_reviews(self) -> None:
+        """A plan whose review nobody submitted is let go."""
+        before = self.store.clock() - REVIEWED_WITHIN
+        planned = await self.store.requests_in((State.PLANNED,))
+        old = [each for each in planned if each.planned_at and each.planned_at < before]
+        await each_apart("forget review", old, self.pipeline.preparer.abandon)
+
+    async def measure(self) -> None:
+        """Gauges; a state that emptied reads 0."""
+        OUTBOX_WAITING.set(await self.outbox.waiting())
+        OUTBOX_OLDEST.set(await self.outbox.oldest() or 0.0)
+        many = await self.store.count_requests()
+        for state in State:
+            REQUESTS.labels(state.value).set(many.get(state, 0))
+        waiting = await self.engine.waiting()
+        polled = await self.watching.oldest_poll()
+        now = self.store.clock()
+        for vendor in self.vendors:
+            lanes = (many for lane, many in waiting.items() if lane.partition(":")[0] == vendor)
+            LANE_WAITING.labels(vendor).set(sum(lanes))
+            WATCH_LAG.labels(vendor).set(now - polled[vendor] if vendor in polled else 0.0)
+        LINK_UP.set(not await self.wrong_with_slack())

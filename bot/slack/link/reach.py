@@ -1,0 +1,35 @@
+"""How Slack is reached: through the environment's proxy, never so on loopback, with its authorities."""
+
+from __future__ import annotations
+
+import ssl
+from urllib.parse import urlsplit
+
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.settings import Settings, is_loopback
+
+
+def proxy_for(settings: Settings, url: str) -> str | None:
+    """The proxy that leads to `url`; None where it is reached directly (loopback, `NO_PROXY`)."""
+    host = urlsplit(url).hostname or ""
+    if not settings.https_proxy or is_loopback(host):
+        return None
+    return None if _exempt(host, settings.no_proxy) else settings.https_proxy
+
+
+def _exempt(host: str, no_proxy: str) -> bool:
+    """As curl reads `NO_PROXY`: names that hold for themselves and what lies below, or `*`."""
+    names = [each.strip().lstrip(".").lower() for each in no_proxy.split(",") if each.strip()]
+    return any(each in ("*", host) or host.endswith(f".{each}") for each in names)
+
+
+def route(client: AsyncWebClient, settings: Settings) -> AsyncWebClient:
+    """Give the client its way, for calls and uploads.
+
+    By itself the SDK takes `HTTPS_PROXY` for every host, and authorities as they were at import.
+    """
+    client.proxy = proxy_for(settings, settings.slack_api_url)
+    if settings.slack_api_url.startswith("https"):
+        client.ssl = ssl.create_default_context()
+    return client
