@@ -8,12 +8,14 @@ fails that has nothing wrong with it.
 from __future__ import annotations
 
 import gc
+import logging
 import threading
 from collections.abc import Iterator
 from typing import Any
 
 import hypothesis
 import pytest
+import structlog
 from aiohttp import web_app
 from sqlalchemy import Engine, event
 
@@ -27,8 +29,16 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("patient")
 
 
+def _plain_logs() -> None:
+    """structlog's own tracebacks show every local variable, which holds a loop up for seconds."""
+    plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    processors = structlog.get_config()["processors"]
+    structlog.configure(processors=[*processors[:-1], plain])
+
+
 def pytest_collection_finish() -> None:
     """What is loaded stays, in a test run as in `amend run`."""
+    _plain_logs()
     settle()
 
 
@@ -51,6 +61,19 @@ def _no_handler_is_kept() -> Iterator[None]:
     """aiohttp remembers 1,024 handlers for the process, and with them a test's whole sandbox."""
     yield
     web_app._cached_build_middleware.cache_clear()
+
+
+@pytest.fixture
+def logging_as_before() -> Iterator[None]:
+    """For a test that configures the logs of the process."""
+    root, before = logging.getLogger(), logging.getLogger().handlers[:]
+    level = root.level
+    yield
+    logging.captureWarnings(False)
+    root.handlers[:] = before
+    root.setLevel(level)
+    structlog.reset_defaults()
+    _plain_logs()
 
 
 @event.listens_for(Engine, "connect")

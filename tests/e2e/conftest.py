@@ -90,6 +90,11 @@ class World:
         await until(lambda: self.view(user).get("callback_id") == callback_id)
         return self.view(user)
 
+    def files_there(self) -> bool:
+        """Is there a file, with all that is in it? It has a name before that."""
+        files = self.slack.core.files.values()
+        return bool(files) and all(each.content is not None for each in files)
+
     def private(self, user: str, channel: str = OPS) -> list[str]:
         return [text_of(each) for each in self.seen_by(user, channel) if each.get("ephemeral")]
 
@@ -195,7 +200,7 @@ async def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
 
     yield made
     for world in worlds:
-        await world.bot.stop()
+        await world.bot.stop(within=60.0)
         assert world.slack.violations == []
         await world.sandbox.stop()
 

@@ -94,7 +94,7 @@ async def test_what_the_vendor_put_off_goes_on_when_its_time_comes(world: World,
     assert (request.run_at or 0.0) - time.time() > 30
     world.qualys.set_fault(None)
     await world.bot.store.set_fields(request_id, run_at=time.time() + 0.5)
-    await world.bot._sweep()
+    await world.bot.upkeep.start_due()
     payload = await world.settled()
     assert (payload["state"], payload["changed"]) == ("succeeded", many)
     comments = [e.comment for n in found for e in world.qualys.tickets[n].history]
@@ -117,6 +117,7 @@ async def test_what_changed_between_review_and_submission_is_held_back(world: Wo
     await world.settled()
     numbers = {each for edit in world.edits() for each in edit["ticket_numbers"].split(",")}
     assert "23456" not in numbers
+    await until(lambda: bool(world.thread()), "the reply")
     assert "changed since the plan" in text_of(world.thread()[0])
 
 

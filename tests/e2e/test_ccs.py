@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from deploy.sandbox.vendors.ccs import Site
 from tests.e2e.conftest import MARA, OPS, SAMI, UMAR, World, text_of, until
 
 
@@ -99,6 +100,19 @@ async def test_of_many_each_has_its_turn_to_be_followed(world: World) -> None:
         await asyncio.sleep(0.1)
     _, many = await ledger.followed(payload["request_id"], 1)
     assert many == payload["changed"] > 100
+
+
+@pytest.mark.parametrize("status", [404, 405])
+async def test_a_site_that_shows_no_tickets_is_edited_all_the_same(
+    world: World, status: int
+) -> None:
+    world.sandbox.ccs.site = Site(reads=status)
+    await world.type(MARA, "/ccs INCA0000001,INCA0000002 TicketState=4")
+    view = await world.view_is(MARA, "review")
+    assert "the present state cannot be read" in str(view)
+    await world.act(MARA, "submit", view_id=view["id"], values={})
+    payload = await world.settled()
+    assert (payload["state"], payload["changed"]) == ("succeeded", 2)
 
 
 REFUSALS = [

@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,33 +28,33 @@ assert COLUMNS
 class Process:
     """`amend run` as a process of its own."""
 
-    def __init__(self, environment: dict[str, str], cwd: Path) -> None:
+    def __init__(self, environment: dict[str, str], cwd: Path, log: Path | None = None) -> None:
         kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-        self._environment, self._cwd = kept | environment, cwd
+        self._environment, self._cwd, self._log = kept | environment, cwd, log
         self.process: asyncio.subprocess.Process | None = None
 
     async def run(self, *words: str) -> asyncio.subprocess.Process:
-        return await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "bot.cli",
-            *words,
-            env=self._environment,
-            cwd=self._cwd,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
+        with (self._log or Path(os.devnull)).open("ab") as log:
+            return await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "bot.cli",
+                *words,
+                env=self._environment,
+                cwd=self._cwd,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=log,
+            )
 
     async def start(self, port: int) -> None:
         self.process = await self.run("run")
-        async with asyncio.timeout(20), aiohttp.ClientSession() as session:
+        async with asyncio.timeout(90), aiohttp.ClientSession() as session:
             while True:
-                try:
+                with suppress(aiohttp.ClientError):
                     async with session.get(f"http://127.0.0.1:{port}/readyz") as answer:
                         if answer.status == 200:
                             return
-                except aiohttp.ClientError:
-                    await asyncio.sleep(0.05)
+                await asyncio.sleep(0.05)  # who asks without a pause holds up the start
 
     async def end(self, how: signal.Signals) -> int:
         assert self.process is not None

@@ -102,13 +102,11 @@ async def test_a_token_that_slack_revoked_makes_it_unready(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("deploy.sandbox.company.BOT_TOKEN", "xoxb-sandbox-revoked")
-    world.bot._token_checked = 0.0
-    await world.bot._check_token()
+    await world.bot.token.check()
     url = f"http://127.0.0.1:{world.bot.port}/readyz"
     async with aiohttp.ClientSession() as session, session.get(url) as answer:
         assert answer.status == 503
         assert "invalid_auth" in (await answer.json())["reasons"]["slack"]
     monkeypatch.undo()
-    world.bot._token_checked = 0.0
-    await world.bot._check_token()
-    assert await world.bot.readiness() == {}
+    await world.bot.token.check()
+    assert await world.bot.health.reasons() == {}

@@ -126,11 +126,12 @@ async def test_somebody_else_decides_from_the_button(world: World, key: str, sta
     # The vendor's reply stands where the approvers are asked, with the name of who decided.
     await until(
         lambda: any(
-            f"decided by <@{ONCA}>" in text_of(each) and "uccess" in text_of(each)
+            f"{status.lower()} by <@{ONCA}>" in text_of(each) and "uccess" in text_of(each)
             for each in world.messages(APPROVALS)
         ),
-        "who decided, and what Qualys said",
+        "who decided what, and what Qualys said",
     )
+    assert not any("→ Pending" in text_of(each) for each in world.cards(APPROVALS))
     # The buttons go everywhere, and the requester is told in their thread.
     for channel in (OPS, APPROVALS):
         await until(lambda where=channel: not is_offered(world, key, where))

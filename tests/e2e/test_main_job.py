@@ -39,7 +39,10 @@ async def test_a_typed_command_edits_one_ticket_and_the_reply_stands_in_the_thre
     assert len(payload["digest"]) == 64
     assert world.edits() == [SENT]
     await until(lambda: bool(world.thread()), "the reply")
-    assert "1" in text_of(world.thread()[0])
+    receipt = text_of(world.thread()[0])
+    assert "Qualys: 1 changed · ticket 23456: Open → Resolved" in receipt.replace("*", "")
+    assert "Host patched" not in receipt, "what the card says is not said once more"
+    assert world.private(MARA) == [], "no word of reading stands above what came of it"
     assert world.qualys.tickets[23456].condition == "RESOLVED"
 
 

@@ -83,3 +83,24 @@ async def test_the_form_shows_an_input_error_then_the_review_then_the_card(
     await until(lambda: len(world.edits()) == 1)
     assert (await world.settled())["state"] == "succeeded"
     assert world.edits() == [{"ticket_numbers": "23456", "add_comment": "Host patched"}]
+
+
+# Somebody goes elsewhere in the very moment in which an answer about where they were arrives.
+CROSSING = """async () => {
+  const ask = window.fetch, text = await (await ask('/sandbox/state?user=U0MARA')).text();
+  let answer;
+  const late = new Promise((done) => { answer = () => done({ ok: true, text: async () => text }); });
+  window.fetch = (path, init) => (path.startsWith('/sandbox/state') ? late : ask(path, init));
+  dispatchEvent(new Event('hashchange'));
+  window.fetch = ask;
+  location.hash = '#U0MARA/home';
+  answer();
+}"""
+
+
+async def test_who_goes_elsewhere_while_the_page_asks_is_not_taken_back(
+    world: World, page: Page
+) -> None:
+    await page.evaluate(CROSSING)
+    await page.wait_for_selector(".home .block")
+    assert page.url.endswith("#U0MARA/home")

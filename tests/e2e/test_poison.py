@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -58,10 +59,14 @@ async def test_a_request_on_which_amend_fails_is_given_up_after_five_tries_and_t
 
     monkeypatch.setattr(Planner, "plan", fails)
     monkeypatch.setattr(trouble, "PAUSES", (0.0,))
-    monkeypatch.setattr("bot.bootstrap.SWEEP", 0.2)
+    monkeypatch.setattr("bot.jobs.upkeep.SWEEP", 0.0)
     await world.type(MARA, STORY)
     await world.type(ONCA, STORY)
     assert (await world.settled())["state"] == "succeeded", "others do not wait"
+    async with asyncio.timeout(60):
+        while len(tries) < trouble.TRIES:
+            await world.bot.upkeep.take_up()
+            await asyncio.sleep(0.1)
     await world.told(MARA, "given up")
     seen = len(tries)
     assert seen == trouble.TRIES

@@ -67,7 +67,7 @@ async def test_a_bulk_edit_is_reviewed_then_run_and_every_record_stands_in_the_f
     assert f"{payload['records']:,}" in shown
     numbers = [each for edit in world.edits() for each in edit["ticket_numbers"].split(",")]
     assert len(numbers) == len(set(numbers)) == payload["changed"] > 20
-    await until(lambda: bool(world.slack.core.files), "the file")
+    await until(world.files_there, "the file")
     rows = file_of(world)
     assert len(rows) == payload["records"]
     assert {row["result"] for row in rows} >= {"changed"}
@@ -79,10 +79,16 @@ async def test_cells_of_the_file_are_no_formulas(world: World) -> None:
     numbers = ",".join(str(each) for each in list(world.qualys.tickets)[:40])
     await confirmed(world, MARA, f"/qualys {numbers} add_comment=checked")
     await world.settled()
-    await until(lambda: bool(world.slack.core.files), "the file")
+    await until(world.files_there, "the file")
     (held,) = world.slack.core.files.values()
     assert '"=HYPERLINK' not in held.content.decode()
     assert ",=HYPERLINK" not in held.content.decode()
+
+
+def told_at(world: World, channel: str) -> dict[str, Any]:
+    """What the newest card of a channel tells a program."""
+    payload: dict[str, Any] = world.cards(channel)[-1]["metadata"]["event_payload"]
+    return payload
 
 
 async def test_more_than_500_records_need_somebody_else(world: World) -> None:
@@ -94,6 +100,10 @@ async def test_more_than_500_records_need_somebody_else(world: World) -> None:
     payload = await world.settled()
     assert payload["records"] > 500
     assert payload["changed"] == sum(len(e["ticket_numbers"].split(",")) for e in world.edits())
+    await until(
+        lambda: told_at(world, APPROVALS)["state"] == payload["state"],
+        "the approvers see how it ended",
+    )
 
 
 async def test_a_review_that_nobody_submits_is_forgotten_after_a_day(world: World) -> None:
@@ -101,7 +111,7 @@ async def test_a_review_that_nobody_submits_is_forgotten_after_a_day(world: Worl
     await world.view_is(MARA, "review")
     (left,) = await world.bot.store.requests_in((State.PLANNED,))
     await world.bot.store.set_fields(left.id, planned_at=time.time() - 25 * 3600)
-    await world.bot._sweep()
+    await world.bot.upkeep.forget_reviews()
     request = await world.bot.store.request(left.id)
     assert request is not None
     assert request.state == "expired"
@@ -385,12 +395,12 @@ async def test_what_waits_is_reminded_of_and_expires(world: World) -> None:
     said = len(world.messages(APPROVALS))
     request_id, past = world.payload()["request_id"], time.time() - 1
     await world.bot.store.set_fields(request_id, remind_at=past)
-    await world.bot._sweep()
+    await world.bot.upkeep.wait_on_approvals()
     await until(lambda: len(world.messages(APPROVALS)) > said, "a reminder")
     request = await world.bot.store.request(request_id)
     assert request is not None
     assert (request.remind_at or 0) - past > 1700, "the gap has doubled"
     await world.bot.store.set_fields(request_id, expires_at=past)
-    await world.bot._sweep()
+    await world.bot.upkeep.wait_on_approvals()
     await state_is(world, "expired")
     await until(lambda: not has(world.cards(APPROVALS)[-1], "approve"))

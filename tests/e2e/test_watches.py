@@ -14,7 +14,7 @@ import pytest_asyncio
 from bench.sandbox import many_tickets
 from deploy.sandbox.company import BOT_USER
 from deploy.sandbox.vendors.seed import Entry
-from deploy.sandbox.vendors.zstack import ticket_uuid
+from deploy.sandbox.vendors.zstack_tickets import ticket_uuid
 from tests.e2e.conftest import (
     GUEST,
     MARA,
@@ -167,7 +167,7 @@ async def test_many_changes_at_once_are_one_digest_with_a_file(watched: World) -
     digests = changes(watched, "amend_changes")
     assert sum(each["metadata"]["event_payload"]["records"] for each in digests) == 200
     assert len(changes(watched)) == 0
-    await until(lambda: bool(watched.slack.core.files), "the file")
+    await until(watched.files_there, "the file")
 
 
 async def test_ten_thousand_changes_are_one_digest(watched: World) -> None:
@@ -179,7 +179,9 @@ async def test_ten_thousand_changes_are_one_digest(watched: World) -> None:
         ticket.history.append(Entry(now, "oreyes", old="OPEN", new="RESOLVED"))
         ticket.condition = "RESOLVED"
     await until(lambda: bool(changes(watched, "amend_changes")), "the digest", within=60)
-    await until(lambda: bool(watched.slack.core.files), "the file", within=20)
+    await until(watched.files_there, "the file", within=20)
+    (file,) = watched.slack.core.files.values()
+    assert file.content.count(b"\n") == 10_001, "a line each, and the names of the columns"
     (digest,) = changes(watched, "amend_changes")
     assert digest["metadata"]["event_payload"]["records"] == 10_000
     assert changes(watched) == []
@@ -191,7 +193,7 @@ async def test_an_end_between_reading_and_posting_repeats_nothing_and_loses_noth
     await watch(watched, "qualys mode=now")
     await based(watched)
     (number,) = open_tickets(watched, 1)
-    watched.bot._tasks[0].cancel()  # nothing is posted any more
+    await watched.bot.supervisor.stop("messages")  # nothing is posted any more
     change(watched, number, "RESOLVED")
 
     watches = watched.bot.watching.watches

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from deploy.sandbox.vendors.zstack import ticket_uuid
+from deploy.sandbox.vendors.zstack_tickets import ticket_uuid
 from tests.e2e.conftest import MARA, SAMI, UMAR, World, text_of, until
 
 PENDING, LAST_LEVEL = ticket_uuid(0), ticket_uuid(1)
@@ -200,3 +200,11 @@ async def test_an_undo_is_judged_by_the_event_that_it_fires(world: World) -> Non
     assert "may not reopen; it needs owner" in str(view)
     assert not view.get("submit")
     assert world.sandbox.zstack.tickets[PENDING].events == ["reject"]
+
+
+async def test_an_undo_of_what_cannot_go_back_says_so(world: World) -> None:
+    payload = await run(world, MARA, f"{LAST_LEVEL} statusEvent=approve")
+    await world.type(MARA, f"/amend undo {payload['request_id']}")
+    view = await world.view_is(MARA, "review")
+    assert "an approval cannot be taken back" in str(view)
+    assert not view.get("submit")

@@ -232,6 +232,14 @@ def test_what_the_file_says_of_the_network_reaches_the_libraries(
     assert "proxysecret" in found.secrets
 
 
+def test_the_databases_password_is_a_secret_as_it_stands_in_its_url_and_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DATABASE_URL", "postgresql://amend:not%40secret@db.example/amend")
+    assert {"not%40secret", "not@secret"} <= set(load_settings().secrets)
+
+
 @pytest_asyncio.fixture
 async def proxy() -> AsyncIterator[tuple[str, list[str]]]:
     """A proxy that notes whom it is asked for and connects to nobody: (URL, hosts)."""

@@ -171,3 +171,46 @@ async def test_how_far_apart_is_learned_from_the_vendors_headers() -> None:
     assert sorted(seen.values()) == [seen[calls] for calls in sorted(seen, reverse=True)]
     clock[0] = 601.0
     assert client.apart(LIST) == 0, "nobody knows any more"
+
+
+class Poisoned(Lamps):
+    """What it sees makes Amend itself fail."""
+
+    async def poll(self, selection: Parameters, cursor: str) -> AsyncIterator[Sighting | Cursor]:
+        self.polls.append(cursor)
+        if selection.model_dump().get("room") == "cellar":
+            raise ValueError("a fault of our own")
+        yield Cursor("1")
+
+
+async def test_a_watch_that_fails_for_ever_backs_off_is_told_and_holds_up_no_other(
+    store: Store,
+) -> None:
+    house = House(store)
+    house.lamps = Poisoned()
+    vendor = Vendor("acme", "Acme", (), None, nothing, nothing, watchers=(house.lamps,))
+    told: list[tuple[str, str]] = []
+
+    async def tell(watch: Watch, why: str) -> None:
+        told.append((watch.id, why))
+        raise OSError("Slack is away")
+
+    house.watching = Watching(
+        house.watches, Registry((vendor,)), 60.0, lambda: None, tell_owner=tell
+    )
+    await house.add("bad", selection={"room": "cellar"})
+    await house.add("good")
+    gaps = []
+    for _ in range(7):
+        await house.at(house.now)
+        watch = await house.watches.get("bad")
+        assert watch is not None
+        gaps.append(watch.next_at - house.now)
+        assert "a fault of our own" not in watch.trouble, "what the database said is no sentence"
+        assert "log" in watch.trouble
+        house.now = watch.next_at
+    assert gaps == [60.0, 120.0, 240.0, 480.0, 900.0, 900.0, 900.0]
+    assert [each for each, _ in told] == ["bad"]
+    good = await house.watches.get("good")
+    assert good is not None
+    assert (good.failures, good.trouble) == (0, "")

@@ -2,43 +2,37 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from tests.e2e.conftest import Make, World, world
 from tests.e2e.conftest import make as make_on_sqlite
-from tests.postgres.server import server
+from tests.postgres.server import Server, server
 
 __all__ = ["another_database", "database", "make", "make_on_sqlite", "postgres", "world"]
 
-_NUMBERS = itertools.count(1)
-
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with server(reachable(tmp_path_factory)) as running:
+        yield running
+
+
+def reachable(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new folder that a server which runs as nobody may read."""
     folder = tmp_path_factory.mktemp("postgres")
     for each in (folder, *folder.parents[:3]):
         if each != Path("/tmp"):
             each.chmod(0o755)
-    with server(folder) as url:
-        yield url
+    return folder
 
 
 @pytest.fixture
-def another_database(postgres: str) -> Callable[[], str]:
+def another_database(postgres: Server) -> Callable[[], str]:
     """Each call makes a new, empty database; its URL."""
-
-    def made() -> str:
-        name = f"amend_{next(_NUMBERS)}"
-        with psycopg.connect(f"{postgres}/postgres", autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")
-        return f"{postgres}/{name}"
-
-    return made
+    return postgres.new_database
 
 
 @pytest.fixture

@@ -6,31 +6,65 @@ import hashlib
 import json
 from dataclasses import replace
 
+import pytest
+import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.domain.operations import Record
-from bot.domain.plans import Digest, as_json
+from bot.domain.plans import (
+    NEXT,
+    OVER,
+    Digest,
+    Intent,
+    State,
+    as_json,
+    notes_line,
+    record_line,
+    steps,
+)
 from bot.pipeline.planning import Tally
 
-TEXTS = st.text(max_size=12)
-STATES = st.dictionaries(TEXTS, TEXTS, max_size=4)
+TEXTS = st.text(st.characters(exclude_categories=("Cs",)), max_size=12)
+NAMES = st.text("abcdefghijklmnopqrstuvwxyz_", max_size=6)
+STATES = st.dictionaries(NAMES, TEXTS, max_size=4)
 RECORDS = st.builds(Record, id=TEXTS, label=TEXTS, state=STATES, after=STATES, left_out=TEXTS)
 
 
-def canonical(value: object) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+def lines(*values: object) -> bytes:
+    """RFC 8785 by its library: one value a line."""
+    return b"".join(rfc8785.dumps(value) + b"\n" for value in values)  # type: ignore[arg-type]
 
 
-@given(st.lists(RECORDS, max_size=4), STATES)
-def test_the_digest_is_sha_256_of_the_canonical_form(
-    records: list[Record], parameters: dict[str, str]
+INTENT = Intent("x.do", {"a": ["b"]}, "as sent", "svc", own_account=False)
+
+
+@given(st.lists(st.tuples(RECORDS, st.none() | STATES), max_size=4), STATES, st.lists(TEXTS))
+def test_the_digest_is_sha_256_of_the_lines_of_the_plan(
+    records: list[tuple[Record, dict[str, str] | None]],
+    parameters: dict[str, str],
+    notes: list[str],
 ) -> None:
-    digest, plain = Digest("x.do", parameters), hashlib.sha256(canonical(["x.do", parameters]))
-    for each in records:
-        digest.add(each)
-        plain.update(canonical([each.id, dict(each.state), dict(each.after), each.left_out]))
-    assert digest.hex() == plain.hexdigest()
+    intent = Intent("x.do", parameters, "é\n", "svc", own_account=True)
+    digest = Digest(intent.line())
+    told: list[dict[str, object]] = [
+        {
+            "operation": "x.do",
+            "parameters": parameters,
+            "comment": "é\n",
+            "account": "svc",
+            "own_account": True,
+        }
+    ]
+    for each, changes in records:
+        digest.add(record_line(each, changes))
+        own = {} if changes is None else {"changes": changes}
+        shown = {"state": dict(each.state), "after": dict(each.after), "left_out": each.left_out}
+        told.append({"id": each.id, **shown, **own})
+    digest.add(notes_line(notes))
+    if notes:
+        told.append({"notes": notes})
+    assert digest.hex() == hashlib.sha256(lines(*told)).hexdigest()
 
 
 @given(STATES)
@@ -49,16 +83,23 @@ def test_any_difference_makes_another_digest() -> None:
     ]
     digests = set()
     for each in [record, *others]:
-        digest = Digest("x.do", {})
-        digest.add(each)
+        digest = Digest(INTENT.line())
+        digest.add(record_line(each, None))
         digests.add(digest.hex())
-    digests.add(Digest("x.undo", {}).hex())
-    digests.add(Digest("x.do", {"a": "b"}).hex())
-    assert len(digests) == 7
+    intents = [
+        INTENT,
+        replace(INTENT, operation="x.undo"),
+        replace(INTENT, parameters={"a": "b"}),
+        replace(INTENT, comment="another"),
+        replace(INTENT, account="other"),
+        replace(INTENT, own_account=True),
+    ]
+    digests |= {Digest(each.line()).hex() for each in intents}
+    assert len(digests) == 11
 
 
 def test_of_many_different_changes_none_escapes_what_policy_looks_at() -> None:
-    tally = Tally(Digest("qualys.edit_tickets", {}), frozenset({"change_state"}))
+    tally = Tally(Digest(INTENT.line()), frozenset({"change_state"}))
     for number in range(3000):
         record = Record(str(number), "", {"state": "Open"}, {"assignee": f"user_{number}"})
         tally.add(record, {"change_assignee": f"user_{number}"})
@@ -68,8 +109,27 @@ def test_of_many_different_changes_none_escapes_what_policy_looks_at() -> None:
 
 
 def test_a_tally_keeps_the_first_that_will_be_sent() -> None:
-    tally = Tally(Digest("x.do", {}))
+    tally = Tally(Digest(INTENT.line()))
     for number in range(100):
         tally.add(Record(str(number), "", {}, {}, "is so already" if number % 2 else ""), None)
     assert [each.id for each in tally.first] == [str(each) for each in range(0, 40, 2)]
     assert (tally.records, tally.left_out) == (100, 50)
+
+
+def test_every_state_is_reached_and_an_end_stays_an_end() -> None:
+    reached, left = {State.RECEIVED}, [State.RECEIVED]
+    while left:
+        for each in NEXT.get(left.pop(), frozenset()):
+            if each not in reached:
+                reached.add(each)
+                left.append(each)
+    assert reached == set(State)
+    ends = {"succeeded", "partial", "failed", "unknown", "cancelled", "rejected", "expired"}
+    assert {each.value for each in OVER} == ends | {"denied"}
+
+
+@pytest.mark.parametrize("end", sorted(OVER))
+@pytest.mark.parametrize("to", list(State))
+def test_nothing_comes_after_an_end(end: State, to: State) -> None:
+    with pytest.raises(ValueError, match="never becomes"):
+        steps((State.RUNNING, end), to)

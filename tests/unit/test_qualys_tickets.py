@@ -983,6 +983,7 @@ async def test_with_settings_qualys_is_on() -> None:
         "qualys.edit_tickets",
         "qualys.request_exception",
         "qualys.decide_exception",
+        "qualys.renew_exception",
     ]
     assert vendor.secrets == ("s3cr3t-word",)
     await vendor.close()

@@ -1,0 +1,221 @@
+"""The Helm chart, rendered by Helm's own engine: what a platform team looks for before it installs."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import helm_python
+import jsonschema
+import pytest
+import yaml
+
+from bot.bootstrap import entries
+from bot.settings import Settings
+from tests.documents import PAGES, fences
+
+ROOT = Path(__file__).parents[2]
+CHART = ROOT / "deploy/chart"
+
+Values = Mapping[str, Any]
+SMALL: Values = {"existingSecret": "amend-secrets"}
+LARGE: Values = {
+    "existingSecret": "amend-secrets",
+    "replicas": 3,
+    "database": "postgresql",
+    "settings": {"QUALYS_URL": "https://qualysapi.example", "AMEND_ADMINS": "U1,U2"},
+    "policy": "[approvals]\nexpires_after_hours = 24\n",
+    "certificates": "company-authorities",
+    "ingress": {"enabled": True, "host": "amend.example", "tlsSecret": "amend-tls"},
+    "serviceMonitor": {"enabled": True},
+    "imagePullSecrets": [{"name": "registry"}],
+    "networkPolicy": {"from": [{"namespaceSelector": {}}], "egressPorts": [443]},
+}
+
+
+def rendered(values: Values) -> list[dict[str, Any]]:
+    with helm_python.Chart.load(str(CHART)) as chart:
+        files = chart.render(dict(values), name="demo", namespace="security")
+    return [
+        each
+        for name, text in files.items()
+        if name.endswith(".yaml")
+        for each in yaml.safe_load_all(text)
+        if each
+    ]
+
+
+def one(values: Values, kind: str, ending: str = "amend") -> dict[str, Any]:
+    (found,) = (
+        each
+        for each in rendered(values)
+        if each["kind"] == kind and each["metadata"]["name"].endswith(ending)
+    )
+    return found
+
+
+def pods(values: Values) -> Iterator[dict[str, Any]]:
+    for each in rendered(values):
+        if each["kind"] in ("Deployment", "Job"):
+            yield each["spec"]["template"]["spec"]
+
+
+def test_the_engine_finds_nothing_to_complain_of() -> None:
+    found = helm_python.lint(str(CHART), values=dict(SMALL))
+    assert found["total_charts_linted"] == 1
+    assert found["errors"] == []
+    assert [each for each in found["messages"] if each["severity"] > 1] == []
+
+
+@pytest.mark.parametrize("values", [SMALL, LARGE], ids=["small", "large"])
+def test_no_pod_has_more_than_it_needs(values: Values) -> None:
+    for pod in pods(values):
+        assert pod["automountServiceAccountToken"] is False
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        (container,) = pod["containers"]
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert container["resources"]["limits"]["memory"]
+        mounts = {each["mountPath"] for each in container["volumeMounts"]}
+        assert "/tmp" in mounts
+        named = {each["name"] for each in pod["volumes"]}
+        assert {each["name"] for each in container["volumeMounts"]} == named
+
+
+@pytest.mark.parametrize("values", [SMALL, LARGE], ids=["small", "large"])
+def test_it_is_probed_where_the_contract_of_http_answers(values: Values) -> None:
+    (container,) = one(values, "Deployment")["spec"]["template"]["spec"]["containers"]
+    assert container["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "http"}
+    assert container["startupProbe"]["httpGet"] == {"path": "/healthz", "port": "http"}
+    assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "http"}
+    assert container["ports"] == [{"name": "http", "containerPort": 3000}]
+
+
+def test_a_sqlite_file_has_one_owner_and_a_volume_that_outlives_the_release() -> None:
+    deployment = one(SMALL, "Deployment")
+    assert deployment["spec"]["replicas"] == 1
+    assert deployment["spec"]["strategy"] == {"type": "Recreate"}
+    claim = one(SMALL, "PersistentVolumeClaim")
+    assert claim["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+    kinds = {each["kind"] for each in rendered(SMALL)}
+    assert not kinds & {"Job", "PodDisruptionBudget", "Ingress", "ServiceMonitor"}
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["env"] == [{"name": "DATABASE_URL", "value": "sqlite:////data/amend.db"}]
+
+
+def test_replicas_share_a_database_that_is_migrated_before_they_start() -> None:
+    job = one(LARGE, "Job", "migrate")
+    assert job["metadata"]["annotations"]["helm.sh/hook"] == "pre-install,pre-upgrade"
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    assert container["args"] == ["amend", "migrate"]
+    assert job["spec"]["backoffLimit"] > 1, "it waits for a database that is not there yet"
+    of_secret = {"secretKeyRef": {"name": "amend-secrets", "key": "DATABASE_URL"}}
+    for pod in pods(LARGE):
+        env = pod["containers"][0]["env"]
+        assert env == [{"name": "DATABASE_URL", "valueFrom": of_secret}], "and never one each"
+    budget = one(LARGE, "PodDisruptionBudget")
+    labels = one(LARGE, "Deployment")["spec"]["template"]["metadata"]["labels"]
+    for chosen in (
+        budget["spec"]["selector"]["matchLabels"],
+        one(LARGE, "Service")["spec"]["selector"],
+        one(LARGE, "NetworkPolicy")["spec"]["podSelector"]["matchLabels"],
+    ):
+        assert chosen.items() <= labels.items()
+    spread = one(LARGE, "Deployment")["spec"]["template"]["spec"]["topologySpreadConstraints"]
+    assert {each["topologyKey"] for each in spread} == {
+        "kubernetes.io/hostname",
+        "topology.kubernetes.io/zone",
+    }
+
+
+def test_only_what_slack_and_programs_call_is_reached_from_outside() -> None:
+    (rule,) = one(LARGE, "Ingress")["spec"]["rules"]
+    assert [each["path"] for each in rule["http"]["paths"]] == ["/slack/events", "/mcp"]
+    policy = one(LARGE, "NetworkPolicy")["spec"]
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    ports = {each["port"] for rule in policy["egress"] for each in rule["ports"]}
+    assert ports == {53, 443}
+
+
+def test_every_setting_of_the_chart_is_one_of_amends() -> None:
+    known = {name.upper() for name in Settings.model_fields}
+    for entry in entries():
+        known |= {f"{entry.name}_{name}".upper() for name in entry.settings.model_fields}
+    assert set(one(LARGE, "ConfigMap")["data"]) <= known
+    named = re.findall(
+        r"\b((?:AMEND|SLACK|DATABASE|SSL)_[A-Z_]+)\b", (CHART / "values.yaml").read_text()
+    )
+    assert set(named) <= known
+
+
+def test_what_is_secret_has_no_place_in_values() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    barred = {each["required"][0] for each in schema["properties"]["settings"]["not"]["anyOf"]}
+    secrets = {
+        name.upper()
+        for name, each in Settings.model_fields.items()
+        if "Secret" in str(each.annotation)
+    }
+    for entry in entries():
+        secrets |= {
+            f"{entry.name}_{name}".upper()
+            for name, each in entry.settings.model_fields.items()
+            if "Secret" in str(each.annotation)
+        }
+    assert secrets <= barred
+    for name in barred:
+        with pytest.raises(helm_python.HelmError):
+            rendered({**SMALL, "settings": {name: "x"}})
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"existingSecret": ""},
+        {**SMALL, "replicas": 2},
+        {**SMALL, "replicas": 0},
+        {**SMALL, "replica": 1},
+        {**SMALL, "database": "mysql"},
+        {**SMALL, "settings": {"amend_admins": "U1"}},
+        {**SMALL, "settings": {"AMEND_PORT": 3000}},
+        {**SMALL, "ingress": {"enabled": True}},
+        {**SMALL, "networkPolicy": {"egressPorts": ["443"]}},
+        {**SMALL, "persistence": {"size": "2 GB"}},
+    ],
+    ids=str,
+)
+def test_bad_values_are_refused_by_the_schema(values: Values) -> None:
+    with pytest.raises(helm_python.HelmError):
+        rendered(values)
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    whole = yaml.safe_load((CHART / "values.yaml").read_text())
+    for name, value in values.items():
+        whole[name] = (
+            {**whole[name], **value} if isinstance(value, dict) and name in whole else value
+        )
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(whole, schema)
+
+
+def test_the_chart_installs_this_version() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert chart["appVersion"] == project["version"]
+    (container,) = one(SMALL, "Deployment")["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == f"amend:{project['version']}"
+
+
+def test_values_that_a_page_shows_are_taken() -> None:
+    shown = [each for page in PAGES for each in fences(page) if each.kind == "yaml values"]
+    assert shown
+    for each in shown:
+        assert rendered(yaml.safe_load(each.text)), each.where

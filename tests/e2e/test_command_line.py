@@ -1,0 +1,47 @@
+"""`amend run` as a process of its own: what it writes, from the first line on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+from deploy.sandbox.start import Sandbox
+from tests.e2e.conftest import until
+
+
+async def lines_of_a_run(tmp_path: Path, style: str) -> list[str]:
+    """Everything on stderr of a start in the sandbox and a planned stop."""
+    sandbox = Sandbox()
+    await sandbox.start()
+    try:
+        kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        settings = sandbox.environment(tmp_path / "amend.db", port=0)
+        bot = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "bot.cli", "run"),
+            env=kept | settings | {"AMEND_LOG_FORMAT": style},
+            stderr=asyncio.subprocess.PIPE,
+        )
+        assert bot.stderr is not None
+        async with asyncio.timeout(120):
+            lines = [(await bot.stderr.readline()).decode()]
+            await until(lambda: bool(sandbox.slack.core.delivery.sockets.connected))
+            bot.send_signal(signal.SIGTERM)
+            rest = (await bot.stderr.read()).decode()
+            assert await bot.wait() == 0
+        return lines + rest.splitlines()
+    finally:
+        await sandbox.stop()
+
+
+async def test_a_start_in_the_sandbox_tells_where_it_listens_and_warns_of_nothing(
+    tmp_path: Path,
+) -> None:
+    lines = await lines_of_a_run(tmp_path, "json")
+    read = [json.loads(line) for line in lines]
+    assert read[0]["event"].startswith("Amend listens on 127.0.0.1:")
+    assert not any("http://" in line for line in lines)
+    assert [each["level"] for each in read if each["level"] != "info"] == []

@@ -1,0 +1,145 @@
+"""The dashboard and the alerts ask for what a running bot really says, and for nothing else."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from bot.db.tables import Watch
+from tests.e2e.conftest import MARA, OPS, Make, World
+
+ROOT = Path(__file__).parents[2]
+MONITORING = ROOT / "deploy" / "monitoring"
+
+# As they are promised to whoever builds on them: the name, and the labels.
+PROMISED = {
+    "amend_ack_seconds": set(),
+    "amend_vendor_call_seconds": {"vendor", "call", "outcome"},
+    "amend_records_total": {"operation", "result"},
+    "amend_requests": {"state"},
+    "amend_outbox_waiting": set(),
+    "amend_outbox_oldest_seconds": set(),
+    "amend_lane_waiting": {"vendor"},
+    "amend_watch_lag_seconds": {"vendor"},
+    "amend_http_refused_total": {"why"},
+    "amend_slack_link_up": set(),
+    "amend_build_info": {"version"},
+}
+SELECTED = re.compile(r"(amend_[a-z_]+)(?:\{([^}]*)\})?")
+
+
+async def scraped(world: World) -> dict[str, list[tuple[dict[str, str], float]]]:
+    """Every sample of ours, by its name: labels and value."""
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"http://127.0.0.1:{world.bot.port}/metrics") as answer,
+    ):
+        text = await answer.text()
+    found: dict[str, list[tuple[dict[str, str], float]]] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            if sample.name.startswith("amend_") and not sample.name.endswith("_created"):
+                found.setdefault(sample.name, []).append((sample.labels, sample.value))
+    return found
+
+
+def expressions() -> Iterator[str]:
+    dashboard = json.loads((MONITORING / "dashboard.json").read_text())
+    for panel in dashboard["panels"]:
+        yield from (each["expr"] for each in panel["targets"])
+    alerts = yaml.safe_load((MONITORING / "alerts.yaml").read_text())
+    for group in alerts["groups"]:
+        yield from (each["expr"] for each in group["rules"])
+
+
+async def worked(make: Make) -> World:
+    """A bot that has run an edit, refused a stranger and measured itself."""
+    world = await make()
+    await world.type(MARA, "/qualys 23456 add_comment=checked")
+    await world.settled()
+    async with aiohttp.ClientSession() as session:
+        await session.post(f"http://127.0.0.1:{world.bot.port}/slack/events", data=b"{}")
+    await world.bot.upkeep.measure()
+    return world
+
+
+async def test_a_running_bot_says_what_is_promised(make: Make) -> None:
+    samples = await scraped(await worked(make))
+    for name, labels in PROMISED.items():
+        shown = {each: samples[each] for each in (name, f"{name}_count") if each in samples}
+        assert shown, name
+        for sampled in shown.values():
+            assert {each for told, _ in sampled for each in told} == labels, name
+    known = {re.sub(r"_(bucket|count|sum)$", "", each) for each in samples}
+    assert known == PROMISED.keys()
+
+
+async def test_what_it_says_is_so(make: Make) -> None:
+    world = await worked(make)
+    samples = await scraped(world)
+
+    def value(name: str, **labels: str) -> float:
+        return next(at for told, at in samples[name] if told == labels)
+
+    assert value("amend_records_total", operation="qualys.edit_tickets", result="changed") >= 1
+    assert value("amend_requests", state="succeeded") == 1
+    assert value("amend_requests", state="running") == 0
+    assert value("amend_slack_link_up") == 1
+    assert value("amend_lane_waiting", vendor="qualys") == 0
+    assert value("amend_watch_lag_seconds", vendor="zstack") == 0
+    calls = {told["call"] for told, _ in samples["amend_vendor_call_seconds_count"]}
+    assert {"ticket_list", "ticket_edit"} <= calls
+    assert value("amend_http_refused_total", why="signature") >= 1
+
+
+async def test_a_watch_that_waits_shows_its_lag_and_a_lost_token_the_link(make: Make) -> None:
+    world = await make()
+    at = world.bot.store.clock()
+    where = {"channel": OPS, "team": world.bot.team, "owner": MARA, "mode": "now"}
+    await world.bot.watching.watches.add(
+        Watch(
+            id="W1",
+            watcher="qualys.tickets",
+            selection={},
+            created_at=at,
+            polled_at=at,
+            next_at=at + 9000.0,
+            **where,
+        )
+    )
+    world.bot.store.clock = lambda: at + 5000.0
+    world.bot.token.refused = "token_revoked"
+    await world.bot.upkeep.measure()
+    samples = await scraped(world)
+    lag = {told["vendor"]: value for told, value in samples["amend_watch_lag_seconds"]}
+    assert lag["qualys"] == 5000.0
+    assert samples["amend_slack_link_up"][0][1] == 0
+
+
+async def test_every_expression_asks_for_what_is_there(make: Make) -> None:
+    samples = await scraped(await worked(make))
+    asked = list(expressions())
+    assert len(asked) > 20
+    for expression in asked:
+        selected = SELECTED.findall(expression)
+        assert selected, expression
+        for name, matchers in selected:
+            assert name in samples, (name, expression)
+            labels = {each for told, _ in samples[name] for each in told}
+            for matcher in filter(None, matchers.split(",")):
+                label = re.split(r"=~|!~|!=|=", matcher)[0].strip()
+                assert label in labels, (label, expression)
+
+
+def test_each_alert_says_what_it_means_and_what_to_do() -> None:
+    alerts: Any = yaml.safe_load((MONITORING / "alerts.yaml").read_text())
+    for rule in alerts["groups"][0]["rules"]:
+        assert rule["labels"]["severity"] in ("page", "ticket")
+        assert {"summary", "action"} <= rule["annotations"].keys()

@@ -1,0 +1,180 @@
+"""The command line as somebody meets it in an empty folder, with nothing set."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bot.bootstrap import connect, entries
+from bot.cli import main
+from bot.db.engine import close_engine, open_engine
+from bot.db.migrate import migrate
+from bot.db.store import Store
+from bot.domain.people import Account
+
+ROOT = Path(__file__).parents[2]
+SLACK = {"SLACK_BOT_TOKEN": "xoxb-not-a-secret", "SLACK_SIGNING_SECRET": "not-a-secret"}
+ZSTACK = {
+    "ZSTACK_URL": "http://zstack.example:8080",
+    "ZSTACK_ACCOUNT": "amend",
+    "ZSTACK_PASSWORD": "not-a-secret",
+}
+
+
+def amend(folder: Path, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """`amend WORDS` in `folder`, with these settings and none besides."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    return subprocess.run(
+        [sys.executable, "-m", "bot.cli", *words],
+        cwd=folder,
+        env=kept | {"PYTHONPATH": str(ROOT)} | settings,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+Amend = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def here(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    logging_as_before: None,
+) -> Amend:
+    """`amend WORDS` in this process, which saves its start; answers code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+    for name in list(os.environ):
+        if name not in ("PATH", "HOME"):
+            monkeypatch.delenv(name)
+
+    def run(*words: str, **settings: str) -> tuple[int, str, str]:
+        for name, value in settings.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(sys, "argv", ["amend", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        told = capsys.readouterr()
+        return int(ended.value.code or 0), told.out, told.err
+
+    return run
+
+
+def test_the_version(tmp_path: Path) -> None:
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    done = amend(tmp_path, "--version")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"amend {wanted}\n", "")
+
+
+def test_a_shell_is_offered_what_may_follow(tmp_path: Path) -> None:
+    asked = {"_AMEND_COMPLETE": "complete_bash", "COMP_WORDS": "amend peo", "COMP_CWORD": "1"}
+    assert amend(tmp_path, **asked).stdout.split() == ["people"]
+    asked |= {"COMP_WORDS": "amend audit export --format ", "COMP_CWORD": "4"}
+    assert amend(tmp_path, **asked).stdout.split() == ["jsonl", "csv", "ocsf"]
+
+
+def test_the_help_offers_completion_and_what_a_first_run_names(here: Amend) -> None:
+    _, out, _ = here("--help")
+    for word in ("--install-completion", "--show-completion", "--version", "sandbox", "doctor"):
+        assert word in out
+
+
+def test_a_first_run_says_in_three_lines_how_to_begin(tmp_path: Path) -> None:
+    done = amend(tmp_path, "run")
+    lines = done.stderr.splitlines()
+    assert done.returncode == 2
+    assert len(lines) == 3
+    assert lines[0].startswith("amend: SLACK_BOT_TOKEN ")
+    named = re.findall(r"`amend (\w+)`", done.stderr)
+    assert named == ["sandbox", "manifest", "doctor"]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"SLACK_SIGNING_SECRET": "not-a-secret"}, "SLACK_BOT_TOKEN"),
+        ({"SLACK_BOT_TOKEN": "xoxb-not-a-secret"}, "SLACK_SIGNING_SECRET"),
+        (SLACK | {"AMEND_PORT": "many"}, "AMEND_PORT"),
+        (SLACK | {"AMEND_LOG_FORMAT": "xml"}, "AMEND_LOG_FORMAT"),
+        (SLACK | ZSTACK | {"AMEND_POLICY": "gone.toml"}, "AMEND_POLICY"),
+        (SLACK | ZSTACK | {"AMEND_POLICY": "bad.toml"}, "line 2"),
+        (SLACK | ZSTACK | {"QUALYS_URL": "http://qualys.example"}, "QUALYS_URL"),
+        (SLACK | ZSTACK | {"CCS_URL": "https://ccs.example"}, "CCS_USERNAME"),
+    ],
+)
+def test_a_wrong_setting_or_policy_is_one_line(
+    here: Amend, tmp_path: Path, settings: dict[str, str], named: str
+) -> None:
+    (tmp_path / "bad.toml").write_text("[approvals]\nexpire_after = '8h'\n")
+    code, out, err = here("run", **settings)
+    assert (code, out) == (2, "")
+    assert len(err.splitlines()) == 1, err
+    assert err.startswith("amend: ")
+    assert named in err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--versoin"], "--versoin"),
+        (["rnu"], "Did you mean 'run'?"),
+        (["people", "import"], "file"),
+        (["audit", "export", "--format", "xml"], "--format"),
+        (["run", "twice"], "twice"),
+    ],
+)
+def test_wrong_usage_is_one_line(here: Amend, words: list[str], told: str) -> None:
+    code, _, err = here(*words)
+    assert code == 2
+    assert len(err.splitlines()) == 1, err
+    assert err.startswith("amend: ")
+    assert told in err
+
+
+def test_people_are_listed_whole_where_there_is_no_terminal(tmp_path: Path) -> None:
+    scope = tuple(f"10.10.{each}.0/24" for each in range(30))
+    person = ("U0MARA", Account("qualys", "northwind_mlindqvist [lead]", "Unit Manager", scope))
+
+    async def fill() -> None:
+        engine = open_engine(f"sqlite:///{tmp_path / 'amend.db'}")
+        await migrate(engine)
+        await Store(engine).import_people("T0SANDBOX", [person], replace=True, actor="test")
+        await close_engine(engine)
+
+    asyncio.run(fill())
+    listed = amend(tmp_path, "people", "list")
+    assert listed.returncode == 0, listed.stderr
+    assert "…" not in listed.stdout
+    row = next(line for line in listed.stdout.splitlines() if "U0MARA" in line)
+    for cell in ("northwind_mlindqvist [lead]", "Unit Manager", "; ".join(scope)):
+        assert cell in row
+    exported = list(csv.DictReader(io.StringIO(amend(tmp_path, "people", "export").stdout)))
+    assert exported[0]["scope"].split(";") == list(scope)
+
+
+@pytest.mark.parametrize(
+    ("url", "warned"),
+    [("http://127.0.0.1:8080", False), ("http://zstack.example:8080", True)],
+)
+async def test_plain_http_is_warned_of_where_somebody_could_listen(
+    here: Amend, monkeypatch: pytest.MonkeyPatch, url: str, warned: bool
+) -> None:
+    for name, value in (ZSTACK | {"ZSTACK_URL": url}).items():
+        monkeypatch.setenv(name, value)
+    (vendor,) = connect(entries()).vendors
+    await vendor.close()
+    assert any("http://" in each for each in vendor.warnings) is warned

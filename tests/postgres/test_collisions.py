@@ -1,0 +1,89 @@
+"""Two replicas write the same thing at the same moment: both succeed, and one of them is last."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from cryptography.fernet import Fernet
+
+from bot.db import audit
+from bot.db.engine import open_engine
+from bot.db.migrate import migrate
+from bot.db.outbox import Outbox
+from bot.db.store import Store
+from bot.db.tables import Delivery, Draft
+from bot.db.vault import Vault
+from bot.domain.people import Account
+
+ROUNDS = 20  # at each the two are let go at once
+
+
+@pytest.fixture
+async def stores(database: str) -> AsyncIterator[list[Store]]:
+    pair = [Store(open_engine(database)) for _ in range(2)]
+    await migrate(pair[0].engine)
+    yield pair
+    for each in pair:
+        await each.close()
+
+
+async def test_a_message_wanted_twice_at_once_is_one_message(stores: list[Store]) -> None:
+    outboxes = [Outbox(each) for each in stores for _ in range(3)]
+    for number in range(ROUNDS):
+        key = f"k{number}"
+        await asyncio.gather(
+            *(
+                each.want(Delivery(key=key, request_id="R", kind="card", channel="C"))
+                for each in outboxes
+            )
+        )
+        stands = await outboxes[0].get(key)
+        assert stands is not None
+        assert stands.version == len(outboxes)
+
+
+async def test_a_draft_saved_twice_at_once_is_one_draft(stores: list[Store]) -> None:
+    for number in range(ROUNDS):
+        drafts = [
+            Draft(
+                id=f"d{number}",
+                slack_user="U",
+                operation="o",
+                values={"n": each},
+                channel="C",
+                created_at=1.0,
+            )
+            for each in range(4)
+        ]
+        await asyncio.gather(
+            *(stores[each % 2].save_draft(draft) for each, draft in enumerate(drafts))
+        )
+        assert (await stores[0].draft(f"d{number}")) is not None
+
+
+async def test_people_mapped_and_imported_at_once_are_mapped_once(stores: list[Store]) -> None:
+    one, other = stores
+    people = [f"U{each}" for each in range(10)]
+    for number in range(ROUNDS):
+        account = Account("qualys", f"account{number}", "Manager", ())
+        forwards = [(each, account) for each in people]
+        await asyncio.gather(
+            one.import_people("T", forwards, replace=True, actor="a"),
+            other.import_people("T", forwards[::-1], replace=True, actor="b"),
+            *(one.map_person("T", each, account, "c") for each in people[:3]),
+            *(other.map_person("T", each, account, "d") for each in people[:3]),
+        )
+        assert await one.mapped("T") == [(each, account) for each in people]
+    assert await audit.verify(one.engine) is None
+
+
+async def test_credentials_kept_twice_at_once_are_kept_once(stores: list[Store]) -> None:
+    key = Fernet.generate_key().decode()
+    vaults = [Vault(each, [key]) for each in stores]
+    for number in range(ROUNDS):
+        user = f"U{number}"
+        secret = {"password": "not-a-secret"}
+        await asyncio.gather(*(each.keep("T", user, "qualys", "me", secret) for each in vaults * 2))
+        assert await vaults[0].linked("T", user) == {"qualys": "me"}

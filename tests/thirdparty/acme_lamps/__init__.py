@@ -1,0 +1,1 @@
+"""Acme Lamps: a vendor that Amend has never heard of, whole in one folder."""
