@@ -102,7 +102,10 @@ async def test_what_waits_for_a_vendor_that_is_switched_off_breaks_nobodys_home(
     await until(lambda: "Your accounts" in str(world.slack.state(ONCA)["home"]), "Home")
     await press(world, ONCA, "approve", APPROVALS)
     await world.told(ONCA, "not switched on", APPROVALS)
-    assert await world.bot.store.undone() == [], "a no is an answer, and not tried again"
+    # The answer is out before its deed is crossed off, and a deed that failed is tried again later.
+    async with asyncio.timeout(5):
+        while await world.bot.store.undone():
+            await asyncio.sleep(0.02)
     await world.bot.store.set_fields(request_id, expires_at=time.time() - 1)
     request = await world.bot.store.request(request_id)
     assert request is not None
