@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import sys
 import webbrowser
@@ -18,6 +17,8 @@ from cryptography.fernet import Fernet
 from bot.bootstrap import entries
 from bot.slack.link.manifest import manifest
 from deploy.sandbox import company
+from deploy.sandbox.clock import Clock
+from deploy.sandbox.running import Running
 from deploy.sandbox.slack.server import SlackSandbox
 from deploy.sandbox.trail import Trail
 from deploy.sandbox.vendors.people import people_csv
@@ -25,7 +26,6 @@ from deploy.sandbox.vendors.standin import StandIn
 
 HOME = Path(".sandbox")
 WEB = Path(__file__).with_name("web")
-READY_WITHIN = 30.0  # seconds
 POLL_SECONDS = "5"  # who tries a watch does not wait for a minute
 LIKE_AFAR = 0.1  # seconds that a call to Xpanse takes, so that a bulk run can be watched
 
@@ -132,6 +132,8 @@ async def start(port: int, *, open_browser: bool) -> None:
     stop = asyncio.Event()
     for each in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(each, stop.set)
+    clock = Clock(HOME / "clock")
+    clock.start()
     sandbox = Sandbox(port)
     sandbox.xpanse.delay = LIKE_AFAR
     sandbox.qualys.compliance.end_soon(datetime.now(UTC).date())
@@ -139,51 +141,27 @@ async def start(port: int, *, open_browser: bool) -> None:
     database = HOME / "amend.db"
     sandbox.slack.core.trail = Trail(database).of
     settings = sandbox.environment(database, port=0) | {"AMEND_POLL_SECONDS": POLL_SECONDS}
+    bot = Running(settings, clock, sandbox.slack.core.delivery.sockets)
     try:
-        await _import_people(sandbox, settings)
-        bot = await _amend(settings, "run")
-        await _until_connected(sandbox, bot)
+        await _import_people(sandbox, bot)
+        await bot.start()
+        sandbox.slack.core.days_later = bot.days_later
         url = f"{sandbox.slack.url}/"
         print(f"\n  The sandbox is ready: {url}\n\n  Ctrl-C stops everything.\n", flush=True)
         if open_browser and sys.stdout.isatty():
             webbrowser.open(url)
         stopped = asyncio.create_task(stop.wait())
-        ended = asyncio.create_task(bot.wait())
+        ended = asyncio.create_task(bot.ended())
         await asyncio.wait({stopped, ended}, return_when=asyncio.FIRST_COMPLETED)
-        if bot.returncode is None:
-            bot.terminate()
-        await bot.wait()
     finally:
+        await bot.stop()
         await sandbox.stop()
 
 
-async def _amend(settings: dict[str, str], *words: str) -> asyncio.subprocess.Process:
-    """The real command line in a process of its own, with the sandbox's settings."""
-    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG")}
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "bot.cli",
-        *words,
-        env=kept | settings,
-        stdout=asyncio.subprocess.DEVNULL,
-        start_new_session=True,
-    )
-
-
-async def _import_people(sandbox: Sandbox, settings: dict[str, str]) -> None:
+async def _import_people(sandbox: Sandbox, bot: Running) -> None:
     file = HOME / "people.csv"
     file.write_text(people_csv(each.people for each in sandbox.stand_ins), encoding="utf-8")
-    done = await _amend(settings, "people", "import", str(file), "--replace")
+    done = await bot.amend("people", "import", str(file), "--replace")
     if await done.wait() != 0:
         message = "the sandbox's people could not be imported"
         raise RuntimeError(message)
-
-
-async def _until_connected(sandbox: Sandbox, bot: asyncio.subprocess.Process) -> None:
-    async with asyncio.timeout(READY_WITHIN):
-        while not sandbox.slack.core.delivery.sockets.connected:
-            if bot.returncode is not None:
-                message = "the bot ended before it was ready"
-                raise RuntimeError(message)
-            await asyncio.sleep(0.05)

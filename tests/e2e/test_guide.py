@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -93,6 +95,18 @@ class Hand:
             )
 
         while not await looked():  # noqa: ASYNC110 - a page tells nobody
+            await asyncio.sleep(0.2)
+
+    async def ends_told(self) -> int:
+        """How many reminders of an end stand in the channel."""
+        answer = await self.page.request.get("/sandbox/state?user=U0MARA")
+        messages = (await answer.json())["messages"]["C0OPS"]
+        told = [each for each in messages if "ends on" in json.dumps(each)]
+        return len(told)
+
+    async def more_ends_than(self, seen: int) -> None:
+        """The days that went by have brought their reminders."""
+        while await self.ends_told() <= seen:  # noqa: ASYNC110 - a page tells nobody
             await asyncio.sleep(0.2)
 
     async def thread(self, words: str) -> None:
@@ -199,6 +213,9 @@ async def looking_after(hand: Hand) -> None:
     await hand.send()
     await expect(hand.pane).to_contain_text("ends_within=30")
     await expect(hand.pane).to_contain_text("ends on")
+    seen = await hand.ends_told()
+    await hand.then(1)
+    await hand.more_ends_than(seen)
     await hand.attempt("report", "#U0MARA/C0OPS")
     await hand.send()
     await hand.newest("Look back")
@@ -225,3 +242,34 @@ async def test_the_story_by_clicks_only(printed: Printed, size: dict[str, int]) 
         assert await page.evaluate("document.documentElement.scrollWidth") <= size["width"]
         await browser.close()
         assert troubles == []
+
+
+@at_home
+async def test_a_week_goes_by_where_somebody_moves_the_clock(printed: Printed) -> None:
+    async def told(page: Page) -> str:
+        return await page.locator("#drawer-pane [role=status]").inner_text()
+
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        page = await browser.new_page(viewport=WIDE, base_url=printed.url)  # type: ignore[arg-type]
+        page.set_default_timeout(PATIENCE)
+        expect.set_options(timeout=PATIENCE)
+        await page.goto(printed.url)
+        await page.get_by_role("button", name="Traffic and faults").click()
+        await page.get_by_role("tab", name="Clock").click()
+        assert "ahead" not in await told(page)
+        await page.get_by_role("button", name="A week later").click()
+        await expect(page.locator("#drawer-pane")).to_contain_text("7 days ahead of the world")
+        await page.screenshot(path=ARTEFACTS / "clock.png")
+        for days in (0, 367, "7", None):
+            answer = await page.request.post("/sandbox/clock", data={"days": days})
+            assert (await answer.json())["ok"] is False
+        hand = Hand(page)
+        await hand.attempt("edit", "#U0MARA/C0OPS")
+        await hand.send()
+        await hand.newest("Done")
+        await printed.stop()
+        await printed.start()
+        state = await (await page.request.get(f"{printed.url}sandbox/state")).json()
+        assert 6.9 < (state["clock"]["at"] - time.time()) / 86_400 < 7.1, "a start goes on there"
+        await browser.close()

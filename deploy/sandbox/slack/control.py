@@ -45,6 +45,7 @@ def state(core: Core, user: str) -> Json:
         },
         "vendors": [one.page() for one in core.vendors.values()],
         "faults": faults,
+        "clock": {"at": workspace.clock(), "moves": core.days_later is not None},
     }
 
 
@@ -164,6 +165,21 @@ async def _slack_fault(core: Core, name: Any, times: Any, seconds: Any, only: An
     return {"ok": True}
 
 
+async def move_clock(core: Core, body: Json) -> Json:
+    """Lets so many days go by; answers when the bot is there again."""
+    days = body.get("days")
+    if core.days_later is None:
+        return {"ok": False, "error": "the clock of this sandbox cannot be moved"}
+    if not isinstance(days, int):
+        return {"ok": False, "error": "`days` is a whole number"}
+    try:
+        await core.days_later(days)
+    except (ValueError, ImportError, RuntimeError, TimeoutError) as error:
+        return {"ok": False, "error": str(error) or "the bot did not come back in time"}
+    core.workspace.changed()
+    return {"ok": True}
+
+
 class Control:
     """The routes under `/sandbox/`."""
 
@@ -181,6 +197,7 @@ class Control:
             web.get("/sandbox/request", self._request),
             web.post("/sandbox/act", self._act),
             web.post("/sandbox/fault", self._fault),
+            web.post("/sandbox/clock", self._clock),
         ]
 
     async def _state(self, request: web.Request) -> web.Response:
@@ -204,6 +221,9 @@ class Control:
 
     async def _fault(self, request: web.Request) -> web.Response:
         return web.json_response(await set_fault(self._core, await _object(request)))
+
+    async def _clock(self, request: web.Request) -> web.Response:
+        return web.json_response(await move_clock(self._core, await _object(request)))
 
 
 async def _object(request: web.Request) -> Json:

@@ -53,6 +53,8 @@ class Core:
     uploads: dict[str, str] = field(default_factory=dict)
     # A request's audit entries, where the bot's trail can be read.
     trail: Trail = no_trail
+    # Moves the clock of workspace, vendors and bot by whole days, where all of them can be.
+    days_later: Callable[[int], Awaitable[None]] | None = None
     # Messages that came within a second of the one before in their channel, by any route.
     too_fast: list[Json] = field(default_factory=list)
     last_post: dict[str, float] = field(default_factory=dict)

@@ -1,12 +1,13 @@
-// Below the page: what became of the request that is open, all traffic, and the faults one can switch on.
+// Below the page: what became of the request that is open, all traffic, the faults one can switch on, and the clock.
 import * as api from "./api.js";
 import { h, icon, iconButton, reconcile, toast } from "./dom.js";
 import { S, act, refresh } from "./state.js";
 import { requestTab } from "./inspection.js";
+import { clockTab } from "./clock.js";
 
 const $ = (id) => document.getElementById(id);
 const DRAWN = 200; // entries of the traffic that are drawn, the newest first
-const TABS = { request: "Request", traffic: "Traffic", faults: "Faults" };
+const TABS = { request: "Request", traffic: "Traffic", faults: "Faults", clock: "Clock" };
 
 let tab = "request", chosen = null, asked = false, cameFrom = null;
 let entries = [], sight = { who: "all", quiet: true };
@@ -58,7 +59,7 @@ export function drawer() {
   }
   const pane = panel.querySelector(".pane");
   pane.setAttribute("aria-labelledby", `tab-${tab}`);
-  ({ request: () => requestTab(pane, current()), traffic: () => traffic(pane), faults: () => faults(pane) })[tab]();
+  ({ request: () => requestTab(pane, current()), traffic: () => traffic(pane), faults: () => faults(pane), clock: () => clockTab(pane) })[tab]();
 }
 
 function frame(panel) {

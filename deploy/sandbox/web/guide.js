@@ -4,6 +4,7 @@ import { h, icon, iconButton, reconcile, toast, announce } from "./dom.js";
 import { S, changed, nameOf, channelOf, channelName, refresh } from "./state.js";
 import { leave } from "./composer.js";
 import { STEPS } from "./steps.js";
+import { later } from "./clock.js";
 
 const KEY = "amend-sandbox-guide"; // in this browser: whether it is away, where one is, what was tried
 const kept = load();
@@ -35,6 +36,11 @@ async function attempt(step) {
   leave({ user: step.as, channel: step.at, text: step.type });
 }
 
+function follow(next) {
+  leave({ user: next.as, channel: next.at, text: next.type || "" });
+  if (next.days) later(next.days);
+}
+
 const whereabouts = ({ as, at }) => `${nameOf(as)} in ${at.startsWith("D") ? "messages with Amend" : `#${channelName(channelOf(at)) || at}`}`;
 
 function card(step) {
@@ -42,7 +48,7 @@ function card(step) {
   const button = h("button", { type: "button", class: "try", "aria-current": here ? "step" : null, data: { try: step.id }, onclick: () => attempt(step) },
     h("span", { class: "try-mark", "aria-hidden": "true" }, tried ? icon("check") : ""), h("span", null, step.title), tried && h("span", { class: "sr" }, " (tried)"));
   return h("li", { class: here ? "here" : "" }, button, here && h("div", { class: "try-more" }, h("p", null, step.look), h("p", { class: "try-who" }, `As ${whereabouts(step)}.`),
-    (step.then || []).map((next) => h("button", { type: "button", class: "button small", data: { then: step.id }, onclick: () => leave({ user: next.as, channel: next.at, text: next.type || "" }) }, next.label))));
+    (step.then || []).map((next) => h("button", { type: "button", class: "button small", data: { then: step.id }, onclick: () => follow(next) }, next.label))));
 }
 
 let button = null;

@@ -6,7 +6,7 @@
 // type   the command that is left in the message field there
 // fault  a fault that is switched on before: {target, fault, times, only?}, see PROTOCOL.md
 // look   what to look for, in a sentence or two
-// then   what follows as somebody else or somewhere else: [{label, as, at, type?}]
+// then   what follows as somebody else, somewhere else or some days later: [{label, as, at, type?, days?}]
 const MARA = "U0MARA", SAMI = "U0SAMI", ONCA = "U0ONCA", OPS = "C0OPS", APPROVALS = "C0APPROVALS";
 
 export const STEPS = [
@@ -43,8 +43,9 @@ export const STEPS = [
     look: "The channel is told of what changes at Qualys, whoever changes it. Let Onca resolve a ticket elsewhere, then come back and wait some seconds.",
     then: [{ label: "Change one as Onca, in her own messages", as: ONCA, at: "D0ONCA", type: "/qualys 23014 change_state=RESOLVED" }, { label: "Back to Mara, in #vuln-ops", as: MARA, at: OPS }] },
   { id: "register", title: "Exceptions that end soon", as: MARA, at: OPS, type: "/amend exceptions",
-    look: "Risk that was accepted, soonest end first; sort it by any column. Then have the channel told before each end, and renew one from its reminder.",
-    then: [{ label: "Have the channel told", as: MARA, at: OPS, type: "/amend watch exception ends_within=30" }] },
+    look: "Risk that was accepted, soonest end first; sort it by any column. Then have the channel told before each end, and renew one from its reminder. A week later the next ones are told.",
+    then: [{ label: "Have the channel told", as: MARA, at: OPS, type: "/amend watch exception ends_within=30" },
+      { label: "Go on to a week later", as: MARA, at: OPS, days: 7 }] },
   { id: "report", title: "A look back", as: MARA, at: OPS, type: "/amend report days=7",
     look: "What was changed here and elsewhere, what stands open and how long approvals took. Add every=mon@09:00 and it comes each week." },
 ];
