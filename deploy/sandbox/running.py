@@ -58,13 +58,11 @@ class Running:
 
     async def ended(self) -> None:
         """Returns when the bot ended by itself."""
-        last = None
-        while last is not self._process:
-            last = self._process
-            assert last is not None, "started before"
-            await last.wait()
-            async with self._moving:
-                pass  # it was only stopped to begin anew
+        while (process := self._process) is not None:
+            await process.wait()
+            async with self._moving:  # it may only have been stopped to begin anew
+                if process is self._process:
+                    return
 
     async def amend(self, *words: str) -> asyncio.subprocess.Process:
         """The real command line, with the sandbox's settings and at its clock's time."""
