@@ -77,7 +77,7 @@ sbom: $(STAMP) ## what a running Amend is made of, as CycloneDX, in artefacts/sb
 	$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --of JSON --output-file artefacts/sbom.json requirements-run.lock
 
 audit: $(STAMP) ## known weaknesses of what a running Amend is made of (asks the registry's advisories)
-	$(BIN)/pip-audit --require-hashes --disable-pip --requirement requirements-run.lock
+	$(BIN)/pip-audit --strict --require-hashes --disable-pip --requirement requirements-run.lock
 
 clean: ## remove what the targets above made
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis artefacts .sandbox *.egg-info

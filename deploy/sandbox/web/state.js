@@ -44,10 +44,8 @@ function settle(data) {
 export const go = (where) => { location.hash = hashFor(where); };
 
 let running = null, again = false;
-// Fetches the state; calls that come while one is under way are answered by one more.
-export function refresh() {
-  if (running) { again = true; return running; }
-  running = (async () => {
+async function fetchAll() {
+  try {
     do {
       again = false;
       const user = S.user;
@@ -59,7 +57,15 @@ export function refresh() {
       if (!S.lost) settle(data);
       changed();
     } while (again);
-  })().finally(() => { running = null; });
+  } finally {
+    running = null; // here, and not a turn later: who asks in between would ask nobody
+  }
+}
+
+// Fetches the state; calls that come while one is under way are answered by one more.
+export function refresh() {
+  if (running) { again = true; return running; }
+  running = fetchAll();
   return running;
 }
 
