@@ -94,8 +94,9 @@ class Hand:
                 for each in asked
             )
 
-        while not await looked():  # noqa: ASYNC110 - a page tells nobody
-            await asyncio.sleep(0.2)
+        async with asyncio.timeout(PATIENCE / 1000):
+            while not await looked():  # noqa: ASYNC110 - a page tells nobody
+                await asyncio.sleep(0.2)
 
     async def an_end_comes_nearer(self) -> None:
         """Some exception's end is told once more, which only days that went by bring about."""
@@ -106,8 +107,9 @@ class Hand:
             told = re.findall(r"exception (\d+) ends on", " ".join(m["text"] for m in messages))
             return len(told) > len(set(told))
 
-        while not await told_again():  # noqa: ASYNC110 - a page tells nobody
-            await asyncio.sleep(0.2)
+        async with asyncio.timeout(PATIENCE / 1000):
+            while not await told_again():  # noqa: ASYNC110 - a page tells nobody
+                await asyncio.sleep(0.2)
 
     async def thread(self, words: str) -> None:
         """The newest thread says this."""
