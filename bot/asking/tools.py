@@ -125,6 +125,7 @@ class Tools:
         except ValidationError as error:
             return answers.refusal(_misfit(error))
         except AmendError as error:
+            await self.pipeline.acting.turned_away(token.owner, name, error)
             return answers.refusal(str(error))
 
     # --- looking ----------------------------------------------------------------------------------

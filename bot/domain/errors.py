@@ -39,6 +39,10 @@ class Denied(AmendError):
         super().__init__(" ".join(self.reasons))
 
 
+class NotAllowed(Denied):
+    """This person's rights are what said no: the audit trail keeps it."""
+
+
 class NotNow(AmendError):
     """Yes or no cannot be known now (Slack or a vendor does not say), which means: wait."""
 

@@ -6,14 +6,18 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import structlog
+
 from bot.db.tables import Request
 from bot.domain import access
-from bot.domain.errors import Denied, NotNow
+from bot.domain.errors import AmendError, Denied, NotAllowed, NotNow
 from bot.domain.operations import Operation, Record, Vendor
 from bot.domain.parameters import Parameters, read
 from bot.domain.policy import quoted
 from bot.pipeline.parts import Parts
 from integrations.errors import BadCredentials, VendorError
+
+log = structlog.get_logger(__name__)
 
 LEFT_OPEN = 180.0  # seconds; longer than any call that a run had begun may take
 
@@ -44,13 +48,29 @@ class Acting:
         return access.decide(operation, caller, channel, self.parts.policy, people)
 
     async def require(self, operation: Operation, user: str, channel: str) -> access.Decision:
-        """The same; raises `Denied` for a no, and `NotNow` where it cannot be known."""
+        """The same; raises `NotAllowed` for a no, and `NotNow` where it cannot be known."""
         decision = await self.decide(operation, user, channel)
         if decision.unsure:
             raise NotNow(decision.reasons)
         if not decision.allowed:
-            raise Denied(decision.reasons)
+            raise NotAllowed(decision.reasons)
         return decision
+
+    async def turned_away(
+        self, user: str, asked: str, error: AmendError, request_id: str = ""
+    ) -> None:
+        """Note that somebody was told no, where their rights are the reason.
+
+        `asked` is an operation's name or the word after `/amend`, nothing that somebody wrote. A no
+        that cannot be noted stays a no.
+        """
+        if not isinstance(error, NotAllowed):
+            return
+        facts = {"asked": asked, "reasons": list(error.reasons)}
+        try:
+            await self.parts.store.note(user, "access:denied", request_id, facts)
+        except Exception as fault:
+            log.warning("denial_not_noted", asked=asked, error=type(fault).__name__)
 
     async def goes_out_as(self, vendor: str, user: str) -> tuple[str, bool]:
         """(the account that this person's edits go out under now, is it their own)."""

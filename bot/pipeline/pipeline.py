@@ -10,7 +10,7 @@ from bot import tracing
 from bot.db import audit
 from bot.db.ledger import as_record
 from bot.db.tables import Request
-from bot.domain.errors import Denied, invalid
+from bot.domain.errors import Denied, NotAllowed, invalid
 from bot.domain.operations import Operation, canonical
 from bot.domain.parameters import Parameters, given
 from bot.domain.plans import OVER, RequestFacts, State
@@ -23,6 +23,7 @@ from bot.pipeline.parts import Origin, Parts
 from bot.pipeline.planning import Planner, Preparer
 
 SAMPLE = 5
+ONLY_ASKER = "Only the person who asked can"
 _ALPHABET = "23456789ABCDEFGHJKLMNPQRSTVWXYZ"
 SOON = 60.0  # seconds; what is due later is started when its time has nearly come
 MOST_AHEAD = 90 * 24 * 3600.0  # seconds; a run further ahead is a mistake in the date
@@ -95,7 +96,7 @@ class Pipeline:
         Raises `Denied` where there is nothing of the kind, or it is not this person's.
         """
         if source.requester != origin.user:
-            raise Denied(["Only the person who asked can do that; type your own request instead."])
+            raise NotAllowed([f"{ONLY_ASKER} do that; type your own request instead."])
         if source.state not in OVER:
             raise Denied([f"Request {source.id} has not ended yet."])
         facts = await self.facts(source)
@@ -227,7 +228,7 @@ class Pipeline:
         """The requester's stop: before the run at once, else after the calls under way."""
         request = await self.parts.store.request(request_id)
         if request is None or request.requester != user:
-            return "Only the person who asked can cancel this request."
+            return await self._not_theirs(request, user)
         waiting = (State.PENDING_APPROVAL, State.SCHEDULED, State.PLANNED)
         states = (State.RUNNING,) if request.state == State.RUNNING else waiting
         late = await self.approvals.end(request_id, State.CANCELLED, user, "", states)
@@ -235,6 +236,11 @@ class Pipeline:
             return late
         await self.parts.voice.show(request_id)
         return ""
+
+    async def _not_theirs(self, request: Request | None, user: str) -> str:
+        refusal = NotAllowed([f"{ONLY_ASKER} cancel this request."])
+        await self.acting.turned_away(user, "cancel", refusal, request.id if request else "")
+        return str(refusal)
 
     # --- facts ------------------------------------------------------------------------------------
 

@@ -26,7 +26,7 @@ _ACTIVITIES = {
     "revoked": _DELETE,
     "unmapped": _DELETE,
 }
-_FAILED = frozenset({"denied", "failed", "refused", "rejected"})
+_FAILED = frozenset({"denied", "failed", "refused", "rejected", "vote_refused"})
 
 
 def api_activity(entry: Mapping[str, Any]) -> dict[str, Any]:

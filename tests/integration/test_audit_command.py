@@ -18,6 +18,7 @@ from bot.db.engine import open_engine
 from bot.db.migrate import migrate
 from bot.db.store import Store
 from bot.proof.notes import Signer
+from tests.unit.test_ocsf import SAYS
 
 SIGNER = Signer.fresh("amend-test")
 OTHER = Signer.fresh("amend-test")
@@ -139,7 +140,8 @@ def test_the_other_forms_say_the_same(trail: Path) -> None:
     done = amend(trail, "audit", "export", "--format", "ocsf", **database(trail))
     events = [json.loads(each) for each in done.stdout.split("\n")[:-1]]
     assert [each["metadata"]["uid"] for each in events] == list("123456")
-    assert {each["class_uid"] for each in events} == {6003}
+    for each in events:
+        SAYS.validate(each)
     since = amend(trail, "audit", "export", "--since", "1970-01-01T00:16:44", **database(trail))
     assert [json.loads(each)["seq"] for each in since.stdout.split("\n")[:-1]] == [5, 6]
 

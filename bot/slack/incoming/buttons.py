@@ -77,12 +77,13 @@ class Buttons:
             await ack()
             press = self.presses.get(name)
             if press is not None:
-                self.frame.spawn(self._pressed(press, body, value))
+                self.frame.spawn(self._pressed(name, press, body, value))
 
-    async def _pressed(self, press: Press, body: Body, value: str) -> None:
+    async def _pressed(self, name: str, press: Press, body: Body, value: str) -> None:
         try:
             await press(body, value)
         except AmendError as error:
+            await self.pipeline.acting.turned_away(user_of(body), name, error)
             await self.modals.say(body, str(error))
 
     # --- decisions: recorded before they are acknowledged -----------------------------------------

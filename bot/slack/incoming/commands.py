@@ -61,6 +61,7 @@ class Asked:
     channel: str
     words: str
     body: Body
+    topic: str = ""
 
 
 Topic = Callable[[Asked], Awaitable[Message | None]]
@@ -106,7 +107,7 @@ class Commands:
             await self._cancel(ack, body, rest)
             return
         await ack()
-        asked = Asked(user_of(body), channel_of(body), rest, body)
+        asked = Asked(user_of(body), channel_of(body), rest, body, word)
         # What opens a form must use its trigger at once; plain answers are given in turn.
         start = self.frame.in_turn if word in PLAIN_TOPICS else self.frame.spawn
         start(self._answer(topic, asked))
@@ -123,6 +124,7 @@ class Commands:
         try:
             return cards.denial([caller.barred]) if caller.barred else await topic(asked)
         except Denied as error:
+            await self.pipeline.acting.turned_away(asked.user, asked.topic, error)
             return cards.denial(error.reasons)
         except AmendError as error:
             return {"text": str(error)}

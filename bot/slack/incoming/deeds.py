@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 
 from bot.db.ledger import as_record
 from bot.db.tables import Delivered, Request
-from bot.domain.errors import AmendError, InvalidInput, NotAccepted
+from bot.domain.errors import AmendError, InvalidInput, NotAccepted, NotAllowed
 from bot.domain.operations import Operation, Result
 from bot.domain.parameters import nearest
 from bot.domain.plans import OVER, RESULT_WORDS, State
@@ -132,7 +132,11 @@ class Deeds:
         request = await self.pipeline.parts.store.request(payload["request"])
         if request is None or request.requester != payload["user"]:
             owner = f" It is <@{request.requester}>'s to run." if request else ""
-            await self._answer(payload, f"Only the person whose program asked can run this.{owner}")
+            refusal = NotAllowed([f"Only the person whose program asked can run this.{owner}"])
+            await self.pipeline.acting.turned_away(
+                payload["user"], "run", refusal, request.id if request else ""
+            )
+            await self._answer(payload, str(refusal))
             return
         moved = await self.pipeline.submit(
             request.id, payload["digest"], payload["user"], reason=request.reason
@@ -159,11 +163,13 @@ class Deeds:
         """Why this person cannot decide on a request now; "" where they can."""
         if request is None or request.state != State.PENDING_APPROVAL or request.digest != digest:
             return no_longer(request)
-        return " ".join((await self._may(request, user)) or ())
-
-    async def _may(self, request: Request, user: str) -> Sequence[str]:
         decision = await self.pipeline.approvals.may(request, user)
-        return () if decision.allowed else decision.reasons
+        if decision.allowed:
+            return ""
+        if not decision.unsure:
+            refusal = NotAllowed(decision.reasons)
+            await self.pipeline.acting.turned_away(user, "reject", refusal, request.id)
+        return " ".join(decision.reasons)
 
     async def place_of(self, source: str, channel: str, thread: str) -> tuple[str, str]:
         """Where a next step is carried out: in the thread of the request that it follows."""

@@ -129,7 +129,7 @@ class Listeners:
         found = self.commands.topics.get(word) if word in PLAIN_TOPICS else None
         if found is None:
             return None
-        return await self.commands.answer_of(found, Asked(user, channel, words, {}))
+        return await self.commands.answer_of(found, Asked(user, channel, words, {}, word))
 
     # --- events -----------------------------------------------------------------------------------
 

@@ -92,6 +92,7 @@ class Modals:
                 operation, user, values, channel=where, thread_ts=thread_ts, source=source
             )
         except Denied as error:
+            await self.pipeline.acting.turned_away(user, operation.name, error)
             await self.voice.update(view_id, forms.message_view("Not allowed", _lines(error)))
             return
         except Exception:
@@ -274,6 +275,7 @@ class Modals:
         try:
             new = await self.pipeline.again(source, relation, origin)
         except AmendError as error:
+            await self.pipeline.acting.turned_away(origin.user, relation, error, source.id)
             await self.voice.update(view_id, forms.message_view("Not possible", str(error)))
             return
         if new:
@@ -343,6 +345,7 @@ class Modals:
             if request.requester != user_of(body):
                 await self.pipeline.acting.require(operation, user_of(body), request.channel)
         except Denied as error:
+            await self.pipeline.acting.turned_away(user_of(body), "details", error, request.id)
             return forms.message_view("Not allowed", _lines(error))
         return await self.deeds.details(request)
 

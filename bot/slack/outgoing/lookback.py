@@ -9,7 +9,7 @@ from typing import Any
 from bot.db.lookback import Counting
 from bot.db.tables import Delivery, Watch
 from bot.db.watching import WatchStore
-from bot.domain.errors import Denied
+from bot.domain.errors import Denied, NotAllowed
 from bot.domain.lookback import DAYS, next_weekly
 from bot.domain.operations import Vendor
 from bot.pipeline import Pipeline
@@ -29,7 +29,7 @@ class LooksBack:
     async def visible(self, user: str, channel: str, vendor: str = "") -> list[Vendor]:
         """The vendors of which this person may see numbers here, or the one that was asked for.
 
-        Raises `Denied` where there is none.
+        Raises `NotAllowed` where there is none.
         """
         allowed = {each.vendor for each in await self.pipeline.acting.allowed(user, channel)}
         registry = self.pipeline.parts.registry
@@ -41,7 +41,7 @@ class LooksBack:
                 (each.title for each in registry.vendors if each.name == vendor), "a vendor"
             )
             reason = f"To see numbers of {title} you must be allowed to do something there, here."
-            raise Denied([f"{reason} `/amend whoami` shows what you are mapped to."])
+            raise NotAllowed([f"{reason} `/amend whoami` shows what you are mapped to."])
         return found
 
     async def message(self, vendors: Sequence[Vendor], days: int, zone: str) -> dict[str, Any]:

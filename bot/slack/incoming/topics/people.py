@@ -10,7 +10,7 @@ import structlog
 
 from bot.db.tables import Draft
 from bot.domain import access
-from bot.domain.errors import Denied
+from bot.domain.errors import Denied, NotAllowed
 from bot.domain.mapping import Vendors, entry, entry_problems
 from bot.domain.operations import Operation, Vendor, VendorUser
 from bot.domain.people import Account
@@ -55,7 +55,7 @@ class People:
         if user in self.admins:
             return
         who = ", ".join(f"<@{each}>" for each in sorted(self.admins)[:3]) or "nobody yet"
-        raise Denied([f"Only administrators of Amend map people. They are: {who}."])
+        raise NotAllowed([f"Only administrators of Amend map people. They are: {who}."])
 
     async def _list(self, view_id: str, page: int) -> None:
         team = self.pipeline.parts.directory.team

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 
 from bot.db.tokens import Tokens
-from bot.domain.errors import Denied
+from bot.domain.errors import Denied, NotAllowed
 from bot.pipeline import Pipeline
 from bot.slack.incoming.commands import Asked
 from bot.slack.incoming.frame import (
@@ -56,6 +56,7 @@ class Programs:
         try:
             view = await self._made(user_of(body), name, days)
         except Denied as error:
+            await self.pipeline.acting.turned_away(user_of(body), "token", error)
             view = forms.message_view("Token", " ".join(error.reasons))
         await ack({"response_action": "update", "view": view})
 
@@ -91,5 +92,5 @@ class Programs:
             raise Denied([OFF])
         caller = await self.pipeline.parts.directory.caller(user)
         if caller.barred or not caller.accounts:
-            raise Denied([caller.barred or UNMAPPED])
+            raise NotAllowed([caller.barred or UNMAPPED])
         return self.store

@@ -12,7 +12,7 @@ from slack_sdk.errors import SlackApiError
 
 from bot.db.tables import Watch
 from bot.db.watching import WatchStore
-from bot.domain.errors import AmendError, Denied, InvalidInput, Problem, invalid
+from bot.domain.errors import AmendError, Denied, InvalidInput, NotAllowed, Problem, invalid
 from bot.domain.operations import Watcher
 from bot.domain.parameters import Parameters, nearest, read
 from bot.domain.text import Words, parse, resolve
@@ -81,7 +81,7 @@ class Watches:
         if any(each.vendor == watcher.vendor for each in allowed):
             return
         reason = f"To watch {watcher.vendor_title} you must be allowed to do something there."
-        raise Denied([f"{reason} `/amend whoami` shows what you are mapped to."])
+        raise NotAllowed([f"{reason} `/amend whoami` shows what you are mapped to."])
 
     async def _add(
         self,
@@ -145,6 +145,7 @@ class Watches:
             placed = settings.placed(zone)
             text = await self._add(watcher, user, channel, selection, placed)
         except Denied as error:
+            await self.pipeline.acting.turned_away(user, "watch", error)
             text = " ".join(error.reasons)
         await self.voice.tell(user, channel, {"text": text})
 
@@ -199,6 +200,7 @@ class Watches:
                 done = await self.store.let_end(watch_id, record, str(about.get("ends")), user, why)
             problem = "" if done else "This watch has ended."
         except AmendError as error:
+            await self.pipeline.acting.turned_away(user, "let_end", error)
             problem = str(error)
         except TimeoutError:
             problem = TRY_AGAIN.replace("*", "")

@@ -1,0 +1,58 @@
+"""Who is told no because of their rights stands in the trail, whichever way they came."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+from bot.db import audit
+from tests.e2e.conftest import GUEST, MARA, OPS, SAMI, UMAR, World, until
+
+CHANGE = "change_state=RESOLVED"
+
+
+async def denials(world: World) -> list[dict[str, Any]]:
+    found = [json.loads(line) async for _, line in audit.lines(world.bot.store.engine)]
+    return [each for each in found if each["action"].endswith(":denied")]
+
+
+async def denied(world: World, user: str, asked: str) -> dict[str, Any]:
+    """Wait for the entry that this person was told no on `asked`."""
+    for _ in range(600):
+        for each in await denials(world):
+            if each["actor"] == user and each["facts"].get("asked") == asked:
+                assert each["facts"]["reasons"], each
+                return each
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"{user} was told no on {asked}, and the trail does not say so")
+
+
+async def test_a_topic_a_form_and_a_watch_that_somebody_may_not(world: World) -> None:
+    await world.type(UMAR, "/amend people")
+    entry = await denied(world, UMAR, "people")
+    assert "administrators" in " ".join(entry["facts"]["reasons"])
+    assert entry["via"] == "slack"
+    await world.type(SAMI, "/xpanse")
+    await denied(world, SAMI, "xpanse.update_incident")
+    await world.type(GUEST, "/amend watch qualys states=OPEN")
+    await world.type(SAMI, "/amend watch ccs")
+    await denied(world, SAMI, "watch")
+
+
+async def test_somebody_elses_request(world: World) -> None:
+    await world.type(MARA, f"/qualys 23456 {CHANGE}")
+    request = (await world.settled())["request_id"]
+    await world.type(SAMI, f"/amend undo {request}")
+    entry = await denied(world, SAMI, "undo")
+    assert entry["request_id"] == request
+    await world.type(UMAR, f"/amend cancel {request}")
+    assert (await denied(world, UMAR, "cancel"))["request_id"] == request
+
+
+async def test_what_was_typed_wrongly_is_no_denial(world: World) -> None:
+    await world.type(MARA, "/amend watch qualyss")
+    await world.type(MARA, "/amend show")
+    await world.type(MARA, "/qualys 23456 change_state=NONSENSE")
+    await until(lambda: len(world.private(MARA, OPS)) >= 3, "three answers")
+    assert await denials(world) == []
