@@ -1,6 +1,7 @@
 """`make bench`: every figure beside its yardstick and the goal it is held against.
 
-`python -m bench NAME …` runs some: ack, submit, ccs, edit, plan, poll. `AMEND_BENCH_SCALE` (1.0)
+`python -m bench NAME …` runs some: ack, done, submit, programs, ccs, edit, plan,
+poll, append, bundle. `AMEND_BENCH_SCALE` (1.0)
 shrinks the numbers of records, for a quick look.
 """
 
@@ -16,7 +17,10 @@ from typing import Any
 import httpx
 
 from bench.bare_bolt import SECRET
-from bench.figures import say, scaled
+from bench.done import done
+from bench.figures import say, scaled, spread
+from bench.programs import programs
+from bench.proof import append, bundle
 from bench.reading import plan, poll
 from bench.sandbox import CALL
 from bench.stage import OPS, Stage, acks, bare_bolt, stage
@@ -43,12 +47,6 @@ async def ack() -> None:
     say("bare Bolt: acknowledgement, median / 99th", spread(bare), "")
     say("Amend: the same for a question", spread(plain, bare), "median within 1.2 times")
     say("Amend: for a request, recorded durably first", spread(kept, bare), "99th under 300 ms")
-
-
-def spread(took: list[float], against: list[float] | None = None) -> str:
-    middle = statistics.median(took)
-    ratio = f" ({middle / statistics.median(against):.2f} times)" if against else ""
-    return f"{middle * 1000:.1f} / {took[int(len(took) * 0.99) - 1] * 1000:.1f} ms{ratio}"
 
 
 async def submit() -> None:
@@ -158,11 +156,15 @@ async def edit() -> None:
 
 ALL: dict[str, Callable[[], Awaitable[None]]] = {
     "ack": ack,
+    "done": done,
     "submit": submit,
+    "programs": programs,
     "ccs": ccs,
     "edit": edit,
     "plan": plan,
     "poll": poll,
+    "append": append,
+    "bundle": bundle,
 }
 
 

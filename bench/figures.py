@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import statistics
 
 SCALE = float(os.environ.get("AMEND_BENCH_SCALE", "1"))
 
@@ -15,6 +16,13 @@ def scaled(many: int) -> int:
 
 def say(what: str, measured: str, goal: str) -> None:
     print(f"{what:<62} {measured:>34}   {goal}", flush=True)
+
+
+def spread(took: list[float], against: list[float] | None = None) -> str:
+    """Median and 99th percentile of sorted seconds, and how many times the other median it is."""
+    middle = statistics.median(took)
+    ratio = f" ({middle / statistics.median(against):.2f} times)" if against else ""
+    return f"{middle * 1000:.1f} / {took[int(len(took) * 0.99) - 1] * 1000:.1f} ms{ratio}"
 
 
 def peak() -> float:

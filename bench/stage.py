@@ -20,7 +20,7 @@ from urllib.parse import urlencode
 import httpx
 from slack_sdk.signature import SignatureVerifier
 
-MARA, OPS, TEAM = "U0MARA", "C0OPS", "T0NORTH"
+MARA, OPS, TEAM = "U0MARA", "C0OPS", "T0SANDBOX"
 PEOPLE = (
     "slack_user,vendor,account,role,scope\n"
     "U0MARA,qualys,mlindqvist,Manager,\n"
@@ -56,13 +56,21 @@ class Stage:
         with sqlite3.connect(self.database, timeout=30) as connection:
             return connection.execute(query).fetchall()
 
-    async def act(self, do: str, **fields: Any) -> dict[str, Any]:
+    async def act(self, do: str, user: str = MARA, **fields: Any) -> dict[str, Any]:
         async with httpx.AsyncClient(timeout=120) as client:
             answer = await client.post(
-                f"{self.slack}/sandbox/act", json={"user": MARA, "do": do, **fields}
+                f"{self.slack}/sandbox/act", json={"user": user, "do": do, **fields}
             )
         found: dict[str, Any] = answer.json()
         return found
+
+    async def cards(self, user: str, channel: str) -> list[dict[str, Any]]:
+        """What the cards of a channel say of their requests, the oldest first."""
+        async with httpx.AsyncClient(timeout=120) as client:
+            answer = await client.get(f"{self.slack}/sandbox/state", params={"user": user})
+        marked = (each.get("metadata") or {} for each in answer.json()["messages"][channel])
+        cards = (each for each in marked if each.get("event_type") == "amend_request")
+        return [dict(each["event_payload"]) for each in cards]
 
     async def view(self) -> dict[str, Any]:
         async with httpx.AsyncClient(timeout=120) as client:
@@ -89,19 +97,22 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(*, ccs: int = 500, qualys: int = 0) -> AsyncIterator[Stage]:
-    """A sandbox with so many records, and a bot that is ready in it."""
+async def stage(
+    *, ccs: int = 500, qualys: int = 0, people: int = 0, **settings: str
+) -> AsyncIterator[Stage]:
+    """A sandbox with so many records and more people, and a bot that is ready in it."""
     with tempfile.TemporaryDirectory() as name:
         folder, port = Path(name), free_port()
-        words = [str(folder / "amend.db"), str(port), str(ccs), str(qualys)]
+        words = [str(folder / "amend.db"), str(port), str(ccs), str(qualys), str(people)]
         sandbox = await _python("-m", "bench.sandbox", *words, stdout=True)
         assert sandbox.stdout is not None
         assert sandbox.stdin is not None
         told = json.loads(await sandbox.stdout.readline())
         (folder / "policy.toml").write_text(POLICY)
-        (folder / "people.csv").write_text(PEOPLE)
+        more = "".join(f"U0BENCH{each},qualys,bench{each},Manager,\n" for each in range(people))
+        (folder / "people.csv").write_text(PEOPLE + more)
         own = {"AMEND_POLICY": str(folder / "policy.toml"), "AMEND_LOG_LEVEL": "ERROR"}
-        environment = {**told["environment"], **own}
+        environment = {**told["environment"], **own, **settings}
         imported = await _python(
             "-m", "bot.cli", "people", "import", str(folder / "people.csv"), env=environment
         )

@@ -29,6 +29,7 @@ from slack_sdk.http_retry.builtin_async_handlers import AsyncRateLimitErrorRetry
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from bot import tracing
+from bot.courtesy import Courtesy
 from bot.db import audit, evidence
 from bot.db.engine import close_engine, open_engine, open_reader
 from bot.db.leases import Leases
@@ -149,6 +150,7 @@ class Bot:
     port: int = 0
     health: Health = field(default_factory=Health)
     supervisor: Supervisor = field(default_factory=Supervisor)
+    courtesy: Courtesy = field(default_factory=Courtesy)
     _endings: list[tuple[str, Callable[[], Coroutine[Any, Any, object]], float | None]] = field(
         default_factory=list
     )
@@ -188,7 +190,9 @@ class Bot:
 
     async def _open_door(self) -> None:
         """For programs. Its SDK takes a third of the start's time, so it is loaded only here."""
-        door: Door = import_module("bot.asking.door").Door(self.pipeline, self.tokens)
+        door: Door = import_module("bot.asking.door").Door(
+            self.pipeline, self.tokens, self.courtesy
+        )
         await door.open()
         self._endings.append(("programs", door.close, 1.0))
         self._door = door
@@ -211,7 +215,8 @@ class Bot:
 
     async def _open_database(self) -> Store:
         url = self.settings.database_url
-        store = Store(open_engine(url), open_engine(url, busy_seconds=bounds.ACCEPT_WITHIN * 0.8))
+        quick = open_engine(url, busy_seconds=bounds.ACCEPT_WITHIN * 0.8)
+        store = Store(open_engine(url), quick, reader=open_reader(url))
         try:
             await migrate(store.engine)
         except BaseException:
@@ -356,11 +361,12 @@ class Bot:
                 lost_answer=float(settings.amend_lost_answer_seconds),
             ),
             leases,
+            self.courtesy,
         )
         every = float(settings.amend_poll_seconds)
         self.watching = Watching(watches, self.registry, every, self._wake, notices.trouble)
         self.tokens = Tokens(self.store)
-        frame = Frame(self.store, team, enterprise)
+        frame = Frame(self.store, team, enterprise, courtesy=self.courtesy)
         bot_user = str(who.get("user_id") or "")
         self.deeds = Deeds(self.pipeline, voice, bot_user, self._topic)
         self.listeners = Listeners(
@@ -408,7 +414,9 @@ class Bot:
         self.messenger.wake()
 
     async def _begin(self, kind: str, request_id: str) -> None:
-        await self.engine.start(kind, request_id, patience=PATIENCE)
+        # Nothing comes before a plan, so that there is no end to wait for.
+        patience = 0.0 if kind == "prepare" else PATIENCE
+        await self.engine.start(kind, request_id, patience=patience)
 
     def _bolt(self, who: Mapping[str, Any]) -> AsyncApp:
         result = AuthorizeResult(
@@ -497,6 +505,7 @@ class _Work:
     pipeline: Pipeline
     runner: Runner
     leases: Leases | None = None
+    courtesy: Courtesy = field(default_factory=Courtesy)
     trouble: Trouble = field(init=False)
 
     def __post_init__(self) -> None:
@@ -510,7 +519,8 @@ class _Work:
             return await self.trouble.within(request_id, step)
 
     async def prepare(self, request_id: str) -> float | None:
-        return await self._within(request_id, self.pipeline.prepare)
+        async with self.courtesy.in_turn():
+            return await self._within(request_id, self.pipeline.prepare)
 
     async def outlook(self, request_id: str) -> tuple[float, str, bool]:
         async with self._held(request_id):

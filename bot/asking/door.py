@@ -20,12 +20,15 @@ from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
 from bot.asking.answers import refusal
 from bot.asking.tools import Tools
+from bot.courtesy import Courtesy
 from bot.db import audit
 from bot.db.tables import Token
 from bot.db.tokens import MOST_A_MINUTE, Tokens
 from bot.pipeline import Pipeline
 
 log = structlog.get_logger(__name__)
+
+AT_ONCE = 8  # calls of programs that are worked on at the same time; the others wait in their order
 
 INSTRUCTIONS = (
     "Amend edits records at security vendors for the person whose token you hold. You look, plan and"
@@ -39,8 +42,9 @@ _token: ContextVar[Token] = ContextVar("token")
 class Door:
     """The bridge between the bot's server and the SDK's, and its one lasting task."""
 
-    def __init__(self, pipeline: Pipeline, tokens: Tokens) -> None:
+    def __init__(self, pipeline: Pipeline, tokens: Tokens, courtesy: Courtesy) -> None:
         self._pipeline, self._tokens, self._tools = pipeline, tokens, Tools(pipeline)
+        self._courtesy, self._turns = courtesy, asyncio.Semaphore(AT_ONCE)
         server: Server[Any] = Server(
             "amend",
             version=version("amend"),
@@ -124,7 +128,8 @@ class Door:
         if wait := await self._tokens.count(token.id):
             return refusal(f"{MOST_A_MINUTE} calls a minute are allowed; wait {int(wait) + 1} s.")
         try:
-            return await self._tools.call(params.name, params.arguments or {}, token)
+            async with self._turns, self._courtesy.in_turn():
+                return await self._tools.call(params.name, params.arguments or {}, token)
         except Exception as error:
             log.exception("tool_failed", tool=params.name, fault=type(error).__name__)
             return refusal("Amend failed on this call; nothing was sent. Its log names the fault.")

@@ -79,7 +79,7 @@ class Leases:
         """
         if self.ticks() - self._steady < self.lasts:
             return ()
-        async with self.store.transaction() as session:
+        async with self.store.reading() as session:
             query = select(Replica.name).where(
                 col(Replica.until) < self._now(), Replica.name != self.owner
             )
@@ -87,14 +87,14 @@ class Leases:
 
     async def others(self) -> Sequence[str]:
         """Every other replica that is known, alive or not."""
-        async with self.store.transaction() as session:
+        async with self.store.reading() as session:
             return (
                 await session.exec(select(Replica.name).where(Replica.name != self.owner))
             ).all()
 
     async def versions(self) -> frozenset[str]:
         """The versions of replicas that live."""
-        async with self.store.transaction() as session:
+        async with self.store.reading() as session:
             query = select(Replica.version).where(col(Replica.until) >= self._now())
             return frozenset((await session.exec(query)).all())
 

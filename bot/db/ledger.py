@@ -119,13 +119,13 @@ class Ledger:
         )
 
     async def _rows(self, query: Select[Any]) -> list[Row]:
-        async with self._store.transaction() as session:
+        async with self._store.reading() as session:
             connection = await session.connection()
             return [_row(*each) for each in await connection.execute(query)]
 
     async def silent(self, request_id: str) -> list[str]:
         """The changed records of which nothing was said afterwards, in the plan's order."""
-        async with self._store.transaction() as session:
+        async with self._store.reading() as session:
             query = (
                 select(_TABLE.c.record_id)
                 .where(*_changed(request_id), _TABLE.c.later == "")
@@ -137,7 +137,7 @@ class Ledger:
         """The first changed records of which something was said afterwards, and how many those are."""
         spoken = (*_changed(request_id), _TABLE.c.later != "")
         rows = await self._rows(_SELECT.where(*spoken).order_by(_TABLE.c.seq).limit(limit))
-        async with self._store.transaction() as session:
+        async with self._store.reading() as session:
             query = select(func.count()).select_from(_TABLE).where(*spoken)
             return rows, (await session.exec(query)).one()
 
@@ -172,7 +172,7 @@ class Ledger:
             )
 
     async def counts(self, request_id: str) -> Counts:
-        async with self._store.transaction() as session:
+        async with self._store.reading() as session:
             query = (
                 select(PlannedRecord.result, func.count())
                 .where(PlannedRecord.request_id == request_id)
@@ -182,7 +182,7 @@ class Ledger:
 
     async def maker(self, operations: Sequence[str], made: str) -> Request | None:
         """The newest request of one of these operations whose call made `made` at the vendor."""
-        async with self._store.transaction() as session:
+        async with self._store.reading() as session:
             query = (
                 select(Request)
                 .join(PlannedRecord, col(PlannedRecord.request_id) == col(Request.id))
@@ -199,7 +199,7 @@ class Ledger:
 
     async def missed(self, request_id: str, limit: int = 100_000) -> list[str]:
         """The ids of records that were to be sent, and were refused or held back."""
-        async with self._store.transaction() as session:
+        async with self._store.reading() as session:
             query = (
                 select(PlannedRecord.record_id)
                 .where(*_missed(request_id))
@@ -210,13 +210,13 @@ class Ledger:
 
     async def missed_many(self, request_id: str) -> int:
         """How many records `missed` would name without a limit."""
-        async with self._store.transaction() as session:
+        async with self._store.reading() as session:
             query = select(func.count()).select_from(PlannedRecord).where(*_missed(request_id))
             return (await session.exec(query)).one()
 
     async def never_meant(self, request_id: str) -> int:
         """How many records were not sent because the plan left them out."""
-        async with self._store.transaction() as session:
+        async with self._store.reading() as session:
             query = select(func.count()).where(
                 PlannedRecord.request_id == request_id,
                 PlannedRecord.left_out != "",
@@ -226,7 +226,7 @@ class Ledger:
 
     async def left_out(self, request_id: str) -> list[tuple[str, int, list[str]]]:
         """The reasons records were left out for: (reason, how many, a few ids)."""
-        async with self._store.transaction() as session:
+        async with self._store.reading() as session:
             reasons = (
                 await session.exec(
                     select(PlannedRecord.left_out, func.count())

@@ -40,7 +40,7 @@ class Counting:
         """One look, in one transaction. Asks no vendor anything."""
         now = self.store.clock()
         since = now - self.days * 86400.0
-        async with self.store.transaction() as session:
+        async with self.store.reading() as session:
             requests = await self._requests(session, since)
             ended = await _ended(session, list(requests))
             return LookBack(

@@ -41,7 +41,7 @@ class Outbox:
         self, now: float, *, slow: Sequence[str] = (), silent: Sequence[str] = (), limit: int = 50
     ) -> Sequence[Delivery]:
         """What Slack is to hold by now: nothing for `silent` channels, only edits for `slow` ones."""
-        async with self._store.transaction() as session:
+        async with self._store.reading() as session:
             query = (
                 select(Delivery)
                 .where(col(Delivery.sent_version) < col(Delivery.version), Delivery.due_at <= now)
@@ -154,7 +154,7 @@ class Outbox:
 
     async def next_due(self) -> float | None:
         """Seconds until the next message is due; None where Slack holds them all."""
-        async with self._store.transaction() as session:
+        async with self._store.reading() as session:
             query = select(func.min(Delivery.due_at)).where(
                 col(Delivery.sent_version) < col(Delivery.version)
             )
@@ -162,18 +162,18 @@ class Outbox:
         return None if first is None else max(0.0, first - self._store.clock())
 
     async def get(self, key: str) -> Delivery | None:
-        async with self._store.transaction() as session:
+        async with self._store.reading() as session:
             return await session.get(Delivery, key)
 
     async def waiting(self) -> int:
         """How many messages Slack does not hold yet."""
-        async with self._store.transaction() as session:
+        async with self._store.reading() as session:
             query = select(func.count()).where(col(Delivery.sent_version) < col(Delivery.version))
             return (await session.exec(query)).one()
 
     async def oldest(self) -> float | None:
         """For how many seconds the oldest unsent message has been due; None where nothing waits."""
-        async with self._store.transaction() as session:
+        async with self._store.reading() as session:
             query = select(func.min(Delivery.due_at)).where(
                 col(Delivery.sent_version) < col(Delivery.version), col(Delivery.due_at) > 0
             )

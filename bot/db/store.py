@@ -38,8 +38,12 @@ class Store:
         engine: AsyncEngine,
         quick: AsyncEngine | None = None,
         clock: Callable[[], float] = time.time,
+        *,
+        reader: AsyncEngine | None = None,
     ) -> None:
         self.engine = engine
+        # What only looks goes through an engine whose transactions take no lock, where there is one.
+        self.reader = reader
         # What must be recorded before an acknowledgement goes through an engine that gives up soon.
         self.quick = quick or engine
         self.clock = clock
@@ -62,12 +66,25 @@ class Store:
                 raise
             await _to_the_end(_commit(session), heed=engine is None)
 
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncSession]:
+        """One look at what is committed; it neither waits for whoever writes nor holds them up."""
+        if self.reader is None:
+            async with self.transaction() as session:
+                yield session
+            return
+        session = AsyncSession(self.reader, expire_on_commit=False)
+        try:
+            yield session
+        finally:
+            await _to_the_end(session.close())
+
     def _turn(self, *, hurried: bool) -> AbstractAsyncContextManager[None]:
         return self._turns.take(hurried=hurried) if self._turns else nullcontext()
 
     async def close(self) -> None:
         """Close the database; nothing may be asked of the store any more."""
-        for engine in {self.engine, self.quick}:
+        for engine in {self.engine, self.quick, self.reader or self.engine}:
             await close_engine(engine)
 
     async def ping(self) -> None:
@@ -125,7 +142,7 @@ class Store:
 
     async def undone(self, older: float = 0.0) -> Sequence[Delivered]:
         """Deliveries acknowledged at least `older` seconds ago and not finished, oldest first."""
-        async with self.transaction() as session:
+        async with self.reading() as session:
             before = self.clock() - older
             query = select(Delivered).where(
                 col(Delivered.done_at).is_(None), col(Delivered.at) <= before
@@ -133,12 +150,12 @@ class Store:
             return (await session.exec(query.order_by(col(Delivered.at)))).all()
 
     async def request(self, request_id: str) -> Request | None:
-        async with self.transaction() as session:
+        async with self.reading() as session:
             return await session.get(Request, request_id)
 
     async def requests_in(self, states: Collection[State]) -> Sequence[Request]:
         """Requests in one of `states`, oldest first."""
-        async with self.transaction() as session:
+        async with self.reading() as session:
             query = select(Request).where(col(Request.state).in_(states))
             return (await session.exec(query.order_by(col(Request.created_at)))).all()
 
@@ -255,7 +272,7 @@ class Store:
             return True
 
     async def stopping(self, request_id: str) -> bool:
-        async with self.transaction() as session:
+        async with self.reading() as session:
             query = select(Request.cancelling).where(Request.id == request_id)
             return bool((await session.exec(query)).first())
 
@@ -275,7 +292,7 @@ class Store:
 
     async def decision_on(self, source: str) -> Request | None:
         """The newest request that decides on what `source` made, once it runs; None for none."""
-        async with self.transaction() as session:
+        async with self.reading() as session:
             query = (
                 select(Request)
                 .where(Request.source == source, Request.relation == "decision")
@@ -290,7 +307,7 @@ class Store:
     ) -> Sequence[Request]:
         """Requests that were submitted, newest first: one person's, or one channel's."""
         unsubmitted = (State.RECEIVED, State.DENIED, State.PLANNED)
-        async with self.transaction() as session:
+        async with self.reading() as session:
             query = select(Request).where(
                 Request.team == team,
                 col(Request.state).not_in(unsubmitted),
@@ -308,7 +325,7 @@ class Store:
 
     async def news_of(self, record_id: str, limit: int) -> Sequence[News]:
         """What watches noticed of a record, newest first; each change once."""
-        async with self.transaction() as session:
+        async with self.reading() as session:
             query = select(News).where(News.record_id == record_id)
             rows = (await session.exec(query.order_by(col(News.noticed_at).desc()))).all()
         once = {(row.at, row.from_state, row.to_state): row for row in reversed(rows)}
@@ -343,7 +360,7 @@ class Store:
             return await self._approvers(session, request_id)
 
     async def approvers(self, request_id: str) -> list[str]:
-        async with self.transaction() as session:
+        async with self.reading() as session:
             return await self._approvers(session, request_id)
 
     @staticmethod
@@ -358,14 +375,14 @@ class Store:
             await put(session, draft)
 
     async def draft(self, draft_id: str) -> Draft | None:
-        async with self.transaction() as session:
+        async with self.reading() as session:
             return await session.get(Draft, draft_id)
 
     # --- people -----------------------------------------------------------------------------------
 
     async def accounts(self, team: str, slack_user: str) -> dict[str, Account]:
         """One person's accounts by vendor."""
-        async with self.transaction() as session:
+        async with self.reading() as session:
             query = select(Mapping).where(Mapping.team == team, Mapping.slack_user == slack_user)
             return {row.vendor: _account(row) for row in (await session.exec(query)).all()}
 
@@ -373,7 +390,7 @@ class Store:
         self, team: str | None, vendor: str | None = None
     ) -> list[tuple[str, Account]]:
         """Everybody who is mapped (in `team`, at `vendor`), as (Slack user id, account)."""
-        async with self.transaction() as session:
+        async with self.reading() as session:
             query = select(Mapping)
             if team:
                 query = query.where(Mapping.team == team)
@@ -461,7 +478,7 @@ class Store:
 
     async def count_requests(self) -> dict[str, int]:
         """How many requests stand in each state."""
-        async with self.transaction() as session:
+        async with self.reading() as session:
             query = select(Request.state, func.count()).group_by(Request.state)
             return dict((await session.exec(query)).all())
 

@@ -15,6 +15,15 @@ SQLModel.metadata = MetaData(
 )
 
 
+# Pydantic looks at a factory's signature for each row that is made, and at a builtin's for long.
+def _list() -> list[Any]:
+    return []
+
+
+def _dict() -> dict[str, Any]:
+    return {}
+
+
 class Mapping(SQLModel, table=True):
     """One person's account, role and scope at one vendor.
 
@@ -28,7 +37,7 @@ class Mapping(SQLModel, table=True):
     vendor: str = Field(primary_key=True)
     account: str
     role: str
-    scope: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    scope: list[str] = Field(default_factory=_list, sa_column=Column(JSON, nullable=False))
     updated_at: float
     by_link: bool = Field(
         default=False, sa_column=Column(Boolean, nullable=False, server_default=false())
@@ -78,7 +87,7 @@ class Request(SQLModel, table=True):
     source: str = Field(default="", index=True)
     relation: str = ""
     reason: str = Field(default="", sa_column=Column(Text, nullable=False))
-    notes: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    notes: list[str] = Field(default_factory=_list, sa_column=Column(JSON, nullable=False))
     account: str = Field(default="", sa_column=Column(Text, nullable=False, server_default=""))
     own_account: bool = Field(
         default=False, sa_column=Column(Boolean, nullable=False, server_default=false())
@@ -91,7 +100,7 @@ class Request(SQLModel, table=True):
     reply: str = Field(default="", sa_column=Column(Text, nullable=False))
     cancelling: bool = False
     demands: list[dict[str, Any]] = Field(
-        default_factory=list, sa_column=Column(JSON, nullable=False)
+        default_factory=_list, sa_column=Column(JSON, nullable=False)
     )
     decided_by: str = ""
     decided_why: str = Field(default="", sa_column=Column(Text, nullable=False))
@@ -151,7 +160,7 @@ class PlannedRecord(SQLModel, table=True):
     label: str
     state: dict[str, str] = Field(sa_column=Column(JSON, nullable=False))
     after: dict[str, str] = Field(sa_column=Column(JSON, nullable=False))
-    places: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    places: list[str] = Field(default_factory=_list, sa_column=Column(JSON, nullable=False))
     left_out: str = ""
     result: str
     words: str = Field(default="", sa_column=Column(Text, nullable=False))
@@ -263,7 +272,7 @@ class Watch(SQLModel, table=True):
     watcher: str
     selection: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
     mode: str = "now"
-    quiet: dict[str, str] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
+    quiet: dict[str, str] = Field(default_factory=_dict, sa_column=Column(JSON, nullable=False))
     cursor: str = Field(default="", sa_column=Column(Text, nullable=False))
     based: bool = False
     next_at: float = 0.0

@@ -53,7 +53,7 @@ class Tokens:
 
     async def listed(self, team: str, owner: str) -> Sequence[Token]:
         """Those of one person that still work, oldest first."""
-        async with self.store.transaction() as session:
+        async with self.store.reading() as session:
             return await _living(session, team, owner, self.store.clock())
 
     async def revoke(self, token_id: str, owner: str) -> Token | None:
@@ -81,7 +81,7 @@ class Tokens:
         """The living token behind a secret."""
         if not secret.startswith(PREFIX):
             return None
-        async with self.store.transaction() as session:
+        async with self.store.reading() as session:
             query = select(Token).where(Token.hash == _hashed(secret), *_lives(self.store.clock()))
             return (await session.exec(query)).first()
 

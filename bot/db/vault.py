@@ -75,13 +75,13 @@ class Vault:
 
     async def linked(self, team: str, user: str) -> dict[str, str]:
         """Vendor → account of the credentials that a person has stored."""
-        async with self.store.transaction() as session:
+        async with self.store.reading() as session:
             query = select(Credential).where(Credential.team == team, Credential.slack_user == user)
             return {row.vendor: row.account for row in (await session.exec(query)).all()}
 
     async def shut(self, team: str, user: str) -> set[str]:
         """The vendors whose credentials a person has stored, and no present key opens."""
-        async with self.store.transaction() as session:
+        async with self.store.reading() as session:
             query = select(Credential).where(Credential.team == team, Credential.slack_user == user)
             return {row.vendor for row in (await session.exec(query)).all() if self._lost(row)}
 
@@ -89,7 +89,7 @@ class Vault:
         self, team: str, user: str, vendor: str
     ) -> tuple[float, Mapping[str, str]] | None:
         """A person's credentials and when they were stored. Raises `VaultClosed`."""
-        async with self.store.transaction() as session:
+        async with self.store.reading() as session:
             row = await session.get(Credential, (team, user, vendor))
         if row is None:
             return None

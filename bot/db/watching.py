@@ -56,12 +56,12 @@ class WatchStore:
             return True
 
     async def get(self, watch_id: str) -> Watch | None:
-        async with self.store.transaction() as session:
+        async with self.store.reading() as session:
             return await session.get(Watch, watch_id)
 
     async def listed(self, channel: str = "") -> Sequence[Watch]:
         """Every watch, or those of one channel, oldest first."""
-        async with self.store.transaction() as session:
+        async with self.store.reading() as session:
             query = select(Watch)
             if channel:
                 query = query.where(Watch.channel == channel)
@@ -162,7 +162,7 @@ class WatchStore:
     # --- repeated looks back ----------------------------------------------------------------------
 
     async def due_reports(self, now: float) -> Sequence[Watch]:
-        async with self.store.transaction() as session:
+        async with self.store.reading() as session:
             query = select(Watch).where(
                 Watch.watcher == REPORT, Watch.next_at <= now, Watch.parked == ""
             )
@@ -280,13 +280,13 @@ class WatchStore:
 
     async def untold(self, watch_id: str, limit: int, *, ends: bool) -> Sequence[News]:
         """What is not told yet, oldest first: ends that come nearer, or changes of state."""
-        async with self.store.transaction() as session:
+        async with self.store.reading() as session:
             query = select(News).where(News.watch_id == watch_id, News.told == 0, _are(ends))
             return (await session.exec(query.order_by(col(News.seq)).limit(limit))).all()
 
     async def pending(self, watch_id: str, *, ends: bool) -> tuple[int, int, int, float] | None:
         """(how many, first, last, since when) of what is not told yet; None for nothing."""
-        async with self.store.transaction() as session:
+        async with self.store.reading() as session:
             query = select(
                 func.count(), func.min(News.seq), func.max(News.seq), func.min(News.noticed_at)
             ).where(News.watch_id == watch_id, News.told == 0, _are(ends))
@@ -323,17 +323,17 @@ class WatchStore:
             )
 
     async def in_digest(self, watch_id: str, digest: str) -> Sequence[News]:
-        async with self.store.transaction() as session:
+        async with self.store.reading() as session:
             query = select(News).where(News.watch_id == watch_id, News.digest == digest)
             return (await session.exec(query.order_by(col(News.seq)))).all()
 
     async def at(self, watch_id: str, seq: int) -> News | None:
-        async with self.store.transaction() as session:
+        async with self.store.reading() as session:
             return await session.get(News, (watch_id, seq))
 
     async def of_record(self, watch_id: str, record_id: str) -> Sequence[News]:
         """One record's news in a watch, oldest first."""
-        async with self.store.transaction() as session:
+        async with self.store.reading() as session:
             query = select(News).where(News.watch_id == watch_id, News.record_id == record_id)
             return (await session.exec(query.order_by(col(News.seq)))).all()
 

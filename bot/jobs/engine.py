@@ -397,6 +397,14 @@ class Engine:
         with SetWorkflowID(f"{kind}:{request_id}:{number}"):
             await DBOS.start_workflow_async(_WORKFLOWS[kind], request_id)
 
+    async def under_way(self) -> Collection[str]:
+        """The requests that a workflow carries on, by one question for all of them."""
+        known = await DBOS.list_workflows_async(
+            status=sorted(_UNDER_WAY), load_input=False, load_output=False
+        )
+        parts = (each.workflow_id.split(":") for each in known)
+        return {part[1] for part in parts if part[0] in _WORKFLOWS}
+
     async def _known(self, request_id: str) -> list[WorkflowStatus]:
         prefixes = [f"{each}:{request_id}:" for each in _WORKFLOWS]
         return await DBOS.list_workflows_async(

@@ -57,6 +57,9 @@ class Upkeep:
             for each in waiting
             if now - each.created_at > SWEEP / 2 and now >= (each.retry_at or 0.0)
         ]
+        if due:
+            carried = await self.engine.under_way()
+            due = [each for each in due if each.id not in carried]
         await each_apart("take up", due, self._start)
 
     async def start_due(self) -> None:

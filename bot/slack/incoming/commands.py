@@ -163,12 +163,12 @@ class Commands:
             return
         parameters = found.parameters
         origin = origin_of(body, f"command:{body.get('trigger_id')}")
-        denied = await self._is_denied(operation, body)
-        if not denied and (found.guessed or self.pipeline.needs_review(operation, parameters)):
+        reviewed = found.guessed or self.pipeline.needs_review(operation, parameters)
+        if reviewed and not await self._is_denied(operation, body):
             await ack()
             self.frame.spawn(self.modals.review_typed(body, operation, parameters, origin))
             return
-        request_id = await self.modals.accept(operation, parameters, origin, direct=True)
+        request_id = await self.modals.accept(operation, parameters, origin, direct=not reviewed)
         # No word of "reading": Slack lets nobody replace the answer to a command, so that it would
         # stand for ever above what came of it.
         await ack(private(TRY_AGAIN) if request_id is None else None)

@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 
 from bot import tracing
+from bot.courtesy import Courtesy
 from bot.db.store import Store
 from bot.metrics import ACK_SECONDS, RECENT_ACKS
 from bot.pipeline import Origin, bounds
@@ -64,6 +65,7 @@ class Frame:
     team: str
     enterprise: str = ""
     most: int = MOST
+    courtesy: Courtesy = field(default_factory=Courtesy)
     _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -79,16 +81,17 @@ class Frame:
         async def run(ack: Any, body: Body) -> None:
             acked = Ack(ack, time.monotonic())
             tracing.comes_in()
-            try:
-                if outsider(body, self.team, self.enterprise):
-                    await acked()
-                    return
-                await listener(acked, whole_values(body))
-            except Exception:
-                log.exception("listener_failed", listener=name)
-            finally:
-                if not acked.given:
-                    await acked()
+            with self.courtesy.served():
+                try:
+                    if outsider(body, self.team, self.enterprise):
+                        await acked()
+                        return
+                    await listener(acked, whole_values(body))
+                except Exception:
+                    log.exception("listener_failed", listener=name)
+                finally:
+                    if not acked.given:
+                        await acked()
 
         return _with_arguments(run)
 
@@ -101,7 +104,7 @@ class Frame:
         nor has everybody wait as long as the last."""
 
         async def waits() -> None:
-            async with self._turns:
+            async with self._turns, self.courtesy.in_turn():
                 await _safely(work)
 
         self._hold(waits())
