@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import sys
 import webbrowser
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -89,6 +91,18 @@ class Sandbox:
         }
 
 
+async def _ask_as_program(url: str, token: str, channel: str) -> None:
+    # A client library that nothing else here needs, loaded when somebody wants it.
+    await import_module("deploy.sandbox.assistant").propose(url, token, channel)
+
+
+def _free_port() -> int:
+    """For the bot: the same one each time that it begins anew, so that programs find it again."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
 def _active(stand_in: StandIn) -> Callable[[], dict[str, Any] | None]:
     """The fault that is on at a stand-in, as long as it has something to hit."""
 
@@ -140,12 +154,17 @@ async def start(port: int, *, open_browser: bool) -> None:
     await sandbox.start()
     database = HOME / "amend.db"
     sandbox.slack.core.trail = Trail(database).of
-    settings = sandbox.environment(database, port=0) | {"AMEND_POLL_SECONDS": POLL_SECONDS}
+    settings = sandbox.environment(database, port=_free_port()) | {
+        "AMEND_POLL_SECONDS": POLL_SECONDS
+    }
     bot = Running(settings, clock, sandbox.slack.core.delivery.sockets)
     try:
         await _import_people(sandbox, bot)
         await bot.start()
-        sandbox.slack.core.days_later = bot.days_later
+        core = sandbox.slack.core
+        core.days_later = bot.days_later
+        core.programs_at = f"http://127.0.0.1:{settings['AMEND_PORT']}/mcp"
+        core.program = partial(_ask_as_program, core.programs_at)
         url = f"{sandbox.slack.url}/"
         print(f"\n  The sandbox is ready: {url}\n\n  Ctrl-C stops everything.\n", flush=True)
         if open_browser and sys.stdout.isatty():

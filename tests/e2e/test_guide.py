@@ -31,6 +31,7 @@ STORY = [
     "A vendor that breaks off",
     "A watch",
     "Exceptions that end soon",
+    "A program that asks",
     "A look back",
 ]
 WIDE, NARROW = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
@@ -217,6 +218,21 @@ async def looking_after(hand: Hand) -> None:
     await expect(hand.pane).to_contain_text("ends on")
     await hand.then(1)
     await hand.an_end_comes_nearer()
+    await hand.attempt("program", "#U0MARA/C0OPS")
+    await hand.then()
+    await expect(hand.page.locator(".toast").last).to_contain_text("It needs a token first")
+    await hand.send()
+    await hand.dialog.locator('[data-block-id="name"]').fill("night watch")
+    await hand.dialog.locator('[data-block-id="days"]').fill("30")
+    await hand.dialog.locator(".submit").click()
+    await expect(hand.dialog).to_contain_text("amend_")
+    await hand.page.keyboard.press("Escape")
+    await expect(hand.dialog).to_have_count(0)
+    await hand.then()
+    card = hand.pane.locator("article").filter(has_text="23464").last
+    await expect(card).to_contain_text("night watch")
+    await card.locator("[data-action-id=run]").click()
+    await expect(card).to_contain_text("Done")
     await hand.attempt("report", "#U0MARA/C0OPS")
     await hand.send()
     await expect(hand.pane).to_contain_text("Look back")  # more ends may be told below it

@@ -45,6 +45,7 @@ def state(core: Core, user: str) -> Json:
         },
         "vendors": [one.page() for one in core.vendors.values()],
         "faults": faults,
+        "programs": {"url": core.programs_at},
         "clock": {"at": workspace.clock(), "moves": core.days_later is not None},
     }
 
@@ -180,6 +181,20 @@ async def move_clock(core: Core, body: Json) -> Json:
     return {"ok": True}
 
 
+async def ask_as_program(core: Core, body: Json) -> Json:
+    """Lets a program ask in a channel, with the token that somebody gave it."""
+    token, channel = body.get("token"), body.get("channel")
+    if core.program is None:
+        return {"ok": False, "error": "no program can ask in this sandbox"}
+    if not (isinstance(token, str) and isinstance(channel, str)):
+        return {"ok": False, "error": "`token` and `channel` are texts"}
+    try:
+        await core.program(token, channel)
+    except ValueError as error:
+        return {"ok": False, "error": str(error)}
+    return {"ok": True}
+
+
 class Control:
     """The routes under `/sandbox/`."""
 
@@ -198,6 +213,7 @@ class Control:
             web.post("/sandbox/act", self._act),
             web.post("/sandbox/fault", self._fault),
             web.post("/sandbox/clock", self._clock),
+            web.post("/sandbox/program", self._program),
         ]
 
     async def _state(self, request: web.Request) -> web.Response:
@@ -221,6 +237,9 @@ class Control:
 
     async def _fault(self, request: web.Request) -> web.Response:
         return web.json_response(await set_fault(self._core, await _object(request)))
+
+    async def _program(self, request: web.Request) -> web.Response:
+        return web.json_response(await ask_as_program(self._core, await _object(request)))
 
     async def _clock(self, request: web.Request) -> web.Response:
         return web.json_response(await move_clock(self._core, await _object(request)))

@@ -55,6 +55,9 @@ class Core:
     trail: Trail = no_trail
     # Moves the clock of workspace, vendors and bot by whole days, where all of them can be.
     days_later: Callable[[int], Awaitable[None]] | None = None
+    # Where programs may ask, and how one does that: with a token, in a channel.
+    programs_at: str = ""
+    program: Callable[[str, str], Awaitable[None]] | None = None
     # Messages that came within a second of the one before in their channel, by any route.
     too_fast: list[Json] = field(default_factory=list)
     last_post: dict[str, float] = field(default_factory=dict)

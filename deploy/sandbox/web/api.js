@@ -19,6 +19,7 @@ export const getTraffic = (since) => call(`/sandbox/traffic?since=${since}`);
 export const getRequest = (id) => call(`/sandbox/request?id=${encodeURIComponent(id)}`);
 export const act = (user, kind, fields) => call("/sandbox/act", { user, do: kind, ...fields });
 export const moveClock = (days) => call("/sandbox/clock", { days });
+export const askAsProgram = (token, channel) => call("/sandbox/program", { token, channel });
 export const setFault = (fields) => call("/sandbox/fault", fields);
 
 // Listens to the server; connects again by itself. Returns a function that ends it.

@@ -5,6 +5,7 @@ import { S, changed, nameOf, channelOf, channelName, refresh } from "./state.js"
 import { leave } from "./composer.js";
 import { STEPS } from "./steps.js";
 import { later } from "./clock.js";
+import { ask, copy, where } from "./program.js";
 
 const KEY = "amend-sandbox-guide"; // in this browser: whether it is away, where one is, what was tried
 const kept = load();
@@ -37,6 +38,7 @@ async function attempt(step) {
 }
 
 function follow(next) {
+  if (next.program) { ask(next.at); return; } // what is being typed stays
   leave({ user: next.as, channel: next.at, text: next.type || "" });
   if (next.days) later(next.days);
 }
@@ -48,6 +50,7 @@ function card(step) {
   const button = h("button", { type: "button", class: "try", "aria-current": here ? "step" : null, data: { try: step.id }, onclick: () => attempt(step) },
     h("span", { class: "try-mark", "aria-hidden": "true" }, tried ? icon("check") : ""), h("span", null, step.title), tried && h("span", { class: "sr" }, " (tried)"));
   return h("li", { class: here ? "here" : "" }, button, here && h("div", { class: "try-more" }, h("p", null, step.look), h("p", { class: "try-who" }, `As ${whereabouts(step)}.`),
+    step.program && where() && h("p", { class: "try-who" }, "A client of your own can ask, too, at ", h("code", null, where()), "."),
     (step.then || []).map((next) => h("button", { type: "button", class: "button small", data: { then: step.id }, onclick: () => follow(next) }, next.label))));
 }
 
@@ -60,9 +63,10 @@ export function guideButton() {
 
 let drawn = "";
 export function guide() {
+  copy();
   const panel = document.getElementById("guide");
   panel.hidden = kept.away;
-  const signature = JSON.stringify([kept, S.user]);
+  const signature = JSON.stringify([kept, S.user, where()]);
   if (kept.away || signature === drawn) return;
   drawn = signature;
   const focused = panel.contains(document.activeElement) ? { ...document.activeElement.dataset } : null;

@@ -6,7 +6,9 @@
 // type   the command that is left in the message field there
 // fault  a fault that is switched on before: {target, fault, times, only?}, see PROTOCOL.md
 // look   what to look for, in a sentence or two
-// then   what follows as somebody else, somewhere else or some days later: [{label, as, at, type?, days?}]
+// program  a program asks here, with the person's token
+// then   what follows as somebody else, somewhere else, some days later or by a program:
+//        [{label, as, at, type?, days?, program?}]
 const MARA = "U0MARA", SAMI = "U0SAMI", ONCA = "U0ONCA", OPS = "C0OPS", APPROVALS = "C0APPROVALS";
 
 export const STEPS = [
@@ -46,6 +48,9 @@ export const STEPS = [
     look: "Risk that was accepted, soonest end first; sort it by any column. Then have the channel told before each end, and renew one from its reminder. A week later the next ones are told.",
     then: [{ label: "Have the channel told", as: MARA, at: OPS, type: "/amend watch exception ends_within=30" },
       { label: "Go on to a week later", as: MARA, at: OPS, days: 7 }] },
+  { id: "program", title: "A program that asks", as: MARA, at: OPS, type: "/amend token", program: true,
+    look: "Name it, say for how many days, and close the form: its token is shown once. Then let an assistant have it: it plans and proposes, and only Mara can press Run on its card.",
+    then: [{ label: "Let the assistant ask", as: MARA, at: OPS, program: true }] },
   { id: "report", title: "A look back", as: MARA, at: OPS, type: "/amend report days=7",
     look: "What was changed here and elsewhere, what stands open and how long approvals took. Add every=mon@09:00 and it comes each week." },
 ];
