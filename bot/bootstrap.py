@@ -17,7 +17,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import psycopg
 import structlog
 from aiohttp import ClientSession, ClientTimeout, web
 from pydantic import ValidationError
@@ -26,12 +25,11 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
 from slack_sdk.http_retry.builtin_async_handlers import AsyncRateLimitErrorRetryHandler
-from sqlalchemy.exc import InterfaceError, OperationalError
 
 from bot import tracing
 from bot.courtesy import Courtesy
 from bot.db import audit, evidence
-from bot.db.engine import close_engine, open_engine, open_reader
+from bot.db.engine import AWAY, close_engine, open_engine, open_reader
 from bot.db.leases import Leases
 from bot.db.ledger import Ledger
 from bot.db.migrate import migrate
@@ -84,8 +82,6 @@ TOKEN_CHECKED = 60.0  # seconds between two questions whether Slack still takes 
 TRIED_AGAIN = 1.0  # seconds between two tries at what is not there yet at the start
 
 T = TypeVar("T")
-# What tells of a database that is not there, or not yet; anything else is a fault that stays.
-_AWAY = (OperationalError, InterfaceError, psycopg.OperationalError, OSError, TimeoutError)
 
 
 def entries() -> list[VendorEntry]:
@@ -170,7 +166,7 @@ class Bot:
         if flush := tracing.export():
             self._endings.append(("traces", partial(asyncio.to_thread, flush), 1.5))
         await self._serve()
-        self.store = await self._patiently("database", self._open_database, _AWAY)
+        self.store = await self._patiently("database", self._open_database, AWAY)
         self._endings.append(("store", self.store.close, None))
         self.health.watches("database", self._wrong_with_database)
         # The environment's proxy is not for loopback, and Slack's emulators live there.
@@ -181,7 +177,7 @@ class Bot:
         who = await self._patiently("slack", self.token.introduce, (Exception,), self.token.why)
         self._join(who)
         self._endings.append(("vendors", self._close_vendors, 1.0))
-        await self._patiently("jobs", self._launch, _AWAY)
+        await self._patiently("jobs", self._launch, AWAY)
         self._endings.append(("engine", self._park, None))
         self._begin_work()
         if self.settings.amend_mcp == "on":

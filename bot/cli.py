@@ -21,14 +21,14 @@ from rich.table import Table
 
 from bot import bootstrap
 from bot.commands import audit, policy
+from bot.commands.backup import backup
 from bot.commands.common import FAILED, WRONG
 from bot.commands.common import opened as _opened
 from bot.commands.common import run as _run
 from bot.commands.common import settings as _settings
 from bot.commands.evidence import evidence
-from bot.db.engine import close_engine, open_engine
+from bot.commands.migrate import migrate
 from bot.db.ledger import Ledger
-from bot.db.migrate import migrate as migrate_database
 from bot.db.owner import AlreadyOwned, sole_owner
 from bot.db.restored import restored as take_for_restored
 from bot.doctor import examine, warn_of_parts
@@ -38,7 +38,6 @@ from bot.domain.people import Account
 from bot.domain.plans import RESULT_WORDS
 from bot.domain.policy import PolicyError
 from bot.domain.receipts import receipt_csv
-from bot.jobs.engine import jobs_url, set_up
 from bot.jobs.replicas import anybody_lives
 from bot.logs import configure_logs
 from bot.people import export_csv, parse_people, resolve_people
@@ -56,6 +55,8 @@ app.add_typer(people, name="people")
 app.add_typer(audit.app, name="audit")
 app.add_typer(policy.app, name="policy")
 app.command()(evidence)
+app.command()(migrate)
+app.command()(backup)
 
 T = TypeVar("T")
 
@@ -165,23 +166,6 @@ def sandbox(
     from deploy.sandbox.start import start  # noqa: PLC0415 - only this command needs it
 
     _run(start(port, open_browser=not no_browser))
-
-
-@app.command()
-def migrate() -> None:
-    """Bring the database to the newest schema."""
-    settings = _settings()
-
-    async def go() -> None:
-        engine = open_engine(settings.database_url)
-        try:
-            await migrate_database(engine)
-        finally:
-            await close_engine(engine)
-        await set_up(jobs_url(settings.database_url))
-
-    _run(go())
-    print("The database has the newest schema.")
 
 
 @app.command()

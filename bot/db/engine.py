@@ -10,9 +10,14 @@ from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
 import aiosqlite
+import psycopg
 from sqlalchemy import Engine, event
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
+
+# What tells of a database that is not there, or not yet; anything else is a fault that stays.
+AWAY = (OperationalError, InterfaceError, psycopg.OperationalError, OSError, TimeoutError)
 
 # What was acknowledged survives even a power cut.
 SYNCHRONOUS = "FULL"

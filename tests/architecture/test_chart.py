@@ -11,10 +11,11 @@ from typing import Any
 
 import helm_python
 import jsonschema
+import kubernetes_validate
 import pytest
 import yaml
 
-from bot.bootstrap import entries
+from bot.bootstrap import entries, load_policy
 from bot.settings import Settings
 from tests.documents import PAGES, fences
 
@@ -28,7 +29,7 @@ LARGE: Values = {
     "replicas": 3,
     "database": "postgresql",
     "settings": {"QUALYS_URL": "https://qualysapi.example", "AMEND_ADMINS": "U1,U2"},
-    "policy": "[approvals]\nexpires_after_hours = 24\n",
+    "policy": '[approvals]\nexpires_after = "24h"\n',
     "certificates": "company-authorities",
     "ingress": {"enabled": True, "host": "amend.example", "tlsSecret": "amend-tls"},
     "serviceMonitor": {"enabled": True},
@@ -115,8 +116,18 @@ def test_replicas_share_a_database_that_is_migrated_before_they_start() -> None:
     job = one(LARGE, "Job", "migrate")
     assert job["metadata"]["annotations"]["helm.sh/hook"] == "pre-install,pre-upgrade"
     (container,) = job["spec"]["template"]["spec"]["containers"]
-    assert container["args"] == ["amend", "migrate"]
-    assert job["spec"]["backoffLimit"] > 1, "it waits for a database that is not there yet"
+    assert container["args"] == ["amend", "migrate", "--wait", "600"]
+    assert job["spec"]["activeDeadlineSeconds"] > 600
+    assert {"name": "certificates", "mountPath": "/certificates", "readOnly": True} in container[
+        "volumeMounts"
+    ], "the database may have a private authority, too"
+    labels = job["spec"]["template"]["metadata"]["labels"]
+    way = one(LARGE, "NetworkPolicy", "migrate")
+    assert way["spec"]["podSelector"]["matchLabels"].items() <= labels.items()
+    assert way["spec"]["egress"] == one(LARGE, "NetworkPolicy")["spec"]["egress"]
+    hook = "helm.sh/hook-weight"
+    weights = [int(each["metadata"]["annotations"][hook]) for each in (way, job)]
+    assert weights == sorted(set(weights)), "the way is there before who goes it"
     of_secret = {"secretKeyRef": {"name": "amend-secrets", "key": "DATABASE_URL"}}
     for pod in pods(LARGE):
         env = pod["containers"][0]["env"]
@@ -143,6 +154,53 @@ def test_only_what_slack_and_programs_call_is_reached_from_outside() -> None:
     assert policy["policyTypes"] == ["Ingress", "Egress"]
     ports = {each["port"] for rule in policy["egress"] for each in rule["ports"]}
     assert ports == {53, 443}
+
+
+@pytest.mark.parametrize("values", [SMALL, LARGE], ids=["small", "large"])
+def test_kubernetes_knows_every_field(values: Values) -> None:
+    for each in rendered(values):
+        if each["kind"] != "ServiceMonitor":  # the Prometheus operator's
+            kubernetes_validate.validate(each, "1.31", strict=True)
+            kubernetes_validate.validate(each, kubernetes_validate.latest_version(), strict=True)
+
+
+def test_kubernetes_would_say_what_it_does_not_know() -> None:
+    deployment = one(SMALL, "Deployment")
+    deployment["spec"]["template"]["spec"]["containers"][0]["readOnly"] = True
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(deployment, "1.31", strict=True)
+
+
+def test_the_policy_of_values_is_one_that_amend_loads(tmp_path: Path) -> None:
+    held = one(LARGE, "ConfigMap", "policy")["data"]["policy.toml"]
+    file = tmp_path / "policy.toml"
+    file.write_text(held)
+    assert load_policy(str(file), entries()).approvals.expires_after == 24 * 3600
+
+
+def test_what_values_set_stands_once() -> None:
+    chosen = {**LARGE["settings"], "AMEND_LOG_FORMAT": "text"}
+    with helm_python.Chart.load(str(CHART)) as chart:
+        files = chart.render({**LARGE, "settings": chosen}, name="demo", namespace="security")
+    (text,) = (each for name, each in files.items() if name.endswith("configmap.yaml"))
+    assert text.count("AMEND_LOG_FORMAT") == 1
+    assert one({**LARGE, "settings": chosen}, "ConfigMap")["data"]["AMEND_LOG_FORMAT"] == "text"
+
+
+def test_the_schema_knows_amends_settings_and_no_other_of_its_names() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    names = schema["properties"]["settings"]["propertyNames"]
+    known, _ = names["anyOf"]
+    plain = {
+        name.upper()
+        for name, each in Settings.model_fields.items()
+        if "Secret" not in str(each.annotation)
+    }
+    ours = {each for each in plain if re.match("AMEND_|SLACK_", each)}
+    # The port is the pod's own affair: probes, service and network policy name it.
+    assert set(known["enum"]) == ours - {"AMEND_HOST", "AMEND_PORT"}
+    for name in ("QUALYS_URL", "ACME_LAMPS_URL", "SSL_CERT_FILE", "HTTPS_PROXY"):
+        jsonschema.validate(name, names)
 
 
 def test_every_setting_of_the_chart_is_one_of_amends() -> None:
@@ -186,7 +244,13 @@ def test_what_is_secret_has_no_place_in_values() -> None:
         {**SMALL, "replica": 1},
         {**SMALL, "database": "mysql"},
         {**SMALL, "settings": {"amend_admins": "U1"}},
-        {**SMALL, "settings": {"AMEND_PORT": 3000}},
+        {**SMALL, "settings": {"AMEND_POLL_SECONDS": 30}},
+        {**SMALL, "settings": {"AMEND_PORT": "3001"}},
+        {**SMALL, "settings": {"AMEND_HOST": "127.0.0.1"}},
+        {**SMALL, "settings": {"AMEND_ADMIN": "U1"}},
+        {**SMALL, "settings": {"SLACK_BOT_TOKENS": "x"}},
+        {**SMALL, "settings": {"HTTPS_PROXY": "http://amend:secret@proxy.example:3128"}},
+        {**SMALL, "settings": {"OTEL_EXPORTER_OTLP_HEADERS": "authorization=x"}},
         {**SMALL, "ingress": {"enabled": True}},
         {**SMALL, "networkPolicy": {"egressPorts": ["443"]}},
         {**SMALL, "persistence": {"size": "2 GB"}},

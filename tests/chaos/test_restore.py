@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import shutil
 import signal
-import sqlite3
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -42,16 +41,12 @@ class Place:
         self.sandbox.slack.request_url = f"http://127.0.0.1:{self.port}/slack/events"
         await self.process.start(self.port)
 
-    def back_up(self) -> None:
+    async def back_up(self) -> None:
         if self.server is not None:
-            self.server.dump(self.url, self.folder / "backup.dump")
+            dump = self.folder / "backup.dump"
+            await asyncio.to_thread(self.server.dump, self.url, dump)
             return
-        for name in NAMES:
-            source = sqlite3.connect(self.folder / name)
-            kept = sqlite3.connect(self.folder / f"{name}.backup")
-            source.backup(kept)
-            kept.close()
-            source.close()
+        assert await self.amend("backup", str(self.folder / "backup")) == 0
 
     def bring_back(self) -> None:
         if self.server is not None:
@@ -60,7 +55,7 @@ class Place:
         for name in NAMES:
             for tail in ("", "-wal", "-shm"):
                 (self.folder / f"{name}{tail}").unlink(missing_ok=True)
-            shutil.copy(self.folder / f"{name}.backup", self.folder / name)
+            shutil.copy(self.folder / "backup" / name, self.folder / name)
 
 
 def cards(sandbox: Sandbox) -> list[dict[str, Any]]:
@@ -103,7 +98,7 @@ async def test_a_backup_of_the_middle_of_a_run_is_brought_back(
         await ask(sandbox, "/qualys 23470 change_state=IGNORED")
         await ask(sandbox, f"/xpanse {ids} comment=checked")
         await until(lambda: sent(sandbox) > 12, "the run is under way", within=30)
-        await asyncio.to_thread(place.back_up)
+        await place.back_up()
         then = sent(sandbox)
         await until(
             lambda: cards(sandbox)[-1]["state"] == "succeeded", "the run is over", within=90

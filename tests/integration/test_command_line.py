@@ -178,3 +178,30 @@ async def test_plain_http_is_warned_of_where_somebody_could_listen(
     (vendor,) = connect(entries()).vendors
     await vendor.close()
     assert any("http://" in each for each in vendor.warnings) is warned
+
+
+def test_a_backup_has_a_folder_of_its_own_and_says_what_it_cannot_do(tmp_path: Path) -> None:
+    asked = {"DATABASE_URL": "sqlite:///kept.db"}
+    missing = amend(tmp_path, "backup", "copy", **asked)
+    assert (missing.returncode, missing.stderr) == (1, "amend: there is no database at kept.db.\n")
+    assert amend(tmp_path, "migrate", **asked).returncode == 0
+    done = amend(tmp_path, "backup", "copy", **asked)
+    assert (done.returncode, done.stdout) == (0, "copy holds kept.db.\n")
+    there = {"DATABASE_URL": "sqlite:///copy/kept.db"}
+    assert amend(tmp_path, "audit", "verify", **there).returncode == 0
+    again = amend(tmp_path, "backup", "copy", **asked)
+    assert again.returncode == 1
+    assert "not empty" in again.stderr
+    other = amend(tmp_path, "backup", "two", DATABASE_URL="postgresql://127.0.0.1:9/amend")
+    assert (other.returncode, len(other.stderr.splitlines())) == (1, 1)
+
+
+def test_a_migration_waits_for_its_database_and_says_where_it_did_not_come(tmp_path: Path) -> None:
+    nowhere = {"DATABASE_URL": "postgresql://amend@127.0.0.1:9/amend"}
+    done = amend(tmp_path, "migrate", **nowhere)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "does not answer" in done.stderr
+    waited = amend(tmp_path, "migrate", "--wait", "3", **nowhere)
+    assert (waited.returncode, waited.stderr) == (1, done.stderr)
+    assert amend(tmp_path, "migrate", "--wait", "-1", **nowhere).returncode == 2

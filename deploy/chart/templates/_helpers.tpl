@@ -36,8 +36,13 @@ capabilities:
 
 {{- /* Settings that hold in every container, over what the image says. */ -}}
 {{- define "amend.settings" -}}
+{{- if not (hasKey .Values.settings "AMEND_LOG_FORMAT") }}
 AMEND_LOG_FORMAT: json
+{{- end }}
 {{- if .Values.policy }}
+{{- if hasKey .Values.settings "AMEND_POLICY" }}
+{{- fail "The policy stands in `policy`, or AMEND_POLICY in `settings` names its file; not both." }}
+{{- end }}
 AMEND_POLICY: /policy/policy.toml
 {{- end }}
 {{- range $name, $value := .Values.settings }}
@@ -56,4 +61,15 @@ AMEND_POLICY: /policy/policy.toml
       name: {{ .Values.existingSecret }}
       key: DATABASE_URL
 {{- end }}
+{{- end }}
+
+{{- /* Name servers, and the TCP ports that values name. */ -}}
+{{- define "amend.egress" -}}
+- ports:
+    - {port: 53, protocol: UDP}
+    - {port: 53, protocol: TCP}
+- ports:
+    {{- range .Values.networkPolicy.egressPorts }}
+    - {port: {{ . }}, protocol: TCP}
+    {{- end }}
 {{- end }}
