@@ -44,7 +44,7 @@ from bot.domain.policy import Policy
 from bot.health import Health
 from bot.jobs.engine import VERSION, Engine
 from bot.jobs.runner import Runner
-from bot.jobs.supervisor import Chore, Supervisor
+from bot.jobs.supervisor import Chore, Pause, Supervisor
 from bot.jobs.trouble import Trouble
 from bot.jobs.upkeep import SWEEP, Upkeep
 from bot.jobs.watching import Watching
@@ -259,6 +259,12 @@ class Bot:
         older, self._deeds_older = self._deeds_older, DEED_LASTS
         await self.deeds.take_up(older)
 
+    async def _forget(self) -> Pause:
+        return Pause(await self.retention.step())
+
+    async def _seal_anew(self) -> None:
+        await self.pipeline.parts.vault.rotate()
+
     async def _repeat_reports(self) -> None:
         await self.looks.repeat()
         self._wake()
@@ -279,9 +285,9 @@ class Bot:
         self.supervisor.start(
             [
                 *self.upkeep.chores(),
-                Chore("credentials", self.pipeline.parts.vault.rotate, SEALED_EVERY),
+                Chore("credentials", self._seal_anew, SEALED_EVERY),
                 Chore("deeds", self._take_up_deeds, SWEEP),
-                Chore("retention", self.retention.step, LOOKS_EVERY, first=FIRST_AFTER),
+                Chore("retention", self._forget, LOOKS_EVERY, first=FIRST_AFTER),
                 Chore("token", self.token.check, TOKEN_CHECKED, first=TOKEN_CHECKED),
                 Chore("messages", self.messenger.run, SWEEP),
                 Chore("watches", self.watching.run, SWEEP),

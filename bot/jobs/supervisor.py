@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import NewType, TypeVar
 
 import structlog
 
@@ -14,6 +14,10 @@ log = structlog.get_logger(__name__)
 LONGEST_PAUSE = 300.0  # seconds between two tries of a chore that fails
 
 T = TypeVar("T")
+
+# Seconds until a chore wants to be called again. A type of its own, so that a number that a chore counted
+# is never taken for them.
+Pause = NewType("Pause", float)
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ class Chore:
     """
 
     name: str
-    do: Callable[[], Awaitable[float | None]]
+    do: Callable[[], Awaitable[Pause | None]]
     every: float
     first: float = 0.0
 
@@ -59,7 +63,7 @@ class Supervisor:
                 failures = 0
             except Exception as error:  # a locked database, say, must not end the work
                 failures += 1
-                pause = min(chore.every * 2.0 ** min(failures, 10), LONGEST_PAUSE)
+                pause = Pause(min(chore.every * 2.0 ** min(failures, 10), LONGEST_PAUSE))
                 log.warning(
                     "chore_failed", chore=chore.name, error=type(error).__name__, times=failures
                 )

@@ -14,6 +14,7 @@ from sqlmodel import col
 from bot.db import audit
 from bot.db.store import Store
 from bot.db.tables import AuditForwarded, Delivery
+from bot.jobs.supervisor import Pause
 from bot.proof.notes import Signer
 from bot.proof.ocsf import api_activity
 
@@ -39,10 +40,10 @@ class Checkpoints:
     channel: str
     wake: Callable[[], None]
 
-    async def tick(self) -> float:
+    async def tick(self) -> Pause:
         """Sign where it is due; seconds until the next look."""
         await self.sign(self.every)
-        return min(LOOKS_EVERY, self.every)
+        return Pause(min(LOOKS_EVERY, self.every))
 
     async def sign(self, every: float = 0.0) -> bool:
         """Sign what is new, where the last one is `every` seconds old; True where it was signed."""
@@ -75,7 +76,7 @@ class Forwarding:
     token: str
     _pause: float = LOOKS_EVERY
 
-    async def tick(self) -> float:
+    async def tick(self) -> Pause:
         """Forward what is new; seconds until the next look, growing while the SIEM is away."""
         try:
             while await self._forward():
@@ -85,7 +86,7 @@ class Forwarding:
             self._pause = min(self._pause * 2, LONGEST_PAUSE)
         else:
             self._pause = LOOKS_EVERY
-        return self._pause
+        return Pause(self._pause)
 
     async def _forward(self) -> bool:
         """One post; False where nothing is new, or another replica forwards."""

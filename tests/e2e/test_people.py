@@ -73,11 +73,14 @@ async def test_an_administrator_adds_changes_and_removes(world: World) -> None:
     view = await world.view_is(MARA, "people")
     accounts = await world.bot.store.accounts(world.bot.team, SAMI)
     assert (accounts["zstack"].account, accounts["zstack"].role) == ("sami", "owner")
-    await until(lambda: "sami" in str(world.view(MARA)), "the new line")
-    lines = [b for b in world.view(MARA)["blocks"] if has({"blocks": [b]}, "people_edit")]
-    nth = next(
-        n for n, each in enumerate(lines) if SAMI in str(each) and "zstack:" in str(each["text"])
-    )
+
+    def lines() -> list[bool]:
+        """For each line of the list: is it the new one?"""
+        edits = [b for b in world.view(MARA)["blocks"] if has({"blocks": [b]}, "people_edit")]
+        return [SAMI in str(each) and "zstack:" in str(each["text"]) for each in edits]
+
+    await until(lambda: any(lines()), "the new line")
+    nth = lines().index(True)
     await press_in(world, MARA, world.view(MARA), "people_edit", nth)
     view = await world.view_is(MARA, "people_entry")
     assert "owner" in str(view)

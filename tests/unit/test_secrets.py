@@ -9,7 +9,7 @@ import urllib.parse
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from integrations.errors import BadCredentials
@@ -42,6 +42,9 @@ ECHOES: list[Callable[[str], str]] = [
     echo=st.sampled_from(ECHOES),
 )
 def test_no_spelling_of_a_secret_is_left(secret: str, echo: Callable[[str], str]) -> None:
+    assume(
+        secret not in "<error>Bad login jd: \u2013 try again</error>"
+    )  # else it stands there, too
     told = f"<error>Bad login jd:{echo(secret)} \u2013 try again</error>"
     shown = Mask(spellings(secret, "jd"))(told.encode()).decode()
     assert echo(secret) not in shown
