@@ -7,49 +7,47 @@ last would wait for an acknowledgement as long as the first for an answer.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
-PUT_OFF = 1.0  # seconds between two looks whether something may begin nevertheless
-MEANWHILE = 2  # pieces of work that go on however many acknowledgements are waited for
+CROWD, LATELY = 4, 0.15  # so many acknowledgements within so many seconds are a crowd
+MEANWHILE = 2  # pieces of work that go on in a crowd
+LOOKS_EVERY = 0.05  # seconds between two looks whether it has gone
 
 
 @dataclass
 class Courtesy:
-    """Counts who waits for an acknowledgement, and puts off the beginning of other work meanwhile."""
+    """Notes who waits for an acknowledgement, and puts off the beginning of other work in a crowd."""
 
+    clock: Callable[[], float] = time.monotonic
     _waiting: int = 0
     _begun: int = 0
-    _nobody: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def __post_init__(self) -> None:
-        self._nobody.set()
+    _came: deque[float] = field(default_factory=lambda: deque([float("-inf")] * CROWD, CROWD))
 
     @contextmanager
     def served(self) -> Iterator[None]:
         """Somebody waits for an acknowledgement until the block ends."""
+        self._came.append(self.clock())
         self._waiting += 1
-        self._nobody.clear()
         try:
             yield
         finally:
             self._waiting -= 1
-            if not self._waiting:
-                self._nobody.set()
 
     @asynccontextmanager
     async def in_turn(self) -> AsyncIterator[None]:
-        """The block begins once nobody waits; after a second also where few blocks are begun."""
-        await self._lets_pass()
-        while self._waiting and self._begun >= MEANWHILE:
-            await self._lets_pass()
+        """The block begins at once where few wait; in a crowd, once few such blocks are begun."""
+        while self._crowded and self._begun >= MEANWHILE:  # noqa: ASYNC110 - time tells nobody
+            await asyncio.sleep(LOOKS_EVERY)
         self._begun += 1
         try:
             yield
         finally:
             self._begun -= 1
 
-    async def _lets_pass(self) -> None:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._nobody.wait(), PUT_OFF)
+    @property
+    def _crowded(self) -> bool:
+        return self._waiting >= CROWD or self.clock() - self._came[0] < LATELY
