@@ -12,7 +12,6 @@ import statistics
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import httpx
 
@@ -71,21 +70,14 @@ async def submit() -> None:
         )
 
 
-async def _entries(held: Stage, since: int) -> list[dict[str, Any]]:
-    async with httpx.AsyncClient() as client:
-        answer = await client.get(f"{held.slack}/sandbox/traffic", params={"since": since})
-    entries: list[dict[str, Any]] = answer.json()["entries"]
-    return entries
-
-
 async def _last_entry(held: Stage) -> int:
-    return max((each["n"] for each in await _entries(held, 0)), default=0)
+    return max((each["n"] for each in await held.entries(0)), default=0)
 
 
 async def _first_call(held: Stage, since: int) -> float:
     """When the first call after `since` reached the vendor (it is noted when it is answered)."""
     while True:
-        for each in await _entries(held, since):
+        for each in await held.entries(since):
             if each["link"] == "vendor":
                 return float(each["at"]) - float(each["ms"]) / 1000
         await asyncio.sleep(0.02)

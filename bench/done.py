@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
+from typing import Any
 
 from bench.figures import say, spread
 from bench.stage import MARA, OPS, Stage, stage
 
 ONE_BY_ONE, AT_ONCE, EACH = 10, 10, 3
 THINKS = 3.0  # seconds between two commands of one person; Slack takes a message a second here
-LOOKS_EVERY = 0.01  # seconds; so much later at most is Done noticed here
+LOOKS_EVERY = 0.02  # seconds between two looks; what was seen has its own time
 
 
 async def done() -> None:
@@ -40,15 +42,29 @@ async def _person(held: Stage, number: int) -> list[float]:
 
 
 async def _waited(held: Stage, user: str, channel: str, ticket: int) -> float:
-    """Seconds from the command to the card of this person's newest request that says Done."""
-    before = len(await held.cards(user, channel))
-    began = time.perf_counter()
+    """Seconds from the command until Slack has the card that says Done."""
+    since = await _newest(held)
+    began = time.time()
     text = f"/qualys {ticket} add_comment=bench"
     typed = asyncio.create_task(held.act("type", user=user, channel=channel, text=text))
     while True:
-        cards = await held.cards(user, channel)
-        if len(cards) > before and cards[-1].get("state") == "succeeded":
-            took = time.perf_counter() - began
-            await typed
-            return took
+        for each in await held.entries(since):
+            since = max(since, int(each["n"]))
+            if _says_done(each, channel):
+                await typed
+                return float(each["at"]) - began
         await asyncio.sleep(LOOKS_EVERY)
+
+
+async def _newest(held: Stage) -> int:
+    return max((int(each["n"]) for each in await held.entries(0)), default=0)
+
+
+def _says_done(entry: dict[str, Any], channel: str) -> bool:
+    asked = entry["request"]
+    if entry["direction"] != "from_bot" or not isinstance(asked, dict):
+        return False
+    marked = asked.get("metadata") or {}
+    marked = json.loads(marked) if isinstance(marked, str) else marked
+    payload = marked.get("event_payload") or {}
+    return asked.get("channel") == channel and payload.get("state") == "succeeded"

@@ -64,13 +64,12 @@ class Stage:
         found: dict[str, Any] = answer.json()
         return found
 
-    async def cards(self, user: str, channel: str) -> list[dict[str, Any]]:
-        """What the cards of a channel say of their requests, the oldest first."""
+    async def entries(self, since: int) -> list[dict[str, Any]]:
+        """What went between bot, Slack and vendors behind entry `since`."""
         async with httpx.AsyncClient(timeout=120) as client:
-            answer = await client.get(f"{self.slack}/sandbox/state", params={"user": user})
-        marked = (each.get("metadata") or {} for each in answer.json()["messages"][channel])
-        cards = (each for each in marked if each.get("event_type") == "amend_request")
-        return [dict(each["event_payload"]) for each in cards]
+            answer = await client.get(f"{self.slack}/sandbox/traffic", params={"since": since})
+        entries: list[dict[str, Any]] = answer.json()["entries"]
+        return entries
 
     async def view(self) -> dict[str, Any]:
         async with httpx.AsyncClient(timeout=120) as client:
