@@ -6,7 +6,10 @@ import asyncio
 import json
 from typing import Any
 
+import pytest
+
 from bot.db import audit
+from bot.slack.incoming.commands import Commands
 from tests.e2e.conftest import GUEST, MARA, OPS, SAMI, UMAR, World, until
 
 CHANGE = "change_state=RESOLVED"
@@ -56,3 +59,18 @@ async def test_what_was_typed_wrongly_is_no_denial(world: World) -> None:
     await world.type(MARA, "/qualys 23456 change_state=NONSENSE")
     await until(lambda: len(world.private(MARA, OPS)) >= 3, "three answers")
     assert await denials(world) == []
+
+
+async def test_a_refusal_that_holds_no_longer_skips_no_review(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody is given the right between the look at the door and the plan."""
+
+    async def was_denied(*_: Any) -> bool:
+        return True
+
+    monkeypatch.setattr(Commands, "_is_denied", was_denied)
+    await world.type(MARA, f"/qualys 23456,23460 {CHANGE}")
+    await until(lambda: "review" in str(world.seen_by(MARA)), "the way to its review")
+    assert world.cards() == []
+    assert world.edits() == []
