@@ -22,6 +22,7 @@ AWAY = (OperationalError, InterfaceError, psycopg.OperationalError, OSError, Tim
 # What was acknowledged survives even a power cut.
 SYNCHRONOUS = "FULL"
 
+READS_WITHIN = 60.0  # seconds for which a look waits for a connection in a burst
 GIVEN_BACK_WITHIN = 5.0  # seconds; a transaction that was cancelled needs a rollback's time
 ENDED_WITHIN = 10.0  # seconds; a thread that waits for SQLite's lock gives up before
 
@@ -37,9 +38,16 @@ def driver_url(url: str) -> str:
 
 
 def open_engine(
-    url: str, *, busy_seconds: float = 5.0, pool: int = 2, prepared: bool = True
+    url: str,
+    *,
+    busy_seconds: float = 5.0,
+    pool: int = 2,
+    prepared: bool = True,
+    in_line: float | None = None,
 ) -> AsyncEngine:
     """An engine for `url`. A locked SQLite file raises after `busy_seconds`.
+
+    `in_line` is for how many seconds one waits for a connection to it; else as long as for the lock.
 
     SQLAlchemy's default SQLite transactions begin at the first write, so that a read before it can
     be stale; `BEGIN IMMEDIATE` takes the write lock first. A pool of two is enough for one writer.
@@ -50,7 +58,7 @@ def open_engine(
             driver_url(url),
             pool_size=pool,
             max_overflow=0,
-            pool_timeout=busy_seconds,
+            pool_timeout=busy_seconds if in_line is None else in_line,
             connect_args={
                 "timeout": busy_seconds,
                 "isolation_level": None,
@@ -80,13 +88,15 @@ def open_reader(url: str) -> AsyncEngine:
     It takes no write lock, so that whoever works is not held up, and sets nothing up.
     """
     if url.startswith("sqlite"):
-        engine = open_engine(url, prepared=False)
+        engine = open_engine(url, pool=4, prepared=False, in_line=READS_WITHIN)
         event.listen(engine.sync_engine, "connect", _read_only)
         event.listen(engine.sync_engine, "begin", lambda each: each.exec_driver_sql("BEGIN"))
         return engine
     return create_async_engine(
         driver_url(url),
         isolation_level="REPEATABLE READ",
+        pool_pre_ping=True,
+        pool_timeout=READS_WITHIN,
         connect_args={"options": "-c default_transaction_read_only=on", "connect_timeout": 5},
     )
 

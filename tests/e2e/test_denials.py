@@ -38,7 +38,8 @@ async def test_a_topic_a_form_and_a_watch_that_somebody_may_not(world: World) ->
     assert entry["via"] == "slack"
     await world.type(SAMI, "/xpanse")
     await denied(world, SAMI, "xpanse.update_incident")
-    await world.type(GUEST, "/amend watch qualys states=OPEN")
+    await world.type(GUEST, "/amend whoami")
+    await denied(world, GUEST, "whoami")
     await world.type(SAMI, "/amend watch ccs")
     await denied(world, SAMI, "watch")
 

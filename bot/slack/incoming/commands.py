@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bot.domain.errors import AmendError, Denied, InvalidInput
+from bot.domain.errors import AmendError, Denied, InvalidInput, NotAllowed
 from bot.domain.operations import Operation
 from bot.domain.parameters import nearest
 from bot.domain.reading import means_something
@@ -122,7 +122,9 @@ class Commands:
         """A topic's answer for this person; a refusal is an answer too."""
         caller = await self.pipeline.parts.directory.caller(asked.user)
         try:
-            return cards.denial([caller.barred]) if caller.barred else await topic(asked)
+            if caller.barred:
+                raise NotAllowed([caller.barred])
+            return await topic(asked)
         except Denied as error:
             await self.pipeline.acting.turned_away(asked.user, asked.topic, error)
             return cards.denial(error.reasons)
