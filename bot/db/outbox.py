@@ -108,7 +108,7 @@ class Outbox:
         False where another replica has taken it on meanwhile: what went out late may stand over
         newer words, so the newest are wanted once more.
         """
-        where = {"channel": channel, "ts": ts}
+        where = {"channel": channel, "thread_ts": delivery.thread_ts, "ts": ts}
         in_time = await self._set(
             delivery,
             sent_version=delivery.version,

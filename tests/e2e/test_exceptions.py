@@ -144,6 +144,25 @@ async def test_somebody_else_decides_from_the_button(world: World, key: str, sta
     )
 
 
+async def test_a_decision_stands_under_its_request_where_slack_answers_late(world: World) -> None:
+    """Slack shows the request's card before it says so: who is quick decides in between."""
+    await world.slack.fault("slack", "slow_answer", only="chat.postMessage")
+    await world.type(MARA, SECOND)
+    await decide(world, ONCA, "approve", comments="Isolated host", end_date="2027-03-31")
+    review = await world.view_is(ONCA, "review")
+    await world.act(ONCA, "submit", view_id=review["id"], values={})
+    await until(lambda: bool(world.qualys.compliance.updates), "it is decided")
+    await world.slack.fault("slack", None)
+
+    def told() -> list[dict[str, Any]]:
+        everywhere = [*world.messages(OPS), *world.messages(APPROVALS)]
+        return [each for each in everywhere if "Pending → Approved" in text_of(each)]
+
+    await until(lambda: bool(told()), "what Qualys said of the decision")
+    asked = world.cards(OPS)[0]
+    assert [each.get("thread_ts") for each in told()] == [asked["ts"]]
+
+
 async def test_an_approval_asks_for_its_end(world: World) -> None:
     await world.type(MARA, SECOND)
     await world.settled()

@@ -172,11 +172,16 @@ class Deeds:
         return " ".join(decision.reasons)
 
     async def place_of(self, source: str, channel: str, thread: str) -> tuple[str, str]:
-        """Where a next step is carried out: in the thread of the request that it follows."""
+        """Where a next step is carried out: in the thread of the request that it follows.
+
+        Whose card is on its way to Slack has no thread yet: the messenger waits for it.
+        """
         request = await self.pipeline.parts.store.request(source) if source else None
-        card = await self.voice.outbox.get(f"{source}:card") if request else None
-        if card is None or not card.ts:
+        if request is None:
             return channel, thread
+        card = await self.voice.outbox.get(f"{source}:card")
+        if card is None or not card.ts:
+            return request.channel, request.thread_ts
         return card.channel, card.thread_ts or card.ts
 
     async def cancel(self, _key: str, payload: Payload) -> None:

@@ -230,7 +230,21 @@ class Messenger:
         if delivery.ts:
             await self.client.chat_update(channel=delivery.channel, ts=delivery.ts, **message)
             return delivery.channel, delivery.ts
+        if delivery.kind == "card" and request.relation == "decision" and not delivery.thread_ts:
+            await self._beside(delivery, request.source)
         return await self._post(delivery, request, message)
+
+    async def _beside(self, delivery: Delivery, source: str) -> None:
+        """Into the thread of the request that is decided on. Raises `NotYet` before its card stands.
+
+        Who is quick decides while that card is still on its way to Slack.
+        """
+        card = await self.outbox.get(f"{source}:card")
+        if card is None or (not card.ts and card.sent_version >= card.version):
+            return  # Slack will never hold that card
+        if not card.ts:
+            raise NotYet
+        delivery.channel, delivery.thread_ts = card.channel, card.thread_ts or card.ts
 
     async def _post(
         self, delivery: Delivery, request: Request, message: Mapping[str, Any]
@@ -243,6 +257,7 @@ class Messenger:
         except SlackApiError as error:
             reason = str(error.response.get("error"))
             if reason in NO_THREAD and delivery.thread_ts:
+                delivery.thread_ts = ""  # what belongs under this message goes into its own thread
                 return await self._post_to(delivery.channel, "", message)
             if reason not in NO_ENTRY:
                 raise

@@ -14,6 +14,7 @@ SLACK_FAULTS = {
     "rate_limited": "answers the bot's next call with 429 and a time to wait",
     "server_error": "answers the bot's next call with HTTP 500",
     "slow": "answers the bot's calls only after some seconds",
+    "slow_answer": "does what the bot's calls ask at once, and answers only after some seconds",
     "channel_pace": "holds the bot to one message a second in each channel",
     "older_workspace": "plays a workspace that does not know Slack's own tables and charts yet",
     "socket_drop": "cuts the bot's connection without a word",

@@ -62,6 +62,8 @@ async def call(core: Core, request: web.Request) -> web.Response:
     if core.fault.take("slow", method):
         await asyncio.sleep(SLOW_SECONDS)
     status, body = _outcome(core, request, method, given)
+    if core.fault.take("slow_answer", method):
+        await asyncio.sleep(SLOW_SECONDS)
     shown = given if isinstance(given, dict) else {}
     ms = int((time.monotonic() - begun) * 1000)
     entry = {"what": method, "status": status, "ms": ms, "request": shown, "response": body}
