@@ -9,12 +9,13 @@ from threading import Thread
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
-import aiosqlite
 import psycopg
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
+
+from bot.db import onehop
 
 # What tells of a database that is not there, or not yet; anything else is a fault that stays.
 AWAY = (OperationalError, InterfaceError, psycopg.OperationalError, OSError, TimeoutError)
@@ -90,7 +91,7 @@ def open_reader(url: str) -> AsyncEngine:
     if url.startswith("sqlite"):
         engine = open_engine(url, pool=4, prepared=False, in_line=READS_WITHIN)
         event.listen(engine.sync_engine, "connect", _read_only)
-        event.listen(engine.sync_engine, "begin", lambda each: each.exec_driver_sql("BEGIN"))
+        _begin_with(engine, "BEGIN")
         return engine
     return create_async_engine(
         driver_url(url),
@@ -126,8 +127,8 @@ async def close_engine(engine: AsyncEngine) -> None:
                 await asyncio.sleep(0.005)
 
 
-def _connection(threads: WeakSet[Thread], *args: Any, **options: Any) -> aiosqlite.Connection:
-    connection = aiosqlite.connect(*args, **options)
+def _connection(threads: WeakSet[Thread], *args: Any, **options: Any) -> onehop.OneHop:
+    connection = onehop.connection(*args, **options)
     connection._thread.daemon = True  # as SQLAlchemy does: it never holds up the process' end
     threads.add(connection._thread)
     return connection
@@ -149,6 +150,10 @@ def _prepare_sqlite(engine: AsyncEngine, busy_seconds: float) -> None:
         cursor.execute("PRAGMA foreign_keys=ON")
         cursor.close()
 
+    _begin_with(engine, "BEGIN IMMEDIATE")
+
+
+def _begin_with(engine: AsyncEngine, words: str) -> None:
     @event.listens_for(engine.sync_engine, "begin")
     def _begin(connection: Any) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        connection.connection.driver_connection.begin_with(words)
