@@ -82,15 +82,16 @@ class Ledger:
 
     async def records(self, request_id: str, results: Sequence[Result], limit: int) -> list[Row]:
         """Up to `limit` records with one of `results`, in the plan's order."""
-        chosen = _TABLE.c.result.in_(results)
-        return await self._rows(_of(request_id).where(chosen).order_by(_TABLE.c.seq).limit(limit))
+        return await self._rows(_with(request_id, results, limit))
 
     async def foremost(self, request_id: str, limit: int) -> list[Row]:
         """Up to `limit` records, those first that did not go as wished."""
         found: list[Row] = []
-        for results in BY_CONCERN:
-            if len(found) < limit:
-                found += await self.records(request_id, results, limit - len(found))
+        async with self._store.reading() as session:
+            connection = await session.connection()
+            for results in BY_CONCERN:
+                query = _with(request_id, results, limit - len(found))
+                found += [_row(*each) for each in await connection.execute(query)]
         return found
 
     async def sample(self, request_id: str, limit: int) -> list[Row]:
@@ -208,22 +209,6 @@ class Ledger:
             )
             return list((await session.exec(query)).all())
 
-    async def missed_many(self, request_id: str) -> int:
-        """How many records `missed` would name without a limit."""
-        async with self._store.reading() as session:
-            query = select(func.count()).select_from(PlannedRecord).where(*_missed(request_id))
-            return (await session.exec(query)).one()
-
-    async def never_meant(self, request_id: str) -> int:
-        """How many records were not sent because the plan left them out."""
-        async with self._store.reading() as session:
-            query = select(func.count()).where(
-                PlannedRecord.request_id == request_id,
-                PlannedRecord.left_out != "",
-                PlannedRecord.result == Result.NOT_SENT,
-            )
-            return (await session.exec(query)).one()
-
     async def left_out(self, request_id: str) -> list[tuple[str, int, list[str]]]:
         """The reasons records were left out for: (reason, how many, a few ids)."""
         async with self._store.reading() as session:
@@ -269,6 +254,12 @@ _SELECT = select(
 
 def _of(request_id: str) -> Select[Any]:
     return _SELECT.where(_TABLE.c.request_id == request_id)
+
+
+def _with(request_id: str, results: Sequence[Result], limit: int) -> Select[Any]:
+    """The first of a request's records with one of `results`, in the plan's order."""
+    chosen = _of(request_id).where(_TABLE.c.result.in_(results))
+    return chosen.order_by(_TABLE.c.seq).limit(limit)
 
 
 _loaded = lru_cache(maxsize=1024)(json.loads)

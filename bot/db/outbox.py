@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import func, or_, update
 from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bot.db.store import Store
 from bot.db.tables import Delivery
@@ -20,51 +21,56 @@ class Outbox:
         """`owner` is the replica that sends."""
         self._store, self._owner = store, owner
 
-    async def want(self, delivery: Delivery, *, first_after: float = 0.0) -> None:
-        """Ask for a message, or for the newest words in one that stands already.
+    async def want(self, *deliveries: Delivery, first_after: float = 0.0) -> None:
+        """Ask for messages, or for the newest words in those that stand already.
 
         A message that does not stand yet is left for `first_after` seconds to get its newest words;
         asked for again with less, it goes out earlier.
         """
         due = self._store.clock() + first_after
         async with self._store.transaction() as session:
-            delivery.due_at = due
-            if await put_new(session, delivery):
-                return
-            query = select(Delivery).where(Delivery.key == delivery.key).with_for_update()
-            known = (await session.exec(query)).one()
-            known.version += 1
-            if known.attempting is None and not known.ts:
-                known.due_at = min(known.due_at, due)
+            for each in deliveries:
+                each.due_at = due
+                if not await put_new(session, each):
+                    await _renew(session, each.key, due)
 
     async def due(
         self, now: float, *, slow: Sequence[str] = (), silent: Sequence[str] = (), limit: int = 50
-    ) -> Sequence[Delivery]:
-        """What Slack is to hold by now: nothing for `silent` channels, only edits for `slow` ones."""
+    ) -> tuple[Sequence[Delivery], float | None]:
+        """What Slack is to hold by now: nothing for `silent` channels, only edits for `slow` ones.
+
+        And for how many seconds the next message still waits; None where Slack holds them all.
+        """
+        unsent = col(Delivery.sent_version) < col(Delivery.version)
         async with self._store.reading() as session:
             query = (
                 select(Delivery)
-                .where(col(Delivery.sent_version) < col(Delivery.version), Delivery.due_at <= now)
+                .where(unsent, Delivery.due_at <= now)
                 .where(col(Delivery.channel).not_in(silent))
                 .where(or_(col(Delivery.ts) != "", col(Delivery.channel).not_in(slow)))
                 .order_by(col(Delivery.due_at))
                 .limit(limit)
             )
-            return (await session.exec(query)).all()
+            due = (await session.exec(query)).all()
+            first = (await session.exec(select(func.min(Delivery.due_at)).where(unsent))).one()
+        return due, None if first is None else max(0.0, first - self._store.clock())
 
     async def hurry(self, request_id: str) -> None:
         """What waited for another message of this request is due now."""
         async with self._store.transaction() as session:
-            await session.exec(
-                update(Delivery)
-                .where(
-                    col(Delivery.request_id) == request_id,
-                    col(Delivery.ts) == "",
-                    col(Delivery.attempting).is_(None),
-                    col(Delivery.sent_version) < col(Delivery.version),
-                )
-                .values(due_at=self._store.clock())
+            await self._hurry(session, request_id)
+
+    async def _hurry(self, session: AsyncSession, request_id: str) -> None:
+        await session.exec(
+            update(Delivery)
+            .where(
+                col(Delivery.request_id) == request_id,
+                col(Delivery.ts) == "",
+                col(Delivery.attempting).is_(None),
+                col(Delivery.sent_version) < col(Delivery.version),
             )
+            .values(due_at=self._store.clock())
+        )
 
     async def claim(self, delivery: Delivery, now: float, until: float) -> bool:
         """Take a delivery on until `until`, under its next epoch; False where another was first.
@@ -102,11 +108,14 @@ class Outbox:
                 update(Delivery).where(col(Delivery.attempting).is_not(None)).values(due_at=0.0)
             )
 
-    async def sent(self, delivery: Delivery, *, channel: str, ts: str, next_at: float) -> bool:
+    async def sent(
+        self, delivery: Delivery, *, channel: str, ts: str, next_at: float, opens: bool = False
+    ) -> bool:
         """Its version is in Slack; the next one may go out from `next_at` on.
 
-        False where another replica has taken it on meanwhile: what went out late may stand over
-        newer words, so the newest are wanted once more.
+        Where it `opens` a thread, what waited for it is due now. False where another replica has
+        taken it on meanwhile: what went out late may stand over newer words, so the newest are
+        wanted once more.
         """
         where = {"channel": channel, "thread_ts": delivery.thread_ts, "ts": ts}
         in_time = await self._set(
@@ -115,6 +124,7 @@ class Outbox:
             due_at=next_at,
             attempting=None,
             failures=0,
+            opens=opens,
             **where,
         )
         if not in_time:
@@ -134,7 +144,7 @@ class Outbox:
         """Slack will never hold it: nobody asks again, until somebody wants it anew."""
         await self._set(delivery, sent_version=delivery.version, attempting=None, failures=0)
 
-    async def _set(self, delivery: Delivery, **values: Any) -> bool:
+    async def _set(self, delivery: Delivery, *, opens: bool = False, **values: Any) -> bool:
         """Only while it is held as it was claimed; False where it is not."""
         async with self._store.transaction() as session:
             done = await session.exec(
@@ -142,7 +152,10 @@ class Outbox:
                 .where(col(Delivery.key) == delivery.key, col(Delivery.epoch) == delivery.epoch)
                 .values(**values)
             )
-        return int(done.rowcount) == 1
+            held = int(done.rowcount) == 1
+            if held and opens:
+                await self._hurry(session, delivery.request_id)
+        return held
 
     async def _once_more(self, delivery: Delivery) -> None:
         async with self._store.transaction() as session:
@@ -151,15 +164,6 @@ class Outbox:
                 .where(col(Delivery.key) == delivery.key)
                 .values(version=col(Delivery.version) + 1)
             )
-
-    async def next_due(self) -> float | None:
-        """Seconds until the next message is due; None where Slack holds them all."""
-        async with self._store.reading() as session:
-            query = select(func.min(Delivery.due_at)).where(
-                col(Delivery.sent_version) < col(Delivery.version)
-            )
-            first = (await session.exec(query)).one()
-        return None if first is None else max(0.0, first - self._store.clock())
 
     async def get(self, key: str) -> Delivery | None:
         async with self._store.reading() as session:
@@ -179,3 +183,11 @@ class Outbox:
             )
             since = (await session.exec(query)).one()
         return None if since is None else max(0.0, self._store.clock() - since)
+
+
+async def _renew(session: AsyncSession, key: str, due: float) -> None:
+    query = select(Delivery).where(Delivery.key == key).with_for_update()
+    known = (await session.exec(query)).one()
+    known.version += 1
+    if known.attempting is None and not known.ts:
+        known.due_at = min(known.due_at, due)

@@ -99,6 +99,10 @@ class Counts:
     def ended(self) -> int:
         return self.changed + self.unchanged + self.refused + self.unknown + self.not_sent
 
+    def missed(self, left_out: int) -> int:
+        """Those that were to be sent and were refused or held back; `left_out` by the plan."""
+        return max(0, self.refused + self.not_sent - left_out)
+
     def public(self) -> dict[str, int]:
         """The counts that a card's metadata carries."""
         names = ("records", "changed", "unchanged", "refused", "unknown")
@@ -115,11 +119,10 @@ def outcome(counts: Counts, left_out: int, cancelled: bool) -> State:
     """The state that a finished run ends in. `left_out`: how many of the `not_sent` the plan left."""
     if cancelled:
         return State.CANCELLED
-    missed = counts.refused + counts.not_sent - left_out
     done = counts.changed + counts.unchanged
     if counts.unknown:
         return State.PARTIAL if counts.changed else State.UNKNOWN
-    if missed:
+    if counts.missed(left_out):
         return State.PARTIAL if counts.changed else State.FAILED
     return State.SUCCEEDED if done else State.FAILED
 

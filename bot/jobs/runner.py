@@ -182,22 +182,19 @@ class Runner:
         counts = await self.ledger.counts(request_id)
         if request.state not in OVER:
             await self._end(request, operation, counts)
-        voice = self.pipeline.parts.voice
-        await voice.show(request_id)
-        await voice.reply(request_id)
+        beside = ["reply"]
         if request.demands:
-            await voice.ask(request_id)  # who approved it sees how it ended
+            beside.append("ask")  # who approved it sees how it ended
         if operation is not None and operation.wishes and counts.changed:
-            await voice.offer(request_id)
+            beside.append("offer")
+        voice = self.pipeline.parts.voice
+        await voice.show(request_id, *beside)
         if request.relation == "decision":
-            await voice.show(request.source)
-            await voice.reply(request.source)
-            await voice.offer(request.source)
+            await voice.show(request.source, "reply", "offer")
 
     async def _end(self, request: Request, operation: Operation | None, counts: Counts) -> None:
-        left_out = await self.ledger.never_meant(request.id)
-        cancelled = request.cancelling and counts.not_sent > left_out
-        state = outcome(counts, left_out, cancelled)
+        cancelled = request.cancelling and counts.not_sent > request.left_out
+        state = outcome(counts, request.left_out, cancelled)
         now = self.store.clock()
         goes_on = (
             operation is not None
@@ -278,12 +275,12 @@ class Runner:
         request = await self.store.request(request_id)
         if request is None or request.state != State.RUNNING:
             return None
-        calls = await self._calls(request)
-        operation = calls.operation
+        operation = self.pipeline.acting.operation(request.operation)
         size = max(operation.call_size, SLICE, WAVES * operation.parallel)
         rows = await self.ledger.records(request_id, (Result.SENDING, Result.TO_SEND), size)
         if not rows:
             return None
+        calls = await self._calls(request)
         with tracing.following("request.run", request.id, request.operation):
             return await self._slice(request, calls, rows)
 

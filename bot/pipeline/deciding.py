@@ -47,8 +47,7 @@ class Approvals:
         if not voters:
             return no_longer(await self.parts.store.request(request.id))
         words = await self._count(request, user, voters)
-        await self.parts.voice.ask(request.id)
-        await self.parts.voice.show(request.id)
+        await self.parts.voice.show(request.id, "ask")
         return words
 
     async def recount(self, request: Request) -> None:
@@ -139,11 +138,10 @@ class Approvals:
         if not won:
             return no_longer(await self.parts.store.request(request_id))
         request = await self.parts.store.request(request_id)
-        if request is not None and request.demands:
-            await self.parts.voice.ask(request_id)
-        await self.parts.voice.show(request_id)
+        beside = ["ask"] if request is not None and request.demands else []
         if request is not None and request.started_at is not None:
-            await self.parts.voice.reply(request_id)  # it stopped in a pause, half done
+            beside.append("reply")  # it stopped in a pause, half done
+        await self.parts.voice.show(request_id, *beside)
         return ""
 
     async def still_approved(self, request: Request) -> bool:

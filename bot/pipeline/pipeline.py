@@ -119,8 +119,10 @@ class Pipeline:
         A direct one goes on to its run at once; the others are shown for review. Safe to repeat.
         """
         request = await self.parts.store.request(request_id)
-        with audit.by_program(request.program if request else ""):
-            wait = await self.preparer.prepare(request_id)
+        if request is None:
+            return None
+        with audit.by_program(request.program):
+            wait = await self.preparer.prepare(request)
         if wait is not None:
             return wait
         planned = await self.parts.store.request(request_id)
@@ -220,9 +222,8 @@ class Pipeline:
             return
         if request.run_at is not None and request.run_at < self.parts.clock() + SOON:
             await self.parts.start("carry_out", request_id)
-        await self.parts.voice.show(request_id)
-        if request.state == State.PENDING_APPROVAL:
-            await self.parts.voice.ask(request_id)
+        beside = ["ask"] if request.state == State.PENDING_APPROVAL else []
+        await self.parts.voice.show(request_id, *beside)
 
     async def cancel(self, request_id: str, user: str) -> str:
         """The requester's stop: before the run at once, else after the calls under way."""
@@ -248,7 +249,6 @@ class Pipeline:
         """What messages and views show of a request now."""
         ledger, store = self.parts.ledger, self.parts.store
         counts = await ledger.counts(request.id)
-        over = request.state in OVER
         operation = self.acting.operation(request.operation)
         decision = await store.decision_on(request.id) if operation.wishes else None
         decided = await ledger.sample(decision.id, 1) if decision else []
@@ -265,7 +265,7 @@ class Pipeline:
             sample=[as_record(row) for row in await ledger.sample(request.id, SAMPLE)],
             left_out=await ledger.left_out(request.id) if request.left_out else [],
             left_out_many=request.left_out,
-            missed=await ledger.missed_many(request.id) if over else 0,
+            missed=counts.missed(request.left_out) if request.state in OVER else 0,
             words=request.words,
             reply=request.reply,
             sent_comment=request.comment,

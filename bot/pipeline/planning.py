@@ -311,15 +311,12 @@ class Preparer:
     parts: Parts
     planner: Planner
 
-    async def prepare(self, request_id: str) -> float | None:
+    async def prepare(self, request: Request) -> float | None:
         """Seconds to wait where the vendor asks for a pause; None where the plan is done with.
 
         A direct request goes on to its run; the others are shown for review by the caller of this.
         """
-        request = await self.parts.store.request(request_id)
-        if request is None or request.state not in (State.RECEIVED, State.SCHEDULED):
-            return None
-        if request.digest:
+        if request.digest or request.state not in (State.RECEIVED, State.SCHEDULED):
             return None
         with tracing.following("request.plan", request.id, request.operation):
             return await self._planned(request)

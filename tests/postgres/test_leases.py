@@ -148,11 +148,11 @@ async def test_every_write_of_the_loser_changes_nothing(stores: list[Store]) -> 
 async def test_what_a_replica_that_is_gone_was_posting_is_due_at_once(stores: list[Store]) -> None:
     outbox = Outbox(stores[0], "a")
     await outbox.want(Delivery(key="k", request_id="R1", kind="card", channel="C"))
-    (wanted,) = await outbox.due(stores[0].clock() + 1)
+    (wanted,), _ = await outbox.due(stores[0].clock() + 1)
     assert await outbox.claim(wanted, 1.0, stores[0].clock() + 1000)
-    assert not await outbox.due(stores[0].clock() + 1)
+    assert not (await outbox.due(stores[0].clock() + 1))[0]
     await Leases(stores[1], "b", "1").end("a")
-    assert [each.key for each in await outbox.due(stores[0].clock())] == ["k"]
+    assert [each.key for each in (await outbox.due(stores[0].clock()))[0]] == ["k"]
 
 
 async def test_who_was_paused_while_posting_does_not_undo_what_the_next_one_noted(
@@ -161,9 +161,9 @@ async def test_who_was_paused_while_posting_does_not_undo_what_the_next_one_note
     slow, next_one = Outbox(stores[0], "a"), Outbox(stores[1], "b")
     await slow.want(Delivery(key="k", request_id="R1", kind="card", channel="C"))
     now = stores[0].clock() + 1
-    (mine,) = await slow.due(now)
+    (mine,), _ = await slow.due(now)
     assert await slow.claim(mine, now, now + 1)
-    (its,) = await next_one.due(now + 2)
+    (its,), _ = await next_one.due(now + 2)
     assert await next_one.claim(its, now + 2, now + 60)
     await next_one.sent(its, channel="C", ts="2.0", next_at=now + 3)
     await slow.sent(mine, channel="C", ts="1.0", next_at=0.0)

@@ -110,11 +110,11 @@ class Messenger:
         slow = self.pace.slow()
         silent = [*self.pace.silent(), *self._turns]
         channels: dict[str, list[Delivery]] = {}
-        for delivery in await self.outbox.due(self.clock(), slow=slow, silent=silent):
+        due, first = await self.outbox.due(self.clock(), slow=slow, silent=silent)
+        for delivery in due:
             channels.setdefault(delivery.channel, []).append(delivery)
         for channel, deliveries in channels.items():
             self._turns[channel] = asyncio.create_task(self._turn(channel, deliveries))
-        first = await self.outbox.next_due()
         return IDLE if first is None else min(IDLE, max(HELD_UP, first))
 
     async def _turn(self, channel: str, deliveries: Sequence[Delivery]) -> None:
@@ -142,11 +142,12 @@ class Messenger:
         except Exception as error:
             await self._failed(delivery, error)
         else:
-            next_at = self.clock() + PACE
-            if not await self.outbox.sent(delivery, channel=channel, ts=ts, next_at=next_at):
+            next_at, opens = self.clock() + PACE, first and delivery.kind in _CARDS
+            in_time = await self.outbox.sent(
+                delivery, channel=channel, ts=ts, next_at=next_at, opens=opens
+            )
+            if not in_time:
                 await self._take_back(delivery.key, channel, ts)
-            elif first and delivery.kind in _CARDS:
-                await self.outbox.hurry(delivery.request_id)
 
     async def _take_back(self, key: str, channel: str, ts: str) -> None:
         """This process was paused while posting, and another one posted in its place: one stays."""

@@ -23,6 +23,7 @@ from bot.slack.outgoing.client import SlackClient, has_newer, plainer
 from bot.slack.views import cards, forms
 from bot.slack.views.review import review_view
 
+BESIDE_THE_CARD = ("card", "reply", "follow")  # the others go where approvals are asked
 FIRST_CARD = 0.7  # seconds; a run that is over by then has one message, which says how it ended
 
 log = structlog.get_logger(__name__)
@@ -41,59 +42,38 @@ class SlackVoice:
 
     # --- what everybody sees ----------------------------------------------------------------------
 
-    async def show(self, request_id: str) -> None:
+    async def show(self, request_id: str, *beside: str) -> None:
+        """The card, and what is to stand `beside` it: its `reply`, the `ask`, the `offer`."""
         request = await self.store.request(request_id)
         if request is not None:
             soon = FIRST_CARD if request.state == State.RUNNING else 0.0
-            await self._want(request, "card", request.channel, request.thread_ts, first_after=soon)
-
-    async def reply(self, request_id: str) -> None:
-        request = await self.store.request(request_id)
-        if request is not None:
-            await self._want(request, "reply", request.channel, request.thread_ts)
-
-    async def ask(self, request_id: str) -> None:
-        request = await self.store.request(request_id)
-        if request is not None:
-            channel = self.approvals_channel or request.channel
-            await self._want(request, "ask", channel, "")
+            await self._want(request, "card", *beside, first_after=soon)
 
     async def follow(self, request_id: str) -> None:
         request = await self.store.request(request_id)
         if request is not None:
-            await self._want(request, "follow", request.channel, request.thread_ts)
+            await self._want(request, "follow")
 
     async def remind(self, request_id: str) -> None:
         request = await self.store.request(request_id)
         if request is not None:
-            channel = self.approvals_channel or request.channel
-            await self._want(request, f"remind{request.reminders}", channel, "")
+            await self._want(request, f"remind{request.reminders}")
 
-    async def offer(self, request_id: str) -> None:
-        request = await self.store.request(request_id)
-        if request is not None and self.approvals_channel:
-            await self._want(request, "offer", self.approvals_channel, "")
-
-    async def _want(
-        self,
-        request: Request,
-        kind: str,
-        channel: str,
-        thread_ts: str,
-        *,
-        first_after: float = 0.0,
-    ) -> None:
-        await self.outbox.want(
-            Delivery(
-                key=f"{request.id}:{kind}",
-                request_id=request.id,
-                kind=kind,
-                channel=channel,
-                thread_ts=thread_ts,
-            ),
-            first_after=first_after,
-        )
+    async def _want(self, request: Request, *kinds: str, first_after: float = 0.0) -> None:
+        offers = bool(self.approvals_channel)
+        wanted = [self._delivery(request, each) for each in kinds if offers or each != "offer"]
+        await self.outbox.want(*wanted, first_after=first_after)
         self.wake()
+
+    def _delivery(self, request: Request, kind: str) -> Delivery:
+        here = kind in BESIDE_THE_CARD
+        return Delivery(
+            key=f"{request.id}:{kind}",
+            request_id=request.id,
+            kind=kind,
+            channel=request.channel if here else self.approvals_channel or request.channel,
+            thread_ts=request.thread_ts if here else "",
+        )
 
     # --- what one person sees ---------------------------------------------------------------------
 
