@@ -10,10 +10,10 @@ import base64
 import itertools
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qs
 
 from deploy.sandbox.vendors.base import Answer, Call, JsonStandIn
 
@@ -31,6 +31,12 @@ FINDINGS = (
 )
 PEOPLE = (r"northwind\mlindqvist", r"northwind\uhaddad", r"northwind\oreyes", "AzadRai")
 ACCESS_FOR, REFRESH_FOR = 3600.0, 5400.0
+ROLE = "Remediation Administrator"
+FORBIDDEN = "You are not authorized to perform this task. Access is denied."
+BROKEN = (
+    "Server encountered an error while serving request. "
+    "Please contact administrator if problem persists."
+)
 
 
 @dataclass
@@ -58,6 +64,14 @@ class StandInTicket:
             "StandardName": self.standard,
             "TicketProviderType": 2,
         }
+
+
+@dataclass(frozen=True)
+class Token:
+    """Whose an access or refresh token is, and until when it is taken (monotonic)."""
+
+    login: str
+    until: float
 
 
 @dataclass
@@ -118,6 +132,8 @@ def seed(many: int = 500) -> dict[str, StandInTicket]:
 class CcsStandIn(JsonStandIn):
     """Beside the service account, everybody may sign in with the password `sandbox-LOGIN`.
 
+    Who has another role in `people` may not see or edit tickets; all others may.
+
     `verifies_in` is how long the verification job takes, in seconds; tickets whose number ends with
     an even digit pass it.
     """
@@ -133,19 +149,28 @@ class CcsStandIn(JsonStandIn):
     more_faults: ClassVar[Mapping[str, str]] = {
         "expired": "does not take tokens that it gave",
         "forbidden": "HTTP 403: the role or a permission is missing",
+        "error_500": "HTTP 500 in the document's words",
     }
 
     def __init__(
-        self, *, tickets: int = 500, verifies_in: float = 5.0, port: int = 0, delay: float = 0.0
+        self,
+        *,
+        tickets: int = 500,
+        verifies_in: float = 5.0,
+        port: int = 0,
+        delay: float = 0.0,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(port=port, delay=delay)
         self.tickets = seed(tickets)
         self.verifies_in = verifies_in
         self.site = Site()
         self.grants: list[str] = []
-        self._tokens: dict[str, float] = {}
-        self._refresh: dict[str, float] = {}
+        self._tokens: dict[str, Token] = {}
+        self._refresh: dict[str, Token] = {}
         self._numbers = itertools.count(1)
+        self._roles = {_login(user): role for _, _, user, role, _ in _rows(self.people)}
+        self._now = now
 
     def settings(self) -> dict[str, str]:
         return {
@@ -164,9 +189,11 @@ class CcsStandIn(JsonStandIn):
             return self._grant(call)
         if path != "/ccs/api/v1/remediationtickets":
             return Answer(404, "No such resource.")
-        token = call.headers.get("authorization", "").removeprefix("Bearer ")
-        if self._tokens.get(token, 0.0) < time.monotonic():
+        token = self._bearer(call)
+        if token is None:
             return Answer(401, "Authorization has been denied for this request.")
+        if self._roles.get(token.login, ROLE) != ROLE:
+            return Answer(403, FORBIDDEN)
         if call.method == "PATCH":
             return self._update(call)
         if call.method == "GET" and isinstance(self.site.reads, int):
@@ -174,32 +201,38 @@ class CcsStandIn(JsonStandIn):
         return self._list(call) if call.method == "GET" else Answer(405, "Method not allowed.")
 
     def broken(self, fault: str, call: Call) -> Answer | None:
-        if fault == "forbidden" and "tokens" not in call.path:
-            return Answer(403, "You are not authorized to perform this task. Access is denied.")
-        if fault == "expired" and "tokens" not in call.path:
-            return Answer(401, "Authorization has been denied for this request.")
-        return None
+        if _signs_in(call):
+            return None
+        return {
+            "forbidden": Answer(403, FORBIDDEN),
+            "expired": Answer(401, "Authorization has been denied for this request."),
+            "error_500": Answer(500, BROKEN),
+        }.get(fault)
 
     def refused(self) -> Answer:
         return Answer(401, {"error": "invalid_grant", "error_description": "Wrong user name."})
 
     def masked(self, call: Call) -> Any:
-        return "(signing in)" if "tokens" in call.path else super().masked(call)
+        return "(signing in)" if _signs_in(call) else super().masked(call)
 
     # --- signing in --------------------------------------------------------------------------------
 
     def _grant(self, call: Call) -> Answer:
         form = {name: values[0] for name, values in parse_qs(call.body).items()}
-        self.grants.append(form.get("grant_type", ""))
-        now = time.monotonic()
-        if form.get("grant_type") == "refresh_token":
-            if self._refresh.pop(form.get("refresh_token", ""), 0.0) < now:
+        kind, now = form.get("grant_type", ""), self._now()
+        self.grants.append(kind)
+        login = _login(form.get("username", ""))
+        if kind == "refresh_token":
+            given = self._refresh.pop(form.get("refresh_token", ""), None)
+            if given is None or given.until < now:
                 return self.refused()
-        elif not self._known(form):
+            login = given.login
+        elif kind != "password" or not self._known(form):
             return self.refused()
         number = next(self._numbers)
         access, refresh = f"sandbox-access-{number}", f"sandbox-refresh-{number}"
-        self._tokens[access], self._refresh[refresh] = now + ACCESS_FOR, now + REFRESH_FOR
+        self._tokens[access] = Token(login, now + ACCESS_FOR)
+        self._refresh[refresh] = Token(login, now + REFRESH_FOR)
         told = {"access_token": access, "token_type": "bearer", "expires_in": int(ACCESS_FOR)}
         return Answer(200, {**told, "refresh_token": refresh})
 
@@ -207,33 +240,42 @@ class CcsStandIn(JsonStandIn):
         user, password = form.get("username", ""), form.get("password", "")
         own = f"sandbox-{user.rpartition(chr(92))[2]}"
         if self.site.base64_password:
-            password = base64.b64decode(password).decode()
+            password = _decoded(password)
         return (user, password) == (self.username, self.password) or password == own
+
+    def _bearer(self, call: Call) -> Token | None:
+        """The token that a call brings, if it is (still) taken."""
+        scheme, _, value = call.headers.get("authorization", "").partition(" ")
+        token = self._tokens.get(value) if scheme.lower() == "bearer" else None
+        return token if token is not None and token.until >= self._now() else None
 
     # --- tickets -----------------------------------------------------------------------------------
 
     def _list(self, call: Call) -> Answer:
         self._verify()
-        number = call.params.get("TicketNumber")
+        # The document spells them `Page` and `PageSize`, the vendor's samples `page` and `pagesize`.
+        params = {name.lower(): value for name, value in call.params.items()}
+        number = params.get("ticketnumber")
         if self.site.error_in_200:
             return Answer(200, {"Message": "The evaluation store is not available."})
-        if number is not None:
-            ticket = self._ticket(number)
-            if ticket is None:
-                return Answer(404, "Ticket not found. Provide valid ticket number.")
-            return Answer(200, self.site.shown(ticket))
-        fields = re.fullmatch(r"\((.*)\)", call.params.get("Fields", ""))
+        if number is None:
+            return self._search(params)
+        ticket = self._ticket(number)
+        if ticket is None:
+            return Answer(404, "Ticket not found. Provide valid ticket number.")
+        return Answer(200, self.site.shown(ticket))
+
+    def _search(self, params: Mapping[str, str]) -> Answer:
+        fields = re.fullmatch(r"\((.*)\)", params.get("fields", ""))
         if fields is None:
             return Answer(400, "Provide valid ticket details.")
-        wanted = dict(each.partition("=")[::2] for each in fields[1].split(",") if each)
+        wanted = [each.partition("=")[::2] for each in fields[1].split(",") if each]
         found = [
             self.site.shown(ticket)
             for ticket in self.tickets.values()
-            if all(
-                str(ticket.shown().get(name)) == unquote(value) for name, value in wanted.items()
-            )
+            if all(str(ticket.shown().get(name.strip())) == value.strip() for name, value in wanted)
         ]
-        page, asked = int(call.params.get("Page", 0)), int(call.params.get("PageSize", 20))
+        page, asked = int(params.get("page", 0)), int(params.get("pagesize", 20))
         size = min(asked, self.site.page_size)
         told: dict[str, Any] = {"TicketDataList": found[page * size : (page + 1) * size]}
         if self.site.counts_pages:
@@ -245,7 +287,7 @@ class CcsStandIn(JsonStandIn):
 
     def _verify(self) -> None:
         """The verification job's verdicts that are due."""
-        now = time.monotonic()
+        now = self._now()
         for ticket in self.tickets.values():
             if ticket.due and ticket.due <= now:
                 ticket.due = 0.0
@@ -254,8 +296,8 @@ class CcsStandIn(JsonStandIn):
     def _update(self, call: Call) -> Answer:
         body = call.json if isinstance(call.json, Mapping) else {}
         values = {str(name).lower(): value for name, value in body.items()}
-        number = str(values.pop("ticketnumber", "") or "")
-        if not number:
+        number = values.pop("ticketnumber", None)
+        if not isinstance(number, str) or not number.strip():
             return Answer(400, "Ticket number is invalid or empty.")
         ticket = self._ticket(number)
         if ticket is None:
@@ -274,6 +316,9 @@ class CcsStandIn(JsonStandIn):
         if state is not None and str(state) not in map(str, STATES):
             return "Provide valid ticket state."
         if set(values) - known or any(value in (None, "") for value in values.values()):
+            return "Provide valid ticket details."
+        texts = (values.get(name, "") for name in ("ticketdescription", "assignedto"))
+        if not all(isinstance(each, str) for each in texts):
             return "Provide valid ticket details."
         priority = values.get("priority", "Low")
         if priority not in PRIORITIES and str(priority) not in PRIORITY_NUMBERS:
@@ -299,8 +344,29 @@ class CcsStandIn(JsonStandIn):
         ticket.history.append(dict(values))
         if "ticketstate" in values:
             ticket.state = int(values["ticketstate"])
-            ticket.due = time.monotonic() + self.verifies_in if ticket.state == 2 else 0.0
+            ticket.due = self._now() + self.verifies_in if ticket.state == 2 else 0.0
         ticket.description = values.get("ticketdescription", ticket.description)
         priority = str(values.get("priority", ticket.priority))
         ticket.priority = PRIORITY_NUMBERS.get(priority, priority)
         ticket.assignee = values.get("assignedto", ticket.assignee)
+
+
+def _rows(people: Sequence[str]) -> list[list[str]]:
+    return [each.split(",") for each in people]
+
+
+def _login(user: str) -> str:
+    """A user's name without the domain; Windows does not tell names apart by case."""
+    return user.rpartition("\\")[2].lower()
+
+
+def _signs_in(call: Call) -> bool:
+    return "tokens" in call.path.lower()
+
+
+def _decoded(password: str) -> str:
+    """The clear text of a Base64 password; "" where it is none."""
+    try:
+        return base64.b64decode(password, validate=True).decode()
+    except ValueError:
+        return ""

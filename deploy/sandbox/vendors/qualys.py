@@ -17,8 +17,16 @@ from aiohttp import web
 from deploy.sandbox.vendors import qualys_answers as answers
 from deploy.sandbox.vendors.faults import Fault, FaultSwitch
 from deploy.sandbox.vendors.qualys_compliance import Compliance
-from deploy.sandbox.vendors.qualys_edit import CHANGES, check_changes, edit, may_see, member
-from deploy.sandbox.vendors.qualys_selection import SELECTION, Refused, selection
+from deploy.sandbox.vendors.qualys_edit import (
+    CHANGES,
+    check_changes,
+    edit,
+    may_see,
+    member,
+    reopen_ignored,
+)
+from deploy.sandbox.vendors.qualys_selection import SELECTION, Refused, flag, selection, unknown
+from deploy.sandbox.vendors.qualys_session import COOKIE, PATH, Sessions
 from deploy.sandbox.vendors.seed import Member, StandInTicket, seed_tickets
 
 FAULTS = {
@@ -78,6 +86,7 @@ class Answer:
     status: int = 200
     headers: Mapping[str, str] | None = None
     kind: str = "text/xml"
+    crowded: bool = False
 
 
 class QualysStandIn:
@@ -106,7 +115,10 @@ class QualysStandIn:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.tickets: dict[int, StandInTicket] = seed_tickets()
+        # The numbers of ignored tickets whose issue a scan found resolved in the meantime.
+        self.fixed_while_ignored: set[int] = set()
         self.compliance = Compliance()
+        self.sessions = Sessions()
         self.requests: list[Call] = []
         self.edits: list[Edit] = []
         self.on_traffic: Callable[[dict[str, Any]], None] | None = None
@@ -161,7 +173,7 @@ class QualysStandIn:
         began = time.perf_counter()
         form = (await request.read()).decode("utf-8", "replace")
         # A parameter given twice: the last one wins silently.
-        params = {**request.query, **await request.post()}
+        params = dict([*request.query.items(), *(await request.post()).items()])
         call = Call(
             request.method,
             request.path,
@@ -173,7 +185,7 @@ class QualysStandIn:
         del self.requests[:-REMEMBERED]
         self._running[call.path] += 1
         try:
-            answer = await self._answer(call, request.headers.get("Authorization", ""))
+            answer = await self._answer(call, request)
         finally:
             self._running[call.path] -= 1
         self._tell(call, answer, (time.perf_counter() - began) * 1000)
@@ -181,12 +193,12 @@ class QualysStandIn:
             if request.transport is not None:
                 request.transport.abort()
             return web.Response(status=500)
-        headers = {**self._limits(call.path), **(answer.headers or {})}
+        headers = {**self._limits(call.path, answer), **(answer.headers or {})}
         return web.Response(
             text=answer.body, status=answer.status, headers=headers, content_type=answer.kind
         )
 
-    async def _answer(self, call: Call, authorization: str) -> Answer | None:
+    async def _answer(self, call: Call, request: web.Request) -> Answer | None:
         """The answer; None breaks the connection instead."""
         fault = self.faults.take(call.path)
         if fault is not None and fault.name in TIMED - {"conflict_wait"}:
@@ -196,22 +208,23 @@ class QualysStandIn:
             return None
         elif fault is not None and fault.name in _INSTEAD:
             return _INSTEAD[fault.name](fault, call, self._now())
-        answer = self._limited(call) or self._done(call, authorization)
+        answer = self._limited(call) or self._done(call, request)
         if fault is not None and fault.name == "reset_after_edit":
             return None
         if fault is not None and fault.name == "truncated_xml":
             return Answer(answer.body[: len(answer.body) // 2], answer.status)
         return answer
 
-    def _done(self, call: Call, authorization: str) -> Answer:
-        caller = self._caller(authorization)
+    def _done(self, call: Call, request: web.Request) -> Answer:
+        key = request.cookies.get(COOKIE, "")
+        caller = self._caller(call, request.headers.get("Authorization", ""), key)
         if caller is None:
             return _INSTEAD["bad_credentials"](Fault(""), call, self._now())
-        if "X-Requested-With" not in call.headers:
+        if "X-Requested-With" not in request.headers:
             words = "missing required header: X-Requested-With"
             return Answer(answers.simple("1903", words, {}, self._now()), 400)
         try:
-            return self._asked(call, caller)
+            return self._session(call, caller, key) or self._asked(call, caller)
         except Refused as refused:
             if call.path.startswith("/api/"):
                 body = answers.simple(refused.code, refused.words, {}, self._now())
@@ -220,7 +233,26 @@ class QualysStandIn:
             # The calls below /msp/ answer errors with HTTP 200.
             return Answer(answers.error(root, dtd, refused.code, refused.words))
 
+    def _session(self, call: Call, caller: Member, key: str) -> Answer | None:
+        """Sign in or out; None for a call of anything else."""
+        if call.path != PATH:
+            return None
+        action = call.params.get("action", "")
+        if action not in ("login", "logout"):
+            raise Refused("1905", f"parameter action has invalid value: {action}")
+        if call.method != "POST":
+            raise Refused(
+                "1908", "Request method is incompatible with specified parameter(s): action"
+            )
+        if action == "login":
+            cookie = self.sessions.login(caller, self._now())
+            body = answers.simple("", "Logged in", {}, self._now())
+            return Answer(body, headers={"Set-Cookie": cookie})
+        self.sessions.logout(key)
+        return Answer(answers.simple("", "Logged out", {}, self._now()))
+
     def _asked(self, call: Call, caller: Member) -> Answer:
+        reopen_ignored(self.tickets.values(), self.fixed_while_ignored, self._now())
         match call.path:
             case "/msp/ticket_edit.php":
                 return self._edit(call.params, caller)
@@ -252,15 +284,11 @@ class QualysStandIn:
     def _list(self, params: Mapping[str, str], caller: Member) -> Answer:
         where = self._where(params, LIST_OPTIONS)
         selected = self._selected(where, caller)
-        with_ids = params.get("show_host_id") == "1"
-        return Answer(
-            answers.ticket_list(selected, where, caller.login, self._now(), with_host_ids=with_ids)
-        )
+        shown = {name for name in LIST_OPTIONS if flag(name, params.get(name, "0"))}
+        return Answer(answers.ticket_list(selected, where, caller.login, self._now(), shown))
 
     def _where(self, params: Mapping[str, str], others: frozenset[str]) -> dict[str, str]:
-        for name in params:
-            if name not in SELECTION and name not in others:
-                raise Refused("1901", f"parameter {name} is not recognised")
+        unknown(params, {*SELECTION, *others})
         where = {name: value for name, value in params.items() if name in SELECTION}
         if not where:
             raise Refused("1922", "at least one ticket selection parameter is required")
@@ -271,20 +299,29 @@ class QualysStandIn:
         found = (each for each in self.tickets.values() if may_see(caller, each) and test(each))
         return sorted(found, key=lambda each: each.number)
 
-    def _caller(self, authorization: str) -> Member | None:
+    def _caller(self, call: Call, authorization: str, key: str) -> Member | None:
+        if call.path == PATH and call.params.get("action") == "login":
+            return self._user(call.params.get("username", ""), call.params.get("password", ""))
         scheme, _, coded = authorization.partition(" ")
+        if scheme.lower() != "basic":
+            return self.sessions.caller(call.path, key, self._now())
         try:
             login, _, password = base64.b64decode(coded, validate=True).decode().partition(":")
         except (binascii.Error, UnicodeDecodeError):
             return None
+        return self._user(login, password)
+
+    def _user(self, login: str, password: str) -> Member | None:
         user = member(login)
-        if scheme.lower() != "basic" or user is None or user.status != "Active":
+        if user is None or user.status != "Active":
             return None
         expected = self.password if login == self.username else f"sandbox-{login}"
         return user if password == expected and user.role != "Contact" else None
 
     def _limited(self, call: Call) -> Answer | None:
         """Concurrency is checked first and wins; then the calls of the last hour."""
+        if call.path == PATH:
+            return None
         if self._running[call.path] > self._at_once:
             return _INSTEAD["conflict_running"](Fault(""), call, self._now())
         calls, now = self._calls[call.path], time.monotonic()
@@ -296,13 +333,21 @@ class QualysStandIn:
         calls.append(now)
         return None
 
-    def _limits(self, path: str) -> dict[str, str]:
-        return {
+    def _limits(self, path: str, answer: Answer) -> dict[str, str]:
+        if path == PATH:
+            return {}
+        limits = {
             "X-RateLimit-Limit": str(self._rate),
             "X-RateLimit-Window-Sec": str(WINDOW),
+            "X-Concurrency-Limit-Limit": str(self._at_once),
+        }
+        if answer.crowded:
+            # A call that is one too many does not run, and is not told how many more it may make.
+            return {**limits, "X-Concurrency-Limit-Running": str(self._at_once)}
+        return {
+            **limits,
             "X-RateLimit-Remaining": str(max(0, self._rate - len(self._calls[path]))),
             "X-RateLimit-ToWait-Sec": "0",
-            "X-Concurrency-Limit-Limit": str(self._at_once),
             "X-Concurrency-Limit-Running": str(self._running[path] + 1),
         }
 
@@ -333,7 +378,8 @@ def _blocked(fault: Fault, _: Call, now: datetime) -> Answer:
 
 def _crowded(_: Fault, __: Call, now: datetime) -> Answer:
     words = "This API cannot be run again until 1 currently running instance has finished."
-    return Answer(answers.simple("1960", words, {"CALLS_TO_FINISH": "1"}, now), 409)
+    body = answers.simple("1960", words, {"CALLS_TO_FINISH": "1"}, now)
+    return Answer(body, 409, crowded=True)
 
 
 def _failed(_: Fault, call: Call, __: datetime) -> Answer:

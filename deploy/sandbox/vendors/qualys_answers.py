@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import datetime
 from html import escape
 
-from deploy.sandbox.vendors.seed import ASSET_GROUPS, MEMBERS, Entry, Member, StandInTicket
+from deploy.sandbox.vendors.seed import (
+    ASSET_GROUPS,
+    MEMBERS,
+    Entry,
+    Member,
+    StandInTicket,
+    Vulnerability,
+    details,
+)
 
 PAGE = 1_000
 
@@ -56,16 +64,31 @@ def generic(path: str, code: str, words: str, now: datetime) -> str:
 
 
 def simple(code: str, words: str, items: Mapping[str, str], now: datetime) -> str:
-    """A block by one of the limits, and other errors of the second generation of calls."""
+    """What the second generation of calls answers: an error with its code, without one a success."""
     pairs = "".join(
         f"<ITEM><KEY>{key}</KEY><VALUE>{value}</VALUE></ITEM>" for key, value in items.items()
     )
     listed = f"    <ITEM_LIST>{pairs}</ITEM_LIST>\n" if pairs else ""
+    coded = f"    <CODE>{code}</CODE>\n" if code else ""
     inside = (
-        f"  <RESPONSE>\n    <DATETIME>{stamp(now)}</DATETIME>\n    <CODE>{code}</CODE>\n"
+        f"  <RESPONSE>\n    <DATETIME>{stamp(now)}</DATETIME>\n{coded}"
         f"    <TEXT>{escape(words)}</TEXT>\n{listed}  </RESPONSE>\n"
     )
     return document("SIMPLE_RETURN", "api/2.0/simple_return", inside)
+
+
+def echoed(body: str, path: str, params: Mapping[str, str], caller: str, now: datetime) -> str:
+    """An answer with the request in front, as `echo_request=1` asks for it."""
+    given = "".join(
+        f"<PARAM><KEY>{escape(name)}</KEY><VALUE>{escape(value)}</VALUE></PARAM>"
+        for name, value in params.items()
+    )
+    request = (
+        f"  <REQUEST><DATETIME>{stamp(now)}</DATETIME><USER_LOGIN>{escape(caller)}</USER_LOGIN>"
+        f"<RESOURCE>@BASE@{path}</RESOURCE><PARAM_LIST>{given}</PARAM_LIST></REQUEST>\n"
+    )
+    before, response, after = body.partition("<RESPONSE>")
+    return before + request + response + after
 
 
 def ticket_list(
@@ -73,12 +96,11 @@ def ticket_list(
     where: Mapping[str, str],
     caller: str,
     now: datetime,
-    *,
-    with_host_ids: bool = False,
+    shown: Container[str] = (),
 ) -> str:
-    """A page of tickets, by number; cut after 1,000."""
+    """A page of tickets, by number; cut after 1,000. `shown` are the options that were asked for."""
     page = tickets[:PAGE]
-    listed = "".join(_ticket(each, with_host_id=with_host_ids) for each in page)
+    listed = "".join(_ticket(each, shown) for each in page)
     inside = _header(where, caller, now)
     inside += f"  <TICKET_LIST>\n{listed}  </TICKET_LIST>\n" if page else ""
     if len(tickets) > PAGE:
@@ -139,13 +161,14 @@ def _header(where: Mapping[str, str], caller: str, now: datetime) -> str:
     )
 
 
-def _ticket(ticket: StandInTicket, *, with_host_id: bool) -> str:
+def _ticket(ticket: StandInTicket, shown: Container[str]) -> str:
     state, status = STATES[ticket.condition]
     host, found = ticket.host, ticket.vulnerability
     reached = f"<CURRENT_STATUS>{status}</CURRENT_STATUS>" if status else ""
     netbios = f"<NBHNAME><![CDATA[{host.netbios}]]></NBHNAME>" if host.netbios else ""
     history = "".join(_history(each) for each in reversed(ticket.history))
-    host_id = f"<HOST_ID>{host.id}</HOST_ID>" if with_host_id else ""
+    host_id = f"<HOST_ID>{host.id}</HOST_ID>" if "show_host_id" in shown else ""
+    told = _details(found) if "show_vuln_details" in shown else ""
     return (
         f"    <TICKET><NUMBER>{ticket.number}</NUMBER>"
         f"<CREATION_DATETIME>{stamp(ticket.created)}</CREATION_DATETIME>"
@@ -157,7 +180,16 @@ def _ticket(ticket: StandInTicket, *, with_host_id: bool) -> str:
         f"</DETECTION>\n      <STATS>{_stats(ticket)}</STATS>\n"
         f"      <HISTORY_LIST>{history}</HISTORY_LIST>\n"
         f"      <VULNINFO><TITLE><![CDATA[{found.title}]]></TITLE><TYPE>{found.kind}</TYPE>"
-        f"<QID>{found.qid}</QID><SEVERITY>{found.severity}</SEVERITY></VULNINFO></TICKET>\n"
+        f"<QID>{found.qid}</QID><SEVERITY>{found.severity}</SEVERITY></VULNINFO>{told}</TICKET>\n"
+    )
+
+
+def _details(found: Vulnerability) -> str:
+    """Threat, impact and solution; this subscription keeps no results of scans."""
+    told = f"<![CDATA[{details(found)}]]>"
+    return (
+        f"\n      <DETAILS><DIAGNOSIS>{told}</DIAGNOSIS><CONSEQUENCE>{told}</CONSEQUENCE>"
+        f"<SOLUTION>{told}</SOLUTION></DETAILS>"
     )
 
 

@@ -10,11 +10,10 @@ from datetime import date, datetime, timedelta
 from itertools import chain
 from urllib.parse import urlencode
 
-from deploy.sandbox.vendors.qualys_answers import document, simple, stamp
+from deploy.sandbox.vendors.qualys_answers import document, echoed, simple, stamp
 from deploy.sandbox.vendors.qualys_catalogue import (
     CONTROLS,
     DATABASES,
-    DAY,
     POLICIES,
     SYSTEM_OF,
     TECHNOLOGIES,
@@ -22,8 +21,16 @@ from deploy.sandbox.vendors.qualys_catalogue import (
     Result,
 )
 from deploy.sandbox.vendors.qualys_edit import member
-from deploy.sandbox.vendors.qualys_exception_list import numbers, only, shown, tests, words
-from deploy.sandbox.vendors.qualys_selection import Refused
+from deploy.sandbox.vendors.qualys_exception_list import (
+    day,
+    detail,
+    numbers,
+    page_size,
+    shown,
+    tests,
+    words,
+)
+from deploy.sandbox.vendors.qualys_selection import Refused, bad_value, flag, unknown
 from deploy.sandbox.vendors.seed import (
     ANCHOR,
     BUSINESS_UNITS,
@@ -36,23 +43,15 @@ from deploy.sandbox.vendors.seed import (
     seed_hosts,
 )
 
-PAGE = 1_000
 ENDS_IN = (1, 2, 5, 7, 12, 20, 26, 30, 34, 45, 60, 75)  # days from today
 REQUIRED = ("control_id", "host_id", "policy_id", "technology_id", "assignee_id", "comments")
 KNOWN = frozenset(
     {"action", "echo_request", "instance_string", "reopen_on_evidence_change", *REQUIRED}
 )
-UPDATES = frozenset(
-    {
-        "action",
-        "exception_numbers",
-        "comments",
-        "status",
-        "end_date",
-        "reassign_to",
-        "reopen_on_evidence_change",
-    }
-)
+COMMENTS = frozenset({"action", "echo_request", "exception_numbers", "comments"})
+UPDATES = COMMENTS | {"status", "end_date", "reassign_to", "reopen_on_evidence_change"}
+DELETES = frozenset({"action", "echo_request", "exception_numbers"})
+MAY_DECIDE = ("Manager", "Auditor", "Unit Manager")
 
 
 class Compliance:
@@ -70,6 +69,7 @@ class Compliance:
     ) -> tuple[int, str] | None:
         """Status and body; None for a path that is not of Policy Compliance."""
         action = params.get("action", "")
+        self._expire(now.date())
         if re.fullmatch(r"/api/[23]\.0/fo/compliance/exception/", path):
             return self._exception(action, path, params, method, caller, now)
         make = {
@@ -103,26 +103,36 @@ class Compliance:
         caller: Member,
         now: datetime,
     ) -> tuple[int, str]:
-        if action == "list":
-            return 200, self._listed(path, params, caller)
         do: dict[str, Callable[[Mapping[str, str], Member, datetime], str]] = {
+            "list": lambda params, caller, _: self._listed(path, params, caller),
             "request": self._request,
             "create": self._request,
             "update": self._update,
+            "delete": self._delete,
         }
+        _require(params, ("action",))
         if action not in do:
-            raise Refused("1905", f"parameter action has invalid value: {action}")
-        if method != "POST":
-            raise Refused("1908", "this action takes POST")
-        return 200, do[action](params, caller, now)
+            raise bad_value("action", action)
+        if method != "POST" and (action, method) != ("list", "GET"):
+            words = "Request method is incompatible with specified parameter(s): action"
+            raise Refused("1908", words)
+        echo = flag("echo_request", params.get("echo_request", "0"))
+        body = do[action](params, caller, now)
+        return 200, echoed(body, path, params, caller.login, now) if echo else body
+
+    def _expire(self, today: date) -> None:
+        """What is approved is so until its end has passed."""
+        for each in self.exceptions.values():
+            if each.status == "Approved" and each.expires < today.isoformat():
+                each.status = "Expired"
 
     def _request(self, params: Mapping[str, str], caller: Member, now: datetime) -> str:
-        only(params, KNOWN)
-        for name in REQUIRED:
-            if not params.get(name):
-                raise Refused("1903", f"missing required parameter: {name}")
+        unknown(params, KNOWN)
+        _require(params, REQUIRED)
+        reopen = params.get("reopen_on_evidence_change", "0")
+        flag("reopen_on_evidence_change", reopen)
         result = self._wanted(params, caller)
-        _known_user(params["assignee_id"], "assignee_id")
+        _check_user("assignee_id", params["assignee_id"], [result.host])
         standing = ("Pending", "Approved")
         if any(e.result is result and e.status in standing for e in self.exceptions.values()):
             raise Refused("1920", "an exception for this control and host exists already")
@@ -134,13 +144,14 @@ class Compliance:
             params["assignee_id"],
             now,
             caller.login,
-            reopen=params.get("reopen_on_evidence_change", "0"),
+            reopen=reopen,
             expires=now.date().isoformat(),
             modified=now,
             modified_by=caller.login,
             history=[(now, caller.login, params["comments"])],
         )
-        return _simple("Exception created successfully", {"EXCEPTION_NUMBER": str(number)}, now)
+        items = {"EXCEPTION_NUMBER": str(number)}
+        return simple("", "Exception created successfully", items, now)
 
     def _wanted(self, params: Mapping[str, str], caller: Member) -> Result:
         names = ("policy_id", "control_id", "technology_id")
@@ -157,45 +168,57 @@ class Compliance:
         asked = params.get("instance_string", "")
         asked = "" if asked == "os" else asked
         found = next((each for each in here if each.instance == asked), None)
+        if found is None and not params.get("instance_string"):
+            raise Refused("1903", "Missing required parameter(s): instance_string")
         if found is None:
-            raise Refused("1903", "missing required parameter: instance_string")
+            raise bad_value("instance_string", params["instance_string"])
         return found
 
     def _update(self, params: Mapping[str, str], caller: Member, now: datetime) -> str:
-        only(params, UPDATES)
-        for name in ("exception_numbers", "comments"):
-            if not params.get(name):
-                raise Refused("1903", f"missing required parameter: {name}")
-        if caller.role not in ("Manager", "Auditor", "Unit Manager"):
-            raise Refused("2012", "the account may only comment on exceptions")
-        _check_update(params, now)
+        # Who may only comment is not offered the other parameters.
+        unknown(params, UPDATES if caller.role in MAY_DECIDE else COMMENTS)
+        _require(params, ("exception_numbers", "comments"))
+        found, missing = self._named(params, caller)
+        _check_update(params, [each.result.host for each in found], now)
         self.updates.append(dict(params))
-        done, missing = [], []
-        for number in numbers(params["exception_numbers"]):
-            found = self.exceptions.get(number)
-            if found is None or not _reaches(caller, found.result.host):
-                missing.append(number)
-                continue
-            _change(found, params, caller, now)
-            done.append(number)
-        return _batches(done, missing, now)
+        for each in found:
+            _change(each, params, caller, now)
+        return _batches("Successfully Updated", [each.number for each in found], missing, now)
+
+    def _delete(self, params: Mapping[str, str], caller: Member, now: datetime) -> str:
+        if caller.role not in MAY_DECIDE:
+            raise Refused("2012", "The account may not delete exceptions")
+        unknown(params, DELETES)
+        _require(params, ("exception_numbers",))
+        found, missing = self._named(params, caller)
+        for each in found:
+            del self.exceptions[each.number]
+        done = [each.number for each in found]
+        return _batches("Exception(s) deleted successfully", done, missing, now)
+
+    def _named(self, params: Mapping[str, str], caller: Member) -> tuple[list[Exempt], list[int]]:
+        """The exceptions of `exception_numbers`, and the numbers that are none of the caller's."""
+        named = list(dict.fromkeys(numbers(params["exception_numbers"])))
+        known = {number: self.exceptions[number] for number in named if number in self.exceptions}
+        found = [each for each in known.values() if _reaches(caller, each.result.host)]
+        reached = {each.number for each in found}
+        return found, [number for number in named if number not in reached]
 
     def _listed(self, path: str, params: Mapping[str, str], caller: Member) -> str:
-        test = tests(params)
+        test, size, details = tests(params), page_size(params), detail(params)
         found = [
             each
             for number, each in sorted(self.exceptions.items())
             if _reaches(caller, each.result.host) and all(one(each) for one in test)
         ]
-        size = int(params.get("truncation_limit", PAGE))
         page, rest = found[:size], found[size:]
-        details = params.get("details", "Basic").casefold()
         inside = "".join(shown(each, details) for each in page)
         if rest:
             query = {**params, "exception_number_min": str(rest[0].number)}
             url = f"@BASE@{path}?{urlencode(query)}"
             inside += (
-                "<WARNING><CODE>1980</CODE><TEXT>1,000 record limit exceeded</TEXT>"
+                f"<WARNING><CODE>1980</CODE><TEXT>{size:,} record limit exceeded. "
+                "Use URL to get next batch of results.</TEXT>"
                 f"<URL><![CDATA[\n{url}\n]]></URL></WARNING>"
             )
         dtd = "api/2.0/fo/compliance/exception/exception_list_output"
@@ -277,25 +300,29 @@ def _reaches(caller: Member, host: Host) -> bool:
     return any(in_group(host, group) for group in groups)
 
 
-def _known_user(value: str, name: str) -> None:
+def _require(params: Mapping[str, str], names: Iterable[str]) -> None:
+    missing = [name for name in names if not params.get(name)]
+    if missing:
+        raise Refused("1903", f"Missing required parameter(s): {', '.join(missing)}")
+
+
+def _check_user(name: str, value: str, hosts: Iterable[Host]) -> None:
+    """An exception is for a user who has access to the hosts it applies to."""
     found = next((each for each in MEMBERS if str(each.id) == value), None)
     if found is None or found.status != "Active" or found.role == "Contact":
-        raise Refused("1905", f"parameter {name} has invalid value: {value}")
+        raise bad_value(name, value)
+    if not all(_reaches(found, host) for host in hosts):
+        raise bad_value(name, value)
 
 
-def _check_update(params: Mapping[str, str], now: datetime) -> None:
+def _check_update(params: Mapping[str, str], hosts: Iterable[Host], now: datetime) -> None:
     if params.get("status", "Pending") not in ("Pending", "Approved", "Rejected"):
-        raise Refused("1905", f"parameter status has invalid value: {params['status']}")
+        raise bad_value("status", params["status"])
+    flag("reopen_on_evidence_change", params.get("reopen_on_evidence_change", "0"))
     if "reassign_to" in params:
-        _known_user(params["reassign_to"], "reassign_to")
+        _check_user("reassign_to", params["reassign_to"], hosts)
     end = params.get("end_date", "0")
-    if end == "0":
-        return
-    try:
-        day = datetime.strptime(end, DAY).replace(tzinfo=now.tzinfo)
-    except ValueError:
-        raise Refused("1905", f"parameter end_date has invalid value: {end}") from None
-    if day <= now:
+    if end != "0" and day("end_date", end) <= now.date():
         raise Refused("1905", f"parameter end_date has invalid value: {end} (not in the future)")
 
 
@@ -305,8 +332,7 @@ def _change(found: Exempt, params: Mapping[str, str], caller: Member, now: datet
     found.reopen = params.get("reopen_on_evidence_change", found.reopen)
     if "end_date" in params:
         end = params["end_date"]
-        day = datetime.strptime(end, DAY).date().isoformat() if end != "0" else "Never"  # noqa: DTZ007 - a day
-        found.expires = day
+        found.expires = "Never" if end == "0" else day("end_date", end).isoformat()
     found.modified, found.modified_by = now, caller.login
     found.history.append((now, caller.login, params["comments"]))
 
@@ -314,22 +340,33 @@ def _change(found: Exempt, params: Mapping[str, str], caller: Member, now: datet
 # --- XML -----------------------------------------------------------------------------------------
 
 
-def _simple(words: str, items: Mapping[str, str], now: datetime) -> str:
-    return simple("", words, items, now).replace("    <CODE></CODE>\n", "")
-
-
-def _batches(done: list[int], missing: list[int], now: datetime) -> str:
+def _batches(words: str, done: list[int], missing: list[int], now: datetime) -> str:
     def batch(inside: str, numbers: list[int]) -> str:
-        listed = "".join(f"<NUMBER>{each}</NUMBER>" for each in numbers)
-        return f"<BATCH>{inside}<NUMBER_SET>{listed}</NUMBER_SET></BATCH>"
+        return f"<BATCH>{inside}<NUMBER_SET>{_number_set(numbers)}</NUMBER_SET></BATCH>"
 
-    found = batch("<TEXT>Successfully Updated</TEXT>", done) if done else ""
+    found = batch(f"<TEXT>{words}</TEXT>", done) if done else ""
     if missing:
         found += batch("<CODE>1905</CODE><TEXT>Exception does not exist</TEXT>", missing)
     body = (
         f"<RESPONSE><DATETIME>{stamp(now)}</DATETIME><BATCH_LIST>{found}</BATCH_LIST></RESPONSE>\n"
     )
     return document("BATCH_RETURN", "api/2.0/fo/compliance/exception/exception_batch_return", body)
+
+
+def _number_set(numbers: list[int]) -> str:
+    """Numbers that follow each other as one range, all others by themselves."""
+    spans: list[list[int]] = []
+    for number in sorted(numbers):
+        if spans and number == spans[-1][-1] + 1:
+            spans[-1].append(number)
+        else:
+            spans.append([number])
+    return "".join(
+        f"<NUMBER>{span[0]}</NUMBER>"
+        if len(span) == 1
+        else f"<NUMBER_RANGE>{span[0]}-{span[-1]}</NUMBER_RANGE>"
+        for span in spans
+    )
 
 
 def _host(host: Host) -> str:
@@ -401,6 +438,8 @@ def _seed(compliance: Compliance) -> None:
         by = chance.choice(("sito", "qualys_tb", "qualys_ac"))
         status = chance.choices(("Pending", "Approved", "Rejected", "Expired"), (10, 50, 20, 20))[0]
         ends = (made + timedelta(days=chance.choice((90, 180, 365)))).date().isoformat()
+        if status in ("Approved", "Expired"):
+            status = "Expired" if ends < ANCHOR.date().isoformat() else "Approved"
         owner = member(by)
         compliance.exceptions[number] = Exempt(
             number,

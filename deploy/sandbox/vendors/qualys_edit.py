@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import datetime, timedelta
 
 from deploy.sandbox.vendors.qualys_selection import Refused
@@ -42,7 +42,7 @@ def check_changes(changes: Mapping[str, str]) -> None:
     if len(comment) > LONGEST_COMMENT or not comment.isascii():
         raise Refused("1905", "parameter add_comment takes at most 2000 ASCII characters")
     days = changes.get("reopen_ignored_days", "1")
-    if not days.isdigit() or not 1 <= int(days) <= 730:
+    if not (days.isascii() and days.isdigit() and 1 <= int(days) <= 730):
         raise Refused("1905", f"parameter reopen_ignored_days has invalid value: {days}")
     if "change_assignee" in changes:
         _assignable(changes["change_assignee"])
@@ -64,6 +64,18 @@ def edit(
             _apply(ticket, changes, caller, now)
             changed.append(ticket.number)
     return changed, skipped
+
+
+def reopen_ignored(tickets: Iterable[StandInTicket], fixed: Set[int], now: datetime) -> None:
+    """What the service does on the due date of an ignored ticket: reopen it, which leaves it
+    overdue, or close it as fixed where the issue was resolved in the meantime (`fixed`)."""
+    for ticket in tickets:
+        due = ticket.reopen_on
+        if due is None or due >= now or ticket.condition != "IGNORED":
+            continue
+        ticket.condition = "FIXED" if ticket.number in fixed else "REOPENED"
+        ticket.due, ticket.reopen_on = due, None
+        ticket.history.append(Entry(due, "Scanner", old="IGNORED", new=ticket.condition))
 
 
 def member(login: str) -> Member | None:
@@ -115,6 +127,8 @@ def _apply(ticket: StandInTicket, changes: Mapping[str, str], caller: str, now: 
     if "reopen_ignored_days" in changes:
         ticket.reopen_on = now + timedelta(days=int(changes["reopen_ignored_days"]))
         ticket.due = ticket.reopen_on
+    if after != "IGNORED":
+        ticket.reopen_on = None
     ticket.history.append(
         Entry(
             at=now,

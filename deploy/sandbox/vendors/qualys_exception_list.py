@@ -19,19 +19,25 @@ from deploy.sandbox.vendors.qualys_catalogue import (
     TECHNOLOGIES,
     Exempt,
 )
-from deploy.sandbox.vendors.qualys_selection import Refused
+from deploy.sandbox.vendors.qualys_selection import address, bad_value, flag, unknown, whole
 from deploy.sandbox.vendors.seed import MEMBERS
 
 Test = Callable[[Exempt], bool]
+DETAILS = ("none", "basic", "all")
+MOST_AT_ONCE = 1_000_000
 STATUSES = ("pending", "approved", "rejected", "expired")
+WHOLE = frozenset(
+    {
+        "exception_number_min",
+        "exception_number_max",
+        "policy_id",
+        "control_id",
+        "assignee_id",
+        "created_by",
+        "modified_by",
+    }
+)
 OTHERS = frozenset({"action", "details", "truncation_limit", "echo_request"})
-
-
-def only(params: Mapping[str, str], known: frozenset[str]) -> None:
-    """Raises `Refused` for a parameter that is not known there."""
-    for name in params:
-        if name not in known:
-            raise Refused("1901", f"parameter {name} is not recognised")
 
 
 def words(value: str) -> list[str]:
@@ -43,15 +49,44 @@ def numbers(value: str) -> list[int]:
     found: list[int] = []
     for each in words(value):
         low, _, high = each.partition("-")
-        if not low.isdecimal() or (high and not high.isdecimal()):
-            raise Refused("1905", f"parameter exception_numbers has invalid value: {each}")
-        found += range(int(low), int(high or low) + 1)
+        first = whole("exception_numbers", low)
+        found += range(first, whole("exception_numbers", high or low) + 1)
     return found
+
+
+def day(name: str, value: str) -> date:
+    """A date as mm/dd/yyyy; raises `Refused` for anything else."""
+    try:
+        found = datetime.strptime(value, DAY).date()  # noqa: DTZ007 - a day
+    except ValueError:
+        raise bad_value(name, value) from None
+    if found.strftime(DAY) != value:
+        raise bad_value(name, value)
+    return found
+
+
+def page_size(params: Mapping[str, str]) -> int:
+    """How many exceptions a page holds: 1,000, or as many as asked for."""
+    value = params.get("truncation_limit", "1000")
+    size = whole("truncation_limit", value)
+    if not 1 <= size <= MOST_AT_ONCE:
+        raise bad_value("truncation_limit", value)
+    return size
+
+
+def detail(params: Mapping[str, str]) -> str:
+    """How much of each exception is told: one of `DETAILS`."""
+    value = params.get("details", "Basic")
+    if value.casefold() not in DETAILS:
+        raise bad_value("details", value)
+    return value.casefold()
 
 
 def tests(params: Mapping[str, str]) -> list[Test]:
     """The filters of a list, each as a test."""
-    only(params, OTHERS | FILTERS.keys())
+    unknown(params, OTHERS | FILTERS.keys())
+    for name in WHOLE & params.keys():
+        whole(name, params[name])
     return [make(params[name]) for name, make in FILTERS.items() if name in params]
 
 
@@ -85,7 +120,7 @@ def _facts(each: Exempt) -> str:
 
 def _history(each: Exempt) -> str:
     entries = "".join(
-        f"<HISTORY><USER>{escape(user)}</USER><COMMENT><![CDATA[{said}]]></COMMENT>"
+        f"<HISTORY><USER>{escape(user)}</USER><COMMENT>{escape(said)}</COMMENT>"
         f"<INSERTION_DATE>{stamp(at)}</INSERTION_DATE></HISTORY>"
         for at, user, said in reversed(each.history)
     )
@@ -95,34 +130,27 @@ def _history(each: Exempt) -> str:
 # --- filters ---------------------------------------------------------------------------------------
 
 
-def _day(value: str) -> date:
-    try:
-        return datetime.strptime(value, DAY).date()  # noqa: DTZ007 - a day
-    except ValueError:
-        raise Refused("1905", f"a date filter has invalid value: {value}") from None
-
-
-def _since(of: Callable[[Exempt], datetime]) -> Callable[[str], Test]:
+def _since(name: str, of: Callable[[Exempt], datetime]) -> Callable[[str], Test]:
     def make(value: str) -> Test:
-        day = _day(value)
-        return lambda each: of(each).date() >= day
+        first = day(name, value)
+        return lambda each: of(each).date() >= first
 
     return make
 
 
-def _ends(after: bool) -> Callable[[str], Test]:
+def _ends(name: str, *, after: bool) -> Callable[[str], Test]:
     """By its end; one that never ends is after every day."""
 
     def make(value: str) -> Test:
-        day = _day(value).isoformat()
-        return lambda each: (each.expires > day) if after else (each.expires < day)
+        limit = day(name, value).isoformat()
+        return lambda each: (each.expires > limit) if after else (each.expires < limit)
 
     return make
 
 
 def _status(value: str) -> Test:
     if value.casefold() not in STATUSES:
-        raise Refused("1905", f"parameter status has invalid value: {value}")
+        raise bad_value("status", value)
     return lambda each: each.status.casefold() == value.casefold()
 
 
@@ -144,7 +172,13 @@ def _among(value: str) -> Test:
 
 def _active(value: str) -> Test:
     """Pending and approved ones are active."""
-    return lambda each: (each.status in ("Pending", "Approved")) == (value == "1")
+    wanted = flag("is_active", value)
+    return lambda each: (each.status in ("Pending", "Approved")) == wanted
+
+
+def _on_host(value: str) -> Test:
+    ip = address("ip", value)
+    return lambda each: each.result.host.ip == ip
 
 
 def _network(value: str) -> Test:
@@ -162,7 +196,7 @@ FILTERS: Mapping[str, Callable[[str], Test]] = {
     "exception_numbers": _among,
     "exception_number_min": lambda value: lambda each: each.number >= int(value),
     "exception_number_max": lambda value: lambda each: each.number <= int(value),
-    "ip": lambda value: lambda each: str(each.result.host.ip) == value,
+    "ip": _on_host,
     "network_name": _network,
     "policy_id": lambda value: lambda each: each.result.policy == value,
     # The vendor matches control ids by their beginning.
@@ -174,8 +208,8 @@ FILTERS: Mapping[str, Callable[[str], Test]] = {
     "assignee_id": _of_user(lambda each: each.assignee),
     "created_by": _of_user(lambda each: each.created_by),
     "modified_by": _of_user(lambda each: each.modified_by),
-    "created_after_date": _since(lambda each: each.created),
-    "updated_after_date": _since(lambda each: each.modified),
-    "expired_before_date": _ends(after=False),
-    "expired_after_date": _ends(after=True),
+    "created_after_date": _since("created_after_date", lambda each: each.created),
+    "updated_after_date": _since("updated_after_date", lambda each: each.modified),
+    "expired_before_date": _ends("expired_before_date", after=False),
+    "expired_after_date": _ends("expired_after_date", after=True),
 }

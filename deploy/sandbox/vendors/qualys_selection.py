@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from datetime import UTC, datetime
 from ipaddress import IPv4Address
 from typing import TypeVar
@@ -31,6 +31,40 @@ class Refused(Exception):
         super().__init__(f"{code} {words}")
 
 
+def unknown(params: Iterable[str], known: Container[str]) -> None:
+    """Raises `Refused` for parameters that the call does not know, or does not know of its caller."""
+    others = [name for name in params if name not in known]
+    if others:
+        raise Refused("1901", f"Unrecognized parameter(s): {', '.join(others)}")
+
+
+def flag(name: str, value: str) -> bool:
+    """A value that is 0 or 1; raises `Refused` for any other."""
+    if value not in ("0", "1"):
+        raise bad_value(name, value)
+    return value == "1"
+
+
+def whole(name: str, value: str) -> int:
+    """A value that is a whole number; raises `Refused` for any other."""
+    if not (value.isascii() and value.isdigit()):
+        raise bad_value(name, value)
+    return int(value)
+
+
+def address(name: str, value: str) -> IPv4Address:
+    """A value that is an IPv4 address; raises `Refused` for any other."""
+    try:
+        return IPv4Address(value)
+    except ValueError:
+        raise bad_value(name, value) from None
+
+
+def bad_value(name: str, value: str) -> Refused:
+    """What answers a value that the parameter does not take."""
+    return Refused("1905", f"parameter {name} has invalid value: {value or '(empty)'}")
+
+
 def selection(params: Mapping[str, str], caller: str, now: datetime) -> Test:
     """One test for all parameters: they narrow together. Raises `Refused` for a bad value."""
     tests = [_TESTS[name](name, value) for name, value in params.items() if name in _TESTS]
@@ -49,7 +83,7 @@ def selection(params: Mapping[str, str], caller: str, now: datetime) -> Test:
 
 
 def _numbers(name: str, value: str) -> Test:
-    spans = [_span(name, part, _whole) for part in _parts(name, value)]
+    spans = [_span(name, part, whole) for part in _parts(name, value)]
     singles = {low for low, high in spans if low == high}
     wide = [(low, high) for low, high in spans if low != high]
     return lambda ticket: (
@@ -58,12 +92,12 @@ def _numbers(name: str, value: str) -> Test:
 
 
 def _since(name: str, value: str) -> Test:
-    first = _whole(name, value)
+    first = whole(name, value)
     return lambda ticket: ticket.number >= first
 
 
 def _until(name: str, value: str) -> Test:
-    last = _whole(name, value)
+    last = whole(name, value)
     return lambda ticket: ticket.number <= last
 
 
@@ -76,7 +110,7 @@ def _states(name: str, value: str) -> Test:
     wanted: set[str] = set()
     for part in _parts(name, value):
         if part not in FILTER_STATES:
-            raise _bad(name, part)
+            raise bad_value(name, part)
         wanted |= FILTER_STATES[part]
     return lambda ticket: ticket.condition in wanted
 
@@ -92,7 +126,7 @@ def _unmodified(name: str, value: str) -> Test:
 
 
 def _ips(name: str, value: str) -> Test:
-    spans = [_span(name, part, _address) for part in _parts(name, value)]
+    spans = [_span(name, part, address) for part in _parts(name, value)]
     return lambda ticket: any(low <= ticket.host.ip <= high for low, high in spans)
 
 
@@ -100,25 +134,26 @@ def _groups(name: str, value: str) -> Test:
     wanted = _parts(name, value)
     for part in wanted:
         if part not in ASSET_GROUPS:
-            raise _bad(name, part)
+            raise bad_value(name, part)
     return lambda ticket: any(in_group(ticket.host, part) for part in wanted)
 
 
 def _qids(name: str, value: str) -> Test:
-    wanted = {_whole(name, part) for part in _parts(name, value)}
+    wanted = [whole(name, part) for part in _parts(name, value)]
     if len(wanted) > MOST_QIDS:
         raise Refused("1905", f"parameter {name} has more than {MOST_QIDS} QIDs")
     return lambda ticket: ticket.vulnerability.qid in wanted
 
 
 def _host_id(name: str, value: str) -> Test:
-    wanted = _whole(name, value)
+    wanted = whole(name, value)
     return lambda ticket: ticket.host.id == wanted
 
 
 def _contains(read: Callable[[StandInTicket], str]) -> Callable[[str, str], Test]:
     def test(name: str, value: str) -> Test:
-        _parts(name, value)
+        if not value:
+            raise bad_value(name, value)
         if len(value) > LONGEST_SUBSTRING or not value.isascii():
             raise Refused("1905", f"parameter {name} takes at most 100 ASCII characters")
         wanted = value.lower()
@@ -128,35 +163,29 @@ def _contains(read: Callable[[StandInTicket], str]) -> Callable[[str, str], Test
 
 
 def _severity(name: str, kind: str, value: str) -> Test:
-    levels = {_whole(name, part) for part in _parts(name, value)}
+    levels = {whole(name, part) for part in _parts(name, value)}
     if not levels <= {1, 2, 3, 4, 5}:
-        raise _bad(name, value)
+        raise bad_value(name, value)
     return lambda ticket: (
         ticket.vulnerability.kind == kind and ticket.vulnerability.severity in levels
     )
 
 
 def _overdue(value: str, now: datetime) -> Test:
-    wanted = _flag("overdue", value)
+    wanted = flag("overdue", value)
     return lambda ticket: (ticket.due < now and ticket.condition in FILTER_STATES["OPEN"]) == wanted
 
 
 def _invalid(value: str, caller: str) -> Test:
-    wanted = _flag("invalid", value)
+    wanted = flag("invalid", value)
     # Invalid tickets can be selected only when they are owned by others than the caller.
     return lambda ticket: ticket.invalid == wanted and not (wanted and ticket.assignee == caller)
-
-
-def _flag(name: str, value: str) -> bool:
-    if value not in ("0", "1"):
-        raise _bad(name, value)
-    return value == "1"
 
 
 def _parts(name: str, value: str) -> list[str]:
     parts = [part.strip() for part in value.split(",")]
     if not all(parts):
-        raise Refused("1905", f"parameter {name} has invalid value: {value or '(empty)'}")
+        raise bad_value(name, value)
     return parts
 
 
@@ -165,30 +194,15 @@ def _span(name: str, part: str, read: Callable[[str, str], Value]) -> tuple[Valu
     return read(name, low), read(name, high or low)
 
 
-def _whole(name: str, value: str) -> int:
-    if not (value.isascii() and value.isdigit()):
-        raise _bad(name, value)
-    return int(value)
-
-
-def _address(name: str, value: str) -> IPv4Address:
-    try:
-        return IPv4Address(value)
-    except ValueError:
-        raise _bad(name, value) from None
-
-
 def _moment(name: str, value: str) -> datetime:
     for form in ("%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ"):
         try:
-            return datetime.strptime(value, form).replace(tzinfo=UTC)
+            moment = datetime.strptime(value, form).replace(tzinfo=UTC)
         except ValueError:
             continue
-    raise _bad(name, value)
-
-
-def _bad(name: str, value: str) -> Refused:
-    return Refused("1905", f"parameter {name} has invalid value: {value}")
+        if moment.strftime(form) == value:
+            return moment
+    raise bad_value(name, value)
 
 
 _SEVERITIES = {"vuln_severities": "VULN", "potential_vuln_severities": "POTENTIAL"}
@@ -198,9 +212,9 @@ _TESTS: dict[str, Callable[[str, str], Test]] = {
     "until_ticket_number": _until,
     "ticket_assignee": _assignee,
     "states": _states,
-    # The document's example spells it without "_datetime", the guide with it.
-    "modified_since": _modified,
+    "modified_since": _modified,  # in no document; the sister of the example's `unmodified_since`
     "modified_since_datetime": _modified,
+    # The document's example spells it without "_datetime", the guide with it.
     "unmodified_since": _unmodified,
     "unmodified_since_datetime": _unmodified,
     "ips": _ips,

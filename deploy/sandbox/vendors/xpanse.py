@@ -36,6 +36,28 @@ SORTS: dict[str, Callable[[StandInIncident], Any]] = {
     "severity": lambda each: SEVERITIES.index(each.severity) if each.severity else -1,
 }
 CREATED = 1_700_000_000_000
+SOURCE = "ASM"
+INVALID_JSON = "Bad Request. Got an invalid JSON."
+# REST guide, "filters": the operators of each field, and what of an incident they are held against.
+# `incident_id` and `starred` are allowed too, but with which operator the guide does not say.
+FILTERS: dict[str, tuple[tuple[str, ...], Callable[[StandInIncident], Any]]] = {
+    "incident_id_list": (("in",), lambda each: each.id),
+    "alert_sources": (("in",), lambda _: SOURCE),
+    "cloud_management_status": (("in",), lambda _: "Not Applicable"),
+    "integration_source": (("in",), lambda _: None),
+    "description": (("in", "contains"), lambda each: each.shown()["description"]),
+    "modification_time": (("gte", "lte"), lambda each: each.modified),
+    "creation_time": (("gte", "lte"), lambda _: CREATED),
+    "status": (("eq", "neq"), lambda each: each.status),
+}
+COMPARED: dict[str, Callable[[Any, Any], bool]] = {
+    "in": lambda held, value: held in (value if isinstance(value, list) else [value]),
+    "contains": lambda held, value: str(value) in held,
+    "eq": lambda held, value: held == value,
+    "neq": lambda held, value: held != value,
+    "gte": lambda held, value: held >= value,
+    "lte": lambda held, value: held <= value,
+}
 FIELDS = frozenset(
     {
         "status",
@@ -46,6 +68,7 @@ FIELDS = frozenset(
         "comment",
     }
 )
+TEXTS = ("assigned_user_pretty_name", "resolve_comment")
 
 
 @dataclass
@@ -75,7 +98,7 @@ class StandInIncident:
             "assigned_user_mail": self.assignee or None,
             "assigned_user_pretty_name": self.assignee_name or None,
             "resolve_comment": self.resolve_comment or None,
-            "incident_sources": ["ASM"],
+            "incident_sources": [SOURCE],
             "xdr_url": f"https://northwind.xpanse.example/incident-view?caseId={self.id}",
         }
 
@@ -158,18 +181,22 @@ class XpanseStandIn(JsonStandIn):
     def answer(self, call: Call) -> Answer:
         if not self._signed(call):
             return self.refused()
-        paths: dict[str, Callable[[Call], Answer]] = {
-            "/api_keys/validate/": lambda _: Answer(200, True),
+        plain = {
+            "/api_keys/validate/": True,
+            "/public_api/v1/rbac/get_users/": {"reply": _users()},
+        }
+        asking: dict[str, Callable[[Mapping[str, Any]], Answer]] = {
             "/public_api/v1/incidents/update_incident/": self._update,
             "/public_api/v1/incidents/get_incidents/": self._list,
-            "/public_api/v1/rbac/get_users/": lambda _: Answer(200, {"reply": _users()}),
         }
-        found = paths.get(call.path)
-        if found is None or call.method != "POST":
+        if call.path not in {*plain, *asking} or call.method != "POST":
             return error(404, "Requested resource not found while processing XDR public API")
         if call.json is None and call.body:
-            return error(400, "Bad Request. Got an invalid JSON.")
-        return found(call)
+            return error(400, INVALID_JSON)
+        if call.path in plain:
+            return Answer(200, plain[call.path])
+        asked = _request_data(call)
+        return error(400, INVALID_JSON) if asked is None else asking[call.path](asked)
 
     def refused(self) -> Answer:
         if self.kind == "standard":
@@ -190,7 +217,7 @@ class XpanseStandIn(JsonStandIn):
             "licence_402": error(402, "License required: Cortex Xpanse Expander"),
             "forbidden_403": error(403, "The key lacks the required RBAC permission"),
             "missing_404": error(404, "Requested resource not found"),
-            "invalid_400": error(400, "Bad Request. Got an invalid JSON."),
+            "invalid_400": error(400, INVALID_JSON),
             "rate_429": error(429, "Rate limit exceeded"),
             "error_500": error(500, "An error occurred while processing XDR public API"),
         }
@@ -198,26 +225,29 @@ class XpanseStandIn(JsonStandIn):
 
     def _signed(self, call: Call) -> bool:
         key_id, given = call.headers.get("x-xdr-auth-id", ""), call.headers.get("authorization", "")
+        if not key_id:
+            return False
         known = {self.api_key_id: self.api_key}
         key = known.get(key_id, f"sandbox-key-{key_id}")
         if self.kind == "standard":
             return given == key
         nonce = call.headers.get("x-xdr-nonce", "")
-        stamp = call.headers.get("x-xdr-timestamp", "0")
+        stamp = call.headers.get("x-xdr-timestamp", "")
         expected = hashlib.sha256(f"{key}{nonce}{stamp}".encode()).hexdigest()
-        fresh = abs(int(stamp) / 1000 - self._now()) < 300
-        return given == expected and len(nonce) == 64 and fresh
+        if given != expected or len(nonce) != 64 or not stamp.isdecimal():
+            return False
+        return abs(int(stamp) / 1000 - self._now()) < 300
 
-    def _list(self, call: Call) -> Answer:
-        asked = call.json.get("request_data", {})
-        start, end = int(asked.get("search_from", 0)), int(asked.get("search_to", 100))
-        if end - start > 100:
-            return error(400, "search_to: more than 100 incidents")
+    def _list(self, asked: Mapping[str, Any]) -> Answer:
+        problem = _list_problem(asked)
+        if problem:
+            return error(400, problem)
+        start, end = asked.get("search_from", 0), asked.get("search_to", 100)
         found = [each for each in self.incidents.values() if _matches(each, asked)]
         sort = asked.get("sort") or {}
         found.sort(
             key=lambda each: (SORTS[sort.get("field", "modification_time")](each), int(each.id)),
-            reverse=sort.get("keyword") == "desc",
+            reverse=_keyword(sort) == "desc",
         )
         page = [self._shown(each) for each in found[start : min(end, start + self.page_size)]]
         told = {"total_count": min(len(found), 9999), "result_count": len(page), "incidents": page}
@@ -234,9 +264,11 @@ class XpanseStandIn(JsonStandIn):
         )
         return {**incident.shown(), **hidden}
 
-    def _update(self, call: Call) -> Answer:
-        asked = (call.json or {}).get("request_data", {})
-        update = asked.get("update_data") or {}
+    def _update(self, asked: Mapping[str, Any]) -> Answer:
+        given = asked.get("update_data")
+        members = given if isinstance(given, Mapping) else {}
+        # The document allows free-form members beside those that it names: they say nothing here.
+        update = {name: value for name, value in members.items() if name in FIELDS}
         incident = self.incidents.get(str(asked.get("incident_id", "")))
         if incident is None:
             return error(500, "An error occurred while processing XDR public API")
@@ -251,7 +283,7 @@ class XpanseStandIn(JsonStandIn):
         severity = update.get("manual_severity", self.empties[0])
         comment = update.get("comment", {"value": "x"})
         checks = (
-            (not update or set(update) - FIELDS, "update_data is empty or has unknown fields"),
+            (not update, "update_data is empty"),
             (update.get("status", "new") not in self.statuses, "status is not valid"),
             (severity not in (*self.empties, *SEVERITIES), "manual_severity is not valid"),
             (
@@ -259,7 +291,11 @@ class XpanseStandIn(JsonStandIn):
                 "assigned_user_mail is no user here",
             ),
             ("assigned_user_pretty_name" in update and not mail, "pretty name without mail"),
-            (not isinstance(comment, Mapping) or not comment.get("value"), "comment is not valid"),
+            (not _is_comment(comment), "comment is not valid"),
+            (
+                not all(isinstance(update.get(name, ""), str) for name in TEXTS),
+                f"{' and '.join(TEXTS)} are strings",
+            ),
         )
         return next((words for wrong, words in checks if wrong), "")
 
@@ -270,6 +306,8 @@ class XpanseStandIn(JsonStandIn):
         incident.assignee_name = _cleared(
             update.get("assigned_user_pretty_name", incident.assignee_name)
         )
+        if not incident.assignee:
+            incident.assignee_name = ""
         incident.resolve_comment = update.get("resolve_comment", incident.resolve_comment)
         if "comment" in update:
             incident.comments.append(update["comment"]["value"])
@@ -297,6 +335,7 @@ def _users() -> list[dict[str, Any]]:
             "user_first_name": first,
             "user_last_name": last,
             "role_name": role,
+            "last_logged_in": CREATED,
             "user_type": "SSO",
             "groups": [],
             "scope": [],
@@ -305,13 +344,54 @@ def _users() -> list[dict[str, Any]]:
     ]
 
 
+def _request_data(call: Call) -> Mapping[str, Any] | None:
+    """What a call asks for, nothing in particular without a body; None where that is no object."""
+    if not call.body:
+        return {}
+    asked = call.json.get("request_data", {}) if isinstance(call.json, Mapping) else None
+    return asked if isinstance(asked, Mapping) else None
+
+
+def _is_comment(comment: Any) -> bool:
+    if not isinstance(comment, Mapping) or comment.get("comment_action", "add") != "add":
+        return False
+    value = comment.get("value")
+    return isinstance(value, str) and bool(value)
+
+
+def _keyword(sort: Mapping[str, Any]) -> str:
+    """A sort's direction; the guide's own examples write it in either case."""
+    return str(sort.get("keyword", "asc")).lower()
+
+
+def _list_problem(asked: Mapping[str, Any]) -> str:
+    start, end = asked.get("search_from", 0), asked.get("search_to", 100)
+    if not isinstance(start, int) or not isinstance(end, int):
+        return "search_from and search_to are integers"
+    if end - start > 100:
+        return "search_to: more than 100 incidents"
+    sort = asked.get("sort") or {}
+    if sort.get("field", "modification_time") not in SORTS or _keyword(sort) not in ("asc", "desc"):
+        return "sort is not valid"
+    return next((words for words in map(_filter_problem, _filters(asked)) if words), "")
+
+
+def _filter_problem(each: Mapping[str, Any]) -> str:
+    name, operator, value = each.get("field"), each.get("operator"), each.get("value")
+    operators, _ = FILTERS.get(str(name), ((), None))
+    if operator not in operators:
+        return f"filters: {name} is not compared by {operator}"
+    if operator in ("gte", "lte") and not isinstance(value, int):
+        return f"filters: {name} is an integer, in milliseconds"
+    return ""
+
+
+def _filters(asked: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    return asked.get("filters") or []
+
+
 def _matches(incident: StandInIncident, asked: Mapping[str, Any]) -> bool:
-    for each in asked.get("filters", []):
-        name, value = each["field"], each["value"]
-        if name == "incident_id_list" and incident.id not in value:
-            return False
-        if name == "modification_time" and incident.modified < int(value):
-            return False
-        if name == "status" and incident.status != value:
-            return False
-    return True
+    return all(
+        COMPARED[each["operator"]](FILTERS[each["field"]][1](incident), each.get("value"))
+        for each in _filters(asked)
+    )
