@@ -154,6 +154,7 @@ class Bot:
     _link: SocketLink | None = None
     _runner: web.AppRunner | None = None
     _door: Door | None = None
+    _opening: asyncio.Lock = field(default_factory=asyncio.Lock)
     _deeds_older: float = 0.0
 
     async def start(self) -> None:
@@ -180,18 +181,18 @@ class Bot:
         await self._patiently("jobs", self._launch, AWAY)
         self._endings.append(("engine", self._park, None))
         self._begin_work()
-        if self.settings.amend_mcp == "on":
-            await self._open_door()
         self._connect(self.app)
 
-    async def _open_door(self) -> None:
-        """For programs. Its SDK takes a third of the start's time, so it is loaded only here."""
-        door: Door = import_module("bot.asking.door").Door(
-            self.pipeline, self.tokens, self.courtesy
-        )
-        await door.open()
-        self._endings.append(("programs", door.close, 1.0))
-        self._door = door
+    async def _open_door(self) -> Door:
+        """For the first program that knocks: its SDK costs a third of a start's time, and 20 MB."""
+        async with self._opening:
+            if self._door is None:
+                module = await asyncio.to_thread(import_module, "bot.asking.door")
+                door: Door = module.Door(self.pipeline, self.tokens, self.courtesy)
+                await door.open()
+                self._endings.append(("programs", door.close, 1.0))
+                self._door = door
+            return self._door
 
     async def _patiently(
         self,
@@ -464,9 +465,10 @@ class Bot:
 
     async def _ask(self, request: web.Request) -> web.StreamResponse:
         """A program asks; before we are there it is told to come again."""
-        if self._door is None:
+        if self._app is None:
             return web.Response(status=503, text="Amend is starting.")
-        return await self._door.answer(request)
+        door = self._door or await self._open_door()
+        return await door.answer(request)
 
     async def stop(self, within: float = STOP_WITHIN) -> None:
         """Stop taking work, let what runs end or park it, within so many seconds, whatever hangs."""

@@ -12,8 +12,6 @@ from functools import partial
 from pathlib import Path
 
 import structlog
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 from sqlalchemy import text
@@ -22,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.bootstrap import entries, load_policy, slack_client
 from bot.db.engine import close_engine, open_engine, open_reader
-from bot.db.migrate import alembic_config
+from bot.db.migrate import newest, present
 from bot.domain.errors import AmendError
 from bot.domain.operations import Registry, Vendor
 from bot.settings import Settings
@@ -111,19 +109,16 @@ async def _safely(name: str, work: Callable[[], Awaitable[str]]) -> Check:
 
 async def _database(settings: Settings) -> str:
     engine = open_engine(settings.database_url)
-    newest = ScriptDirectory.from_config(alembic_config()).get_current_head()
     try:
         async with engine.connect() as connection:
             began = time.monotonic()
             server = await _server(connection)
             lag = (time.monotonic() - began) * 1000
-            present = await connection.run_sync(
-                lambda sync: MigrationContext.configure(sync).get_current_revision()
-            )
+            revision = await connection.run_sync(present)
     finally:
         await close_engine(engine)
     answers = f"{server} answers in {lag:.0f} ms"
-    if present == newest:
+    if revision == newest():
         return f"{answers}, newest schema"
     return f"{answers}; `amend migrate` (or the next start) brings its schema up to date"
 

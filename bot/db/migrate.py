@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-
-def alembic_config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
-    return config
+MIGRATIONS = Path(__file__).with_name("migrations")
 
 
-def upgrade(connection: Connection, to: str = "head") -> None:
-    """Apply what is missing up to a revision, inside the connection's transaction."""
-    config = alembic_config()
-    config.attributes["connection"] = connection
-    if connection.dialect.name == "postgresql":
-        # Replicas that start together take turns; the lock goes with the transaction.
-        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(71094027)")
-    command.upgrade(config, to)
+def newest() -> str:
+    """The revision that the last of the migrations leads to; each file begins with its own."""
+    return max(each.name.partition("_")[0] for each in (MIGRATIONS / "versions").glob("0*.py"))
+
+
+def present(connection: Connection) -> str:
+    """The revision that the database is at; "" before the first."""
+    if not inspect(connection).has_table("alembic_version"):
+        return ""
+    found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    return str(found or "")
 
 
 async def migrate(engine: AsyncEngine) -> None:
     """Apply every migration that is missing; safe at each start and by several processes."""
     async with engine.begin() as connection:
-        await connection.run_sync(upgrade)
+        if await connection.run_sync(present) != newest():
+            # Alembic costs a good part of a start's time, and most starts have nothing to migrate.
+            await connection.run_sync(import_module("bot.db.upgrading").upgrade)

@@ -33,7 +33,7 @@ P = ParamSpec("P")
 log = structlog.get_logger(__name__)
 
 BULK = "bulk"  # the queue, partitioned by lane
-LOOKS_EVERY = 0.25  # seconds; a waiting run begins within them once its lane is free
+LOOKS_EVERY = 0.5  # seconds; a waiting run begins within them once its lane is free
 AT_ONCE = 20  # bulk runs in one process
 
 CUT_WITHIN = 2.0  # seconds; a workflow that is cut off has a transaction to end at most
@@ -288,7 +288,7 @@ class Engine:
             "max_executor_threads": 8,
             "sys_db_pool_size": 2 if url.startswith("sqlite") else 5,
             "serializer": DBOSPortableJSONSerializer(),
-            "notification_listener_polling_interval_sec": 0.3,
+            "notification_listener_polling_interval_sec": 1.0,
             "console_log_level": "ERROR",
             "log_level": "ERROR",
         }

@@ -16,9 +16,10 @@ from sqlalchemy import delete
 
 from bot.db import audit
 from bot.db.engine import open_engine
-from bot.db.migrate import migrate, upgrade
+from bot.db.migrate import migrate
 from bot.db.store import Store
 from bot.db.tables import AuditCheckpoint, AuditEntry, AuditHead
+from bot.db.upgrading import upgrade
 from bot.proof.checkpoints import Checkpoint
 from bot.proof.notes import Signer
 from bot.proof.tree import leaf_hash, root_of

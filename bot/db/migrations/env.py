@@ -1,4 +1,4 @@
-"""Alembic's environment: runs on the connection that `bot.db.migrate` hands over."""
+"""Alembic's environment: runs on the connection that `bot.db.upgrading` hands over."""
 
 from alembic import context
 from sqlmodel import SQLModel

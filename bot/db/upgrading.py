@@ -1,0 +1,20 @@
+"""Alembic's part of a migration; loaded where there is something to migrate."""
+
+from __future__ import annotations
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection
+
+from bot.db.migrate import MIGRATIONS
+
+
+def upgrade(connection: Connection, to: str = "head") -> None:
+    """Apply what is missing up to a revision, inside the connection's transaction."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["connection"] = connection
+    if connection.dialect.name == "postgresql":
+        # Replicas that start together take turns; the lock goes with the transaction.
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(71094027)")
+    command.upgrade(config, to)
