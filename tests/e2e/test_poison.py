@@ -18,10 +18,13 @@ STORY = "/qualys 23456 change_state=RESOLVED"
 async def test_half_a_surrogate_pair_in_a_vendors_text_is_no_reason_to_stop(world: World) -> None:
     number = min(world.sandbox.xpanse.incidents)
     incident: Any = world.sandbox.xpanse.incidents[number]
-    incident.description = "broken \ud83d text \x00 here"
-    assert "\\ud83d" in json.dumps(incident.description), "as a real server would write it"
+    incident.name = "broken \ud83d text \x00 here"
+    told: list[str] = []
+    keep = world.sandbox.xpanse.on_traffic
+    world.sandbox.xpanse.on_traffic = lambda entry: (told.append(json.dumps(entry)), keep(entry))
     await world.type(MARA, f"/xpanse {number} status=UNDER_INVESTIGATION")
     assert (await world.settled())["state"] == "succeeded"
+    assert any("broken" in each and "ud83d" in each for each in told), "the vendor did say it"
 
 
 async def test_half_a_surrogate_pair_in_what_somebody_types_is_no_reason_either(

@@ -61,7 +61,11 @@ class Answer:
     def body(self) -> str:
         if self.text is not None:
             return self.text
-        return "" if self.value is None else json.dumps(self.value, ensure_ascii=False)
+        if self.value is None:
+            return ""
+        # Letters as they are, but half a surrogate pair, which UTF-8 cannot hold, as JSON's escape.
+        text = json.dumps(self.value, ensure_ascii=False)
+        return text.encode("utf-8", "backslashreplace").decode()
 
 
 class JsonStandIn(ABC):
