@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import socket
 import sqlite3
 import sys
 import tempfile
@@ -20,6 +19,8 @@ from urllib.parse import urlencode
 import httpx
 from slack_sdk.signature import SignatureVerifier
 
+from deploy.sandbox.ports import free_port
+
 MARA, OPS, TEAM = "U0MARA", "C0OPS", "T0SANDBOX"
 PEOPLE = (
     "slack_user,vendor,account,role,scope\n"
@@ -27,12 +28,6 @@ PEOPLE = (
     "U0MARA,ccs,northwind\\mlindqvist,Remediation Administrator,\n"
 )
 POLICY = "[approvals]\ndefaults = false\n"
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 @dataclass

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import socket
 import sys
 import webbrowser
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from bot.bootstrap import entries
 from bot.slack.link.manifest import manifest
 from deploy.sandbox import company
 from deploy.sandbox.clock import Clock
+from deploy.sandbox.ports import free_port
 from deploy.sandbox.running import Running
 from deploy.sandbox.slack.server import SlackSandbox
 from deploy.sandbox.trail import Trail
@@ -96,13 +96,6 @@ async def _ask_as_program(url: str, token: str, channel: str) -> None:
     await import_module("deploy.sandbox.assistant").propose(url, token, channel)
 
 
-def _free_port() -> int:
-    """For the bot: the same one each time that it begins anew, so that programs find it again."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
 def _active(stand_in: StandIn) -> Callable[[], dict[str, Any] | None]:
     """The fault that is on at a stand-in, as long as it has something to hit."""
 
@@ -154,7 +147,8 @@ async def start(port: int, *, open_browser: bool) -> None:
     await sandbox.start()
     database = HOME / "amend.db"
     sandbox.slack.core.trail = Trail(database).of
-    settings = sandbox.environment(database, port=_free_port()) | {
+    # The same port each time that the bot begins anew, so that programs find it again.
+    settings = sandbox.environment(database, port=free_port()) | {
         "AMEND_POLL_SECONDS": POLL_SECONDS
     }
     bot = Running(settings, clock, sandbox.slack.core.delivery.sockets)

@@ -19,10 +19,11 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, text
 
+from deploy.sandbox.ports import free_port
 from deploy.sandbox.start import Sandbox
 from deploy.sandbox.vendors.people import PEOPLE_CSV
 from tests.e2e.conftest import MARA, OPS, until
-from tests.e2e.test_crash import Process, free_port
+from tests.e2e.test_crash import Process
 
 KILLS = int(os.environ.get("AMEND_CHAOS_KILLS", "3"))
 SEED = int(os.environ.get("AMEND_CHAOS_SEED", "7"))

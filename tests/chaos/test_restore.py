@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
+from deploy.sandbox.ports import free_port
 from deploy.sandbox.start import Sandbox
 from deploy.sandbox.vendors.people import PEOPLE_CSV
 from tests.e2e.conftest import MARA, OPS, until
-from tests.e2e.test_crash import Process, free_port
+from tests.e2e.test_crash import Process
 from tests.postgres.server import Server
 
 MANY = 120

@@ -17,6 +17,7 @@ import pytest
 
 from bot.bootstrap import entries
 from bot.people import COLUMNS
+from deploy.sandbox.ports import free_port
 from deploy.sandbox.start import Sandbox
 from deploy.sandbox.vendors.people import PEOPLE_CSV
 from tests.e2e.conftest import MARA, OPS, until
@@ -61,14 +62,6 @@ class Process:
         if self.process.returncode is None:
             self.process.send_signal(how)
         return await self.process.wait()
-
-
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 @pytest.mark.slow

@@ -12,10 +12,11 @@ import aiohttp
 import pytest
 
 from deploy.sandbox import company
+from deploy.sandbox.ports import free_port
 from deploy.sandbox.start import Sandbox
 from deploy.sandbox.vendors.people import PEOPLE_CSV
 from tests.e2e.conftest import MARA, OPS, until
-from tests.e2e.test_crash import Process, free_port
+from tests.e2e.test_crash import Process
 
 WITHIN = 10.0  # seconds that an orchestrator waits after SIGTERM
 

@@ -21,10 +21,11 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from bot.settings import BadSettings
 from bot.tracing import export
+from deploy.sandbox.ports import free_port
 from deploy.sandbox.start import Sandbox
 from deploy.sandbox.vendors.people import PEOPLE_CSV
 from tests.e2e.conftest import APPROVALS, MARA, ONCA, OPS, until
-from tests.e2e.test_crash import Process, free_port
+from tests.e2e.test_crash import Process
 
 SECRET_WORDS = "nobody-may-read-this"
 STEPS = {"slack.receive", "request.plan", "request.run", "vendor.call", "slack.post"}

@@ -6,7 +6,6 @@ import itertools
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+
+from deploy.sandbox.ports import free_port
 
 NOBODY = 65534
 
@@ -36,12 +37,6 @@ def copied(wheel: Path, folder: Path) -> Path:
     for each in wheel.glob("pginstall*"):
         shutil.copytree(each, folder / wheel.name / each.name, symlinks=True)
     return folder / wheel.name
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 class Server:

@@ -25,10 +25,11 @@ from bot.domain.operations import Outcome, Record, Result
 from bot.domain.plans import State
 from bot.jobs.engine import Engine, set_up
 from bot.jobs.replicas import Replicas
+from deploy.sandbox.ports import free_port
 from deploy.sandbox.start import Sandbox
 from deploy.sandbox.vendors.people import PEOPLE_CSV
 from tests.e2e.conftest import MARA, OPS, until
-from tests.e2e.test_crash import Process, free_port
+from tests.e2e.test_crash import Process
 from tests.postgres.test_postgres import cards, ended, sent
 
 

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from deploy.sandbox.ports import free_port
 from deploy.sandbox.start import Sandbox
 from deploy.sandbox.vendors.people import PEOPLE_CSV
 from tests.e2e.conftest import APPROVALS, MARA, ONCA, OPS, Make, until
-from tests.e2e.test_crash import Process, free_port
+from tests.e2e.test_crash import Process
 from tests.e2e.test_requests import confirmed, press
 
 STORY = '/qualys 23456 change_state=RESOLVED add_comment="Host patched"'

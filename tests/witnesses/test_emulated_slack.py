@@ -23,9 +23,10 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
+from deploy.sandbox.ports import free_port
 from deploy.sandbox.vendors.qualys import QualysStandIn
 from tests.e2e.conftest import filled, text_of
-from tests.e2e.test_crash import Process, free_port
+from tests.e2e.test_crash import Process
 
 HERE = Path(__file__).parent / "slack"
 EMULATOR = HERE.parents[2] / ".venv" / "emulate" / "node_modules" / "emulate" / "dist" / "index.js"
