@@ -115,6 +115,27 @@ async def test_an_address_that_names_nobody_or_nowhere_becomes_one_that_does(
     await expect(page.locator("#composer")).to_be_visible()
 
 
+OVER_THE_EDGE = """() => [".side", ".main", ".right"].flatMap((name) => {
+  const column = document.querySelector(name).getBoundingClientRect();
+  const shown = [...document.querySelectorAll(`${name} :is(button, h1, h2, input, textarea, select)`)];
+  return shown.map((each) => [each, each.getBoundingClientRect()])
+    .filter(([each, box]) => box.width && (box.right > column.right + 1 || box.left < column.left - 1))
+    .map(([each]) => `${name}: ${each.outerHTML.slice(0, 80)}`);
+})"""
+
+
+@at_home
+async def test_nothing_stands_over_the_edge_of_its_column_at_any_width(
+    printed: Printed, page: Page
+) -> None:
+    await page.goto(f"{printed.url}#U0ONCA/C0APPROVALS")
+    await expect(page.locator("#guide")).to_be_visible()
+    for width in range(340, 1400, 20):
+        await page.set_viewport_size({"width": width, "height": 800})
+        assert await page.evaluate(OVER_THE_EDGE) == [], width
+        assert await page.evaluate("document.documentElement.scrollWidth") <= width
+
+
 @at_home
 async def test_the_skip_link_leaves_the_address_alone(printed: Printed, page: Page) -> None:
     await page.goto(printed.url)
