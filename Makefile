@@ -53,6 +53,7 @@ chaos: $(STAMP) ## 1,000 kills in ten slices, half on SQLite and half on Postgre
 		AMEND_CHAOS_KILLS=50 AMEND_CHAOS_RESTARTS=20 AMEND_CHAOS_SEED=$$slice \
 			$(BIN)/python -m pytest -s tests/chaos/test_chaos.py tests/chaos/test_database_away.py; done
 	AMEND_CHAOS_KILLS=50 $(BIN)/python -m pytest tests/chaos/test_append.py
+	AMEND_CHAOS_RESETS=200 AMEND_CHAOS_FILLS=10 AMEND_CHAOS_JUMPS=40 $(BIN)/python -m pytest -s $(addprefix tests/chaos/test_,database_proxy.py full_disk.py clock_jump.py)
 
 deliveries: $(STAMP) ## 100,000 deliveries of Slack, repeated and out of order, over a running bot: one effect each
 	AMEND_CHAOS_DELIVERIES=100000 $(BIN)/python -m pytest -s tests/chaos/test_odd_deliveries.py

@@ -43,8 +43,11 @@ class Acting:
     async def decide(self, operation: Operation, user: str, channel: str) -> access.Decision:
         """May this person do this, here and now? Always with reasons."""
         caller = await self.parts.directory.caller(user)
-        team = self.parts.directory.team
-        people = await self.parts.store.mapped(team, operation.vendor)
+        decision = access.decide(operation, caller, channel, self.parts.policy)
+        if decision.allowed or decision.unsure:
+            return decision
+        # A no names who may, for which everybody at the vendor is read.
+        people = await self.parts.store.mapped(self.parts.directory.team, operation.vendor)
         return access.decide(operation, caller, channel, self.parts.policy, people)
 
     async def require(self, operation: Operation, user: str, channel: str) -> access.Decision:
@@ -138,8 +141,9 @@ class Acting:
 
     async def allowed(self, user: str, channel: str) -> list[Operation]:
         """Every operation that this person may do here."""
+        caller, policy = await self.parts.directory.caller(user), self.parts.policy
         operations = self.parts.registry.operations
-        return [each for each in operations if (await self.decide(each, user, channel)).allowed]
+        return [each for each in operations if access.decide(each, caller, channel, policy).allowed]
 
     async def as_person(self, name: str, user: str) -> Operation:
         """The operation under the person's own credentials, where they stored some."""
