@@ -13,6 +13,8 @@ from bot.db.store import Store
 from bot.db.tables import Delivery
 from bot.db.upsert import put_new
 
+FARTHEST = 120.0  # seconds; no message is put off for longer
+
 
 class Outbox:
     """Messages that are wanted. Wanting one again before it is sent costs nothing: coalesced."""
@@ -42,10 +44,12 @@ class Outbox:
         And for how many seconds the next message still waits; None where Slack holds them all.
         """
         unsent = col(Delivery.sent_version) < col(Delivery.version)
+        # What is due later than anything may be was put off by a clock that has been set back since.
+        over = or_(col(Delivery.due_at) <= now, col(Delivery.due_at) > now + FARTHEST)
         async with self._store.reading() as session:
             query = (
                 select(Delivery)
-                .where(unsent, Delivery.due_at <= now)
+                .where(unsent, over)
                 .where(col(Delivery.channel).not_in(silent))
                 .where(or_(col(Delivery.ts) != "", col(Delivery.channel).not_in(slow)))
                 .order_by(col(Delivery.due_at))

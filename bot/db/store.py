@@ -10,9 +10,9 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from typing import Any
 
 from sqlalchemy import delete, func, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlmodel import col, select
+from sqlmodel import SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bot.db import audit
@@ -28,6 +28,10 @@ from bot.domain.plans import OVER, State, steps
 from bot.domain.receipts import receipt_head, receipt_row
 
 ENDS_WITHIN = 0.8  # seconds; with the time limit before it an acknowledgement keeps within three
+
+
+class NotKnown(Exception):
+    """Whether something was recorded cannot be known now."""
 
 
 class Store:
@@ -98,7 +102,9 @@ class Store:
         """Record a request durably; False where its `origin` is known already.
 
         Raises `TimeoutError` where `deadline` (`time.monotonic`) passed before the write lock was
-        had: then nothing is recorded, so what is told "not accepted" never runs.
+        had, and the database's error where it failed: then nothing is recorded, so what is told "not
+        accepted" never runs. Raises `NotKnown` where the answer to the commit was lost, and it
+        cannot be looked up either.
         """
         try:
             async with self.transaction(self.quick) as session:
@@ -118,6 +124,24 @@ class Store:
                 _check(deadline)
         except IntegrityError:
             return False
+        except DBAPIError as error:
+            return await self._stands(Request, request.id, error)
+        return True
+
+    async def _stands(self, kind: type[SQLModel], key: str, error: DBAPIError) -> bool:
+        """True where a row was written although its transaction failed: only the answer was lost.
+
+        Raises `error` where it was not, and `NotKnown` where that cannot be asked.
+        """
+        if not error.connection_invalidated:
+            raise error  # the database itself said no
+        try:
+            async with asyncio.timeout(ENDS_WITHIN), self.reading() as session:
+                stands = await session.get(kind, key)
+        except Exception:
+            raise NotKnown from error
+        if stands is None:
+            raise error
         return True
 
     async def take(self, key: str, kind: str, payload: dict[str, Any], deadline: float) -> bool:
@@ -131,6 +155,8 @@ class Store:
                 session.add(Delivered(key=key, kind=kind, payload=payload, at=self.clock()))
         except IntegrityError:
             return False
+        except DBAPIError as error:
+            return await self._stands(Delivered, key, error)
         return True
 
     async def done(self, key: str) -> None:

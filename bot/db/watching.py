@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import ColumnElement, delete, func, insert, update
+from sqlalchemy import ColumnElement, delete, func, insert, or_, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -80,13 +80,13 @@ class WatchStore:
     async def claim(self, now: float, until: float) -> Watch | None:
         """The next watch that is due, taken on until `until`; None where none is."""
         async with self.store.transaction() as session:
-            query = select(Watch).where(
-                Watch.next_at <= now, Watch.parked == "", Watch.watcher != REPORT
-            )
+            # What was polled later than now was so by a clock that has been set back since.
+            due = or_(col(Watch.next_at) <= now, col(Watch.polled_at) > now)
+            query = select(Watch).where(due, Watch.parked == "", Watch.watcher != REPORT)
             watch = (await session.exec(query.order_by(col(Watch.next_at)).limit(1))).first()
             if watch is None:
                 return None
-            return watch if await self._take(session, watch, until) else None
+            return watch if await self._take(session, watch, until, now) else None
 
     async def claim_alike(self, watch: Watch, soon: float, until: float) -> list[Watch]:
         """Other watches that the poll of `watch` serves as well, if they are due by `soon`.
@@ -108,22 +108,23 @@ class WatchStore:
                 if each.selection == watch.selection
                 and (each.polled_at or 0.0) >= (watch.polled_at or 0.0)
             ]
-            return [each for each in found if await self._take(session, each, until)]
+            return [each for each in found if await self._take(session, each, until, soon)]
 
-    async def _take(self, session: AsyncSession, watch: Watch, until: float) -> bool:
+    async def _take(self, session: AsyncSession, watch: Watch, until: float, now: float) -> bool:
         """Take a watch under its next epoch; False where another replica was first."""
         epoch = watch.epoch + 1
+        polled_at = None if watch.polled_at is None else min(watch.polled_at, now)
         done = await session.exec(
             update(Watch)
             .where(col(Watch.id) == watch.id, col(Watch.next_at) == watch.next_at)
             .where(col(Watch.epoch) == watch.epoch)
-            .values(next_at=until, holder=self.owner, epoch=epoch)
+            .values(next_at=until, holder=self.owner, epoch=epoch, polled_at=polled_at)
             .execution_options(synchronize_session=False)
         )
         if int(done.rowcount) != 1:
             return False
         session.expunge(watch)
-        watch.epoch = epoch
+        watch.epoch, watch.polled_at = epoch, polled_at
         return True
 
     async def postpone(self, watch: Watch, next_at: float) -> None:

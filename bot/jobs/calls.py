@@ -294,7 +294,8 @@ class Calls:
         bound = (
             0.0 if answered else self.operation.at_work_for(len(batch.records), self.lost_answer)
         )
-        left, pause = sent_at + bound - time.time(), FIRST_LOOK
+        # A clock that was set back since it was sent prolongs nothing.
+        left, pause = min(bound, sent_at + bound - time.time()), FIRST_LOOK
         outcomes = await self._reconciled(batch, since)
         while left > 0 and (outcomes is None or any(each.result in OPEN for each in outcomes)):
             await self.sleep(pause)

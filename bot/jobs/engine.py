@@ -36,6 +36,7 @@ BULK = "bulk"  # the queue, partitioned by lane
 LOOKS_EVERY = 0.5  # seconds; a waiting run begins within them once its lane is free
 AT_ONCE = 20  # bulk runs in one process
 
+STRAY_AFTER = 3  # looks in a row that find a workflow which nobody runs
 CUT_WITHIN = 2.0  # seconds; a workflow that is cut off has a transaction to end at most
 
 VERSION = "3"  # changed only when the order of a workflow's steps changes
@@ -130,6 +131,7 @@ async def _in_lane(lane: str, statuses: list[str]) -> int:
 
 
 _tasks: set[asyncio.Task[Any]] = set()
+_alive: set[str] = set()  # the workflows that those tasks run
 
 
 def _held(
@@ -139,12 +141,14 @@ def _held(
 
     @wraps(run)
     async def held(*args: P.args, **kwargs: P.kwargs) -> None:
-        task = cast("asyncio.Task[None]", asyncio.current_task())
+        task, own = cast("asyncio.Task[None]", asyncio.current_task()), str(DBOS.workflow_id)
         _tasks.add(task)
+        _alive.add(own)
         try:
             await run(*args, **kwargs)
         finally:
             _tasks.discard(task)
+            _alive.discard(own)
 
     return held
 
@@ -274,6 +278,7 @@ class Engine:
     leases: Leases | None = None  # where replicas share a database
     _replicas: Replicas | None = field(default=None)
     _watch: asyncio.Task[None] | None = field(default=None)
+    _strays: dict[str, int] = field(default_factory=dict)  # workflow → in how many looks
 
     async def launch(self, work: Work) -> None:
         """Open the engine inside the running loop; whatever was under way goes on."""
@@ -411,6 +416,24 @@ class Engine:
             workflow_id_prefix=prefixes, load_input=False, load_output=False
         )
 
+    async def pick_up_strays(self) -> None:
+        """Carry on what is noted as running here, and what no task runs.
+
+        So a workflow stands where the database failed as it was to note the end, or lost the answer
+        that gave it to us. One that is only about to begin, or just ended, is not found so often.
+        """
+        noted = await DBOS.list_workflows_async(
+            status="PENDING", executor_id=self.executor, load_input=False, load_output=False
+        )
+        idle = [each for each in noted if each.workflow_id not in _alive]
+        self._strays = {
+            each.workflow_id: self._strays.get(each.workflow_id, 0) + 1 for each in idle
+        }
+        strays = [each for each in idle if self._strays[each.workflow_id] >= STRAY_AFTER]
+        if strays:
+            log.warning("strays_picked_up", many=len(strays))
+            await _go_on_here(strays)
+
     async def purge(self, before: float, limit: int) -> int:
         """Forget up to `limit` workflows that ended before then (epoch seconds); how many it were."""
         ended = await DBOS.list_workflows_async(
@@ -446,6 +469,10 @@ async def _resume_all(executor: str) -> None:
     left = await DBOS.list_workflows_async(
         status="PENDING", executor_id=executor, load_input=False, load_output=False
     )
+    await _go_on_here(left)
+
+
+async def _go_on_here(left: Collection[WorkflowStatus]) -> None:
     for queue in {each.queue_name for each in left}:
         ids = [each.workflow_id for each in left if each.queue_name == queue]
         await DBOS.resume_workflows_async(ids, queue_name=queue)

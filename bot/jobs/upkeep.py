@@ -42,6 +42,7 @@ class Upkeep:
     def chores(self) -> list[Chore]:
         return [
             Chore("accepted requests", self.take_up, SWEEP),
+            Chore("strays", self.engine.pick_up_strays, SWEEP),
             Chore("scheduled requests", self.start_due, SWEEP),
             Chore("approvals", self.wait_on_approvals, SWEEP),
             Chore("reviews", self.forget_reviews, RARELY),

@@ -16,6 +16,7 @@ from collections.abc import (
 )
 from contextlib import aclosing
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -24,7 +25,7 @@ from integrations.errors import Temporary
 from integrations.http import Http, Reply, Request, Timeouts, Transport
 from integrations.qualys import protocol
 from integrations.qualys.config import QualysSettings
-from integrations.qualys.faults import VENDOR
+from integrations.qualys.faults import VENDOR, said_at
 from integrations.qualys.models import EditReply, Page, Ticket, User
 from integrations.qualys.pacing import LONGEST_WAIT, Pace
 from integrations.qualys.page_turning import Glance, turned
@@ -67,6 +68,8 @@ class QualysClient:
             transport=transport,
             secrets=spellings(password, user),
         )
+        # When Qualys gave its last answer, by its own clock; None where it did not say.
+        self.said_at: datetime | None = None
         self._breaker = Breaker(clock)
         self._sleep = sleep
         self._paces: dict[str, Pace] = defaultdict(lambda: Pace(sleep, clock))
@@ -179,6 +182,7 @@ class QualysClient:
         call.add_done_callback(lambda _: pace.leave())
         reply = await asyncio.shield(call)
         pace.heed(reply.headers)
+        self.said_at = said_at(reply.headers)
         return reply
 
     async def _tried(self, call: Callable[[], Awaitable[T]]) -> T:

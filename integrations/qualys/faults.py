@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 
 from integrations.errors import (
     BadCredentials,
@@ -88,6 +90,14 @@ def http_failure(status: int, headers: Mapping[str, str], *, writes: bool) -> Ve
     if status in (408, 409) or status >= 500 or status < 400:
         return _undecided(status, words, headers, writes=writes)
     return Rejected(VENDOR, words)
+
+
+def said_at(headers: Mapping[str, str]) -> datetime | None:
+    """The vendor's clock in an answer (RFC 9110, 6.6.1); None where it is missing or no date."""
+    try:
+        return parsedate_to_datetime(headers.get("date", ""))
+    except (TypeError, ValueError):
+        return None
 
 
 def wait_in(headers: Mapping[str, str]) -> float | None:

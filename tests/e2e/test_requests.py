@@ -129,10 +129,12 @@ async def test_a_review_that_nobody_submits_is_forgotten_after_a_day(world: Worl
 
 async def test_cancel_stops_after_the_calls_under_way_and_tells_what_was_done(world: World) -> None:
     numbers = sorted(world.sandbox.ccs.tickets)[:200]
-    world.sandbox.ccs.set_fault(
-        "slow", {"seconds": 0.4, "times": 5000, "only": "RemediationTickets"}
-    )
+    slow = {"seconds": 0.4, "times": 5000, "only": "RemediationTickets"}
+    world.sandbox.ccs.set_fault("slow", slow)
     await confirmed(world, MARA, f"/ccs {','.join(map(str, numbers))} Priority=High")
+    await until(lambda: bool(patched(world)), "the first call")
+    # From here on it takes long, so that no machine is at its end before somebody cancels.
+    world.sandbox.ccs.set_fault("slow", {**slow, "seconds": 3})
     await state_is(world, "running")
     await until(lambda: world.payload()["changed"] > 0, "some progress")
     await press(world, MARA, "cancel")
@@ -142,9 +144,9 @@ async def test_cancel_stops_after_the_calls_under_way_and_tells_what_was_done(wo
     assert payload["changed"] == len(patched(world))
     await until(lambda: any("not sent" in text_of(each) for each in world.thread()))
     assert has(world.cards()[-1], "retry")
+    world.sandbox.ccs.set_fault(None)
     await press(world, MARA, "retry")
     view = await world.view_is(MARA, "review")
-    world.sandbox.ccs.set_fault(None)
     await world.act(MARA, "submit", view_id=view["id"], values={})
     await until(lambda: len(world.cards()) == 2, "the second card")
     second = await world.settled()

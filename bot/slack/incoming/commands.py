@@ -170,10 +170,12 @@ class Commands:
             await ack()
             self.frame.spawn(self.modals.review_typed(body, operation, parameters, origin))
             return
-        request_id = await self.modals.accept(operation, parameters, origin, direct=not reviewed)
+        request_id, why = await self.modals.accept(
+            operation, parameters, origin, direct=not reviewed
+        )
         # No word of "reading": Slack lets nobody replace the answer to a command, so that it would
         # stand for ever above what came of it.
-        await ack(private(TRY_AGAIN) if request_id is None else None)
+        await ack(private(why) if why else None)
         if request_id:
             self.frame.in_turn(self._prepare(request_id))
 

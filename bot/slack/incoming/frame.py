@@ -28,6 +28,10 @@ BUSY = (
 AT_ONCE = 32  # answers that are worked on at the same time; the others wait in their order
 MOST = 500  # what may be acknowledged and not answered yet; some ten seconds' work
 TRY_AGAIN = f"{NOT_ACCEPTED} Please try again in a moment."
+MAYBE_ACCEPTED = (
+    "The database went away as this was recorded, so it may run or not. Please look at"
+    " `/amend requests` in a moment, before you try again."
+)
 
 Message = Mapping[str, Any]
 Body = dict[str, Any]

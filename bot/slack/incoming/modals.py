@@ -12,6 +12,7 @@ import structlog
 from slack_sdk.errors import SlackApiError
 
 from bot import tracing
+from bot.db.store import NotKnown
 from bot.db.tables import Draft, Request
 from bot.domain.errors import AmendError, Denied, InvalidInput, Problem
 from bot.domain.operations import Context, Operation, Refinement
@@ -19,6 +20,7 @@ from bot.domain.parameters import Parameters, read
 from bot.pipeline import Origin, Pipeline, bounds
 from bot.slack.incoming.deeds import Deeds
 from bot.slack.incoming.frame import (
+    MAYBE_ACCEPTED,
     TRY_AGAIN,
     Ack,
     Body,
@@ -232,9 +234,11 @@ class Modals:
 
         No acknowledgement waits any more, and the person sees that something is under way.
         """
-        request_id = await self.accept(operation, parameters, origin, direct=False, within=PATIENT)
-        if request_id is None:
-            await self.voice.update(origin.view_id, forms.message_view("Not accepted", TRY_AGAIN))
+        request_id, why = await self.accept(
+            operation, parameters, origin, direct=False, within=PATIENT
+        )
+        if why:
+            await self.voice.update(origin.view_id, forms.message_view("Not accepted", why))
         elif request_id:
             await self.pipeline.parts.start("prepare", request_id)
 
@@ -246,18 +250,21 @@ class Modals:
         *,
         direct: bool,
         within: float | None = None,
-    ) -> str | None:
-        """The new request's id, "" for a redelivery, None where it was not recorded `within` (s)."""
+    ) -> tuple[str, str]:
+        """(the new request's id, why it has none); both are "" for a redelivery."""
         within = within or bounds.ACCEPT_WITHIN
         try:
             async with asyncio.timeout(2 * within):
                 accepted = await self.pipeline.accept(
                     operation, parameters, origin, direct=direct, within=within
                 )
-                return accepted or ""
+                return accepted or "", ""
+        except NotKnown:
+            log.warning("maybe_accepted")
+            return "", MAYBE_ACCEPTED
         except Exception as error:
             log.warning("not_accepted", error=type(error).__name__)
-            return None
+            return "", TRY_AGAIN
 
     async def again(self, body: Body, request_id: str, relation: str) -> None:
         """Retry or undo: the review of a new request made from a finished one."""

@@ -74,12 +74,9 @@ class Messenger:
     operation: Callable[[str], Operation]
     clock: Callable[[], float] = time.time
     notices: Mapping[str, Notice] = field(default_factory=dict)
-    pace: Pace = field(init=False)
+    pace: Pace = field(default_factory=Pace)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _turns: dict[str, asyncio.Task[None]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.pace = Pace(self.clock)
 
     def wake(self) -> None:
         self._wake.set()
@@ -170,8 +167,9 @@ class Messenger:
             return
         wait = min(AT_MOST, 0.5 * 2.0 ** min(delivery.failures + 1, 7))
         if isinstance(error, SlackApiError) and "Retry-After" in error.response.headers:
-            wait = float(error.response.headers["Retry-After"])
-            self.pace.block(delivery.channel, wait)
+            asked = float(error.response.headers["Retry-After"])
+            self.pace.block(delivery.channel, asked)
+            wait = min(asked, AT_MOST)
         failures = delivery.failures + (not passing or delivery.failures < TRIES - 2)
         await self.outbox.failed(delivery, again_at=self.clock() + wait, failures=failures)
 

@@ -18,7 +18,7 @@ class Pace:
     for short periods of time". Where a burst was too much for it, it answers 429 and a wait.
     """
 
-    clock: Callable[[], float] = time.time
+    clock: Callable[[], float] = time.monotonic
     _full_at: dict[str, float] = field(default_factory=dict)
     _blocked: dict[str, float] = field(default_factory=dict)
 

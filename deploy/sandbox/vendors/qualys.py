@@ -10,6 +10,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import Any, ClassVar
 
 from aiohttp import web
@@ -193,7 +194,8 @@ class QualysStandIn:
             if request.transport is not None:
                 request.transport.abort()
             return web.Response(status=500)
-        headers = {**self._limits(call.path, answer), **(answer.headers or {})}
+        clock = {"Date": format_datetime(self._now(), usegmt=True)}
+        headers = {**clock, **self._limits(call.path, answer), **(answer.headers or {})}
         return web.Response(
             text=answer.body, status=answer.status, headers=headers, content_type=answer.kind
         )
