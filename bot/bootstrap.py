@@ -56,7 +56,7 @@ from bot.slack.incoming.frame import Frame
 from bot.slack.incoming.listeners import Listeners
 from bot.slack.incoming.topics.watches import Watches
 from bot.slack.link.directory import SlackDirectory
-from bot.slack.link.reach import route
+from bot.slack.link.reach import answering, route
 from bot.slack.link.server import build_server
 from bot.slack.link.socket import SocketLink
 from bot.slack.link.token import Token
@@ -323,6 +323,7 @@ class Bot:
             operation,
             self.policy.approvals.channel or settings.amend_approvals_channel,
             self._wake,
+            partial(answering, self.client, settings),
         )
         parts = Parts(
             self.store,

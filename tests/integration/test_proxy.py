@@ -19,7 +19,7 @@ from slack_bolt.async_app import AsyncApp
 
 from bot.bootstrap import slack_client
 from bot.settings import Settings
-from bot.slack.link.reach import proxy_for
+from bot.slack.link.reach import answering, proxy_for
 from bot.slack.link.socket import SocketLink
 
 HOST = "slack.example"  # no resolver knows it: only the proxy leads there
@@ -130,6 +130,10 @@ async def test_calls_and_uploads_and_the_socket_go_through_the_proxy_with_a_priv
         assert (await client.auth_test())["team"] == "T"
         await client.files_upload_v2(channel="C1", filename="receipt.csv", content="a,b")
         assert any(b"a,b" in each for each in uploaded)
+        answer = answering(client, settings, f"https://{HOST}/upload")
+        assert (await answer.send_dict({"text": "to a response_url"})).status_code == 200
+        assert any(b"to a response_url" in each for each in uploaded)
+        assert len(asked) == 1, "one connection serves all of them"
         before = len(asked)
         bolt = AsyncApp(client=client, signing_secret="unused")
         link = SocketLink(bolt, "xapp-fake")

@@ -6,6 +6,7 @@ import ssl
 from urllib.parse import urlsplit
 
 from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from bot.settings import Settings, is_loopback
 
@@ -33,3 +34,10 @@ def route(client: AsyncWebClient, settings: Settings) -> AsyncWebClient:
     if settings.slack_api_url.startswith("https"):
         client.ssl = ssl.create_default_context()
     return client
+
+
+def answering(client: AsyncWebClient, settings: Settings, url: str) -> AsyncWebhookClient:
+    """For an answer to a `response_url`: by the client's connections, proxy and authorities."""
+    made = AsyncWebhookClient(url, timeout=10, session=client.session, ssl=client.ssl)
+    made.proxy = proxy_for(settings, url)
+    return made

@@ -39,6 +39,7 @@ class SlackVoice:
     operation: Callable[[str], Operation]
     approvals_channel: str
     wake: Callable[[], None]
+    answering: Callable[[str], AsyncWebhookClient]
 
     # --- what everybody sees ----------------------------------------------------------------------
 
@@ -213,7 +214,7 @@ class SlackVoice:
         return "" if user.get("deleted") or user.get("is_bot") else str(user["id"])
 
     async def _by_response_url(self, url: str, message: Mapping[str, Any], replace: bool) -> bool:
-        webhook = AsyncWebhookClient(url, timeout=10)
+        webhook = self.answering(url)
         how = {"response_type": "ephemeral", "replace_original": replace}
         fitted = self.client.fitted(message)
         try:
