@@ -9,7 +9,7 @@ EMULATE := $(VENV)/emulate
 .DEFAULT_GOAL := help
 SLICES ?= 1 2 3 4 5 6 7 8 9 10
 
-.PHONY: help run witnesses test check chaos deliveries bench docs lock wheel sbom audit clean
+.PHONY: help run witnesses test check chaos deliveries soak bench docs lock wheel sbom audit clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -57,6 +57,9 @@ chaos: $(STAMP) ## 1,000 kills in ten slices, half on SQLite and half on Postgre
 
 deliveries: $(STAMP) ## 100,000 deliveries of Slack, repeated and out of order, over a running bot: one effect each
 	AMEND_CHAOS_DELIVERIES=100000 $(BIN)/python -m pytest -s tests/chaos/test_odd_deliveries.py
+
+soak: $(STAMP) ## months of work in ten minutes: tables and memory level off
+	AMEND_SOAK_ROUNDS=40 $(BIN)/python -m pytest -s tests/chaos/test_soak.py
 
 bench: $(STAMP) ## speed and memory, as ratios within one run
 	$(BIN)/python -m bench
