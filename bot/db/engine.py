@@ -23,6 +23,10 @@ AWAY = (OperationalError, InterfaceError, psycopg.OperationalError, OSError, Tim
 # What was acknowledged survives even a power cut.
 SYNCHRONOUS = "FULL"
 
+# KiB that each of SQLite's connections keeps of a file: by itself two megabytes, which ten of them fill
+# over weeks. What is not there comes from the system's own cache.
+PAGES = 512
+
 READS_WITHIN = 60.0  # seconds for which a look waits for a connection in a burst
 GIVEN_BACK_WITHIN = 5.0  # seconds; a transaction that was cancelled needs a rollback's time
 ENDED_WITHIN = 10.0  # seconds; a thread that waits for SQLite's lock gives up before
@@ -105,6 +109,7 @@ def open_reader(url: str) -> AsyncEngine:
 def _read_only(connection: Any, _record: Any) -> None:
     cursor = connection.cursor()
     cursor.execute("PRAGMA query_only=ON")
+    cursor.execute(f"PRAGMA cache_size=-{PAGES}")
     cursor.close()
 
 
@@ -145,6 +150,7 @@ def _prepare_sqlite(engine: AsyncEngine, busy_seconds: float) -> None:
     def _connect(connection: Any, _record: Any) -> None:
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout={int(busy_seconds * 1000)}")
+        cursor.execute(f"PRAGMA cache_size=-{PAGES}")
         cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute(f"PRAGMA synchronous={SYNCHRONOUS}")
         cursor.execute("PRAGMA foreign_keys=ON")

@@ -7,8 +7,9 @@ of it can happen in one.
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,7 +20,7 @@ CHUNK = 64  # rows at a time of a cursor that is iterated over, which none is he
 
 def connection(database: str, **options: Any) -> OneHop:
     """A connection to the file `database`; `options` are those of `sqlite3.connect`."""
-    return OneHop(partial(sqlite3.connect, database, **options), CHUNK)
+    return OneHop(database, options)
 
 
 class OneHop(aiosqlite.Connection):
@@ -31,6 +32,24 @@ class OneHop(aiosqlite.Connection):
     """
 
     _beginning, _said = "", False
+    _opened: sqlite3.Connection | None = None
+
+    def __init__(self, database: str, options: Mapping[str, Any]) -> None:
+        super().__init__(partial(self._open, database, options), CHUNK)
+
+    def _open(self, database: str, options: Mapping[str, Any]) -> sqlite3.Connection:
+        """In the connection's own thread."""
+        self._opened = sqlite3.connect(database, **options)
+        return self._opened
+
+    def stop(self) -> asyncio.Future[Any] | None:
+        """End the thread. One whose opening was cancelled has a connection that nobody got."""
+        self._tx.put_nowait((None, self._abandon))
+        return super().stop()
+
+    def _abandon(self) -> None:
+        if self._connection is None and self._opened is not None:
+            self._opened.close()
 
     def begin_with(self, words: str) -> None:
         """Have `words` (`BEGIN …`) said together with the next statement, which is the first."""

@@ -8,7 +8,7 @@ import signal
 import sqlite3
 import sys
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +150,7 @@ def _commented(sandbox: Sandbox) -> int:
 
 
 def _open_rows(folder: Path) -> int:
-    with sqlite3.connect(folder / "amend.db") as connection:
+    with closing(sqlite3.connect(folder / "amend.db")) as connection:
         query = "SELECT count(*) FROM record WHERE result = 'sending'"
         return int(connection.execute(query).fetchone()[0])
 
