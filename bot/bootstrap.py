@@ -527,6 +527,11 @@ class _Work:
         async with self.courtesy.in_turn():
             return await self._within(request_id, self.pipeline.prepare)
 
+    async def is_direct(self, request_id: str) -> bool:
+        """Does it run without a review? That stands since it was accepted."""
+        request = await self.pipeline.parts.store.request(request_id)
+        return request is not None and request.direct
+
     async def outlook(self, request_id: str) -> tuple[float, str, bool]:
         async with self._held(request_id):
             return await self.runner.outlook(request_id)

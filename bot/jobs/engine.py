@@ -46,6 +46,7 @@ class Work(Protocol):
     """What the workflows call."""
 
     async def prepare(self, request_id: str) -> float | None: ...
+    async def is_direct(self, request_id: str) -> bool: ...
     async def begin(self, request_id: str) -> bool: ...
     async def run_slice(self, request_id: str) -> float | None: ...
     async def outlook(self, request_id: str) -> tuple[float, str, bool]: ...
@@ -158,8 +159,10 @@ def _held(
 async def _prepare_workflow(request_id: str) -> None:
     while wait := await _prepare(request_id):
         await DBOS.sleep_async(wait)
-    # A direct request is running now and goes on here; any other waits for its submission.
-    await _carry_out(request_id)
+    # A direct request is running now and goes on here. Any other has a workflow of its own from its
+    # submission on, and lines up there, however soon its review was submitted.
+    if await _current().is_direct(request_id):
+        await _carry_out(request_id)
 
 
 @DBOS.workflow(name="carry_out", max_recovery_attempts=None)

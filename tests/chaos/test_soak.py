@@ -23,7 +23,7 @@ from tests.e2e.conftest import MARA, OPS, until
 ROUNDS = int(os.environ.get("AMEND_SOAK_ROUNDS", "2"))
 RECORDS, TYPED, QUESTIONS = 60, 4, 10  # in a round
 SETTLED = 15  # rounds after which memory may grow by `GROWTH` at most
-GROWTH = 1.05
+GROWTH = 1.1
 
 # Python loads this before anything of the bot.
 SHORT_DAYS = """

@@ -9,6 +9,7 @@ import pytest
 from dbos import DBOS, SetWorkflowID
 
 from bot.jobs import engine, runner
+from bot.slack.outgoing.voice import SlackVoice
 from tests.e2e.conftest import MARA, ONCA, OPS, Make, World, text_of, until
 from tests.e2e.test_requests import button, confirmed, patched
 
@@ -37,6 +38,25 @@ async def two_bulk_runs(make: Make, monkeypatch: pytest.MonkeyPatch) -> World:
     await world.act(ONCA, "submit", view_id=reviews[ONCA]["id"], values={})
     await until(lambda: len(world.cards()) == 2, "the second card")
     return world
+
+
+async def test_a_review_that_is_submitted_at_once_lines_up_too(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its plan's workflow is still under way then, and must not run it past the line."""
+    monkeypatch.setattr(runner, "SLICE", A_SLICE)
+    world, planned = await make(AMEND_ATTRIBUTION="off"), SlackVoice.planned
+
+    async def submitted(self: SlackVoice, request: Any, facts: Any) -> None:
+        await planned(self, request, facts)
+        await world.bot.pipeline.submit(request.id, request.digest, request.requester)
+
+    monkeypatch.setattr(SlackVoice, "planned", submitted)
+    numbers = sorted(world.sandbox.ccs.tickets)[:EACH]
+    await world.type(MARA, f"/ccs {','.join(numbers)} TicketDescription=quick")
+    assert (await world.settled())["changed"] == EACH
+    queues = {each.queue_name for each in await DBOS.list_workflows_async()}
+    assert engine.BULK in queues
 
 
 def second_card(world: World) -> dict[str, Any]:
