@@ -144,7 +144,7 @@ def filled(view: dict[str, Any], **values: str) -> dict[str, Any]:
     return found
 
 
-async def until(condition: Callable[[], bool], what: str = "", within: float = 60.0) -> None:
+async def until(condition: Callable[[], bool], what: str = "", within: float = 120.0) -> None:
     """Wait for a condition; fails with `what` when it does not come true in time."""
     end = time.monotonic() + within
     while not condition():

@@ -113,8 +113,8 @@ class Hand:
                 await asyncio.sleep(0.2)
 
     async def thread(self, words: str) -> None:
-        """The newest thread says this."""
-        await self.pane.locator(".replies").last.click()
+        """The thread of the newest message says this, once it has one."""
+        await self.pane.locator("article").last.locator(".replies").click()
         await expect(self.page.locator(".thread-list")).to_contain_text(words)
         await self.page.get_by_role("button", name="Close thread").click()
 
