@@ -7,6 +7,7 @@ import gc
 import hashlib
 import os
 import secrets
+import sqlite3
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -136,6 +137,13 @@ def slack_client(settings: Settings, session: ClientSession | None = None) -> Sl
     return client
 
 
+def not_yet(error: Exception) -> str:
+    """Why something is not there yet: a file's trouble in its words; a server's may name people."""
+    own = getattr(error, "orig", None)
+    words = f": {own}" if isinstance(own, sqlite3.Error) else ""
+    return f"not reached yet ({type(error).__name__}{words})"
+
+
 @dataclass
 class Bot:
     """The running bot. `start` leaves it ready; `stop` parks what runs."""
@@ -199,7 +207,7 @@ class Bot:
         part: str,
         bring_up: Callable[[], Awaitable[T]],
         passing: tuple[type[Exception], ...],
-        why: Callable[[Exception], str] = lambda error: f"not reached yet ({type(error).__name__})",
+        why: Callable[[Exception], str] = not_yet,
     ) -> T:
         """What `bring_up` gives, tried until it is there; the reason is told meanwhile."""
         while True:
