@@ -86,7 +86,7 @@ class WatchStore:
             watch = (await session.exec(query.order_by(col(Watch.next_at)).limit(1))).first()
             if watch is None:
                 return None
-            return watch if await self._take(session, watch, until, now) else None
+            return watch if await self._take(session, watch, until) else None
 
     async def claim_alike(self, watch: Watch, soon: float, until: float) -> list[Watch]:
         """Other watches that the poll of `watch` serves as well, if they are due by `soon`.
@@ -108,12 +108,12 @@ class WatchStore:
                 if each.selection == watch.selection
                 and (each.polled_at or 0.0) >= (watch.polled_at or 0.0)
             ]
-            return [each for each in found if await self._take(session, each, until, soon)]
+            return [each for each in found if await self._take(session, each, until)]
 
-    async def _take(self, session: AsyncSession, watch: Watch, until: float, now: float) -> bool:
+    async def _take(self, session: AsyncSession, watch: Watch, until: float) -> bool:
         """Take a watch under its next epoch; False where another replica was first."""
         epoch = watch.epoch + 1
-        polled_at = None if watch.polled_at is None else min(watch.polled_at, now)
+        polled_at = None if watch.polled_at is None else min(watch.polled_at, self.store.clock())
         done = await session.exec(
             update(Watch)
             .where(col(Watch.id) == watch.id, col(Watch.next_at) == watch.next_at)

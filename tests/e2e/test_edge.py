@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 from slack_sdk.signature import SignatureVerifier
 
+from bot.db.store import NotKnown
 from deploy.sandbox import company
 from tests.e2e.conftest import MARA, OPS, Make, World, until
 
@@ -110,3 +111,22 @@ async def test_a_token_that_slack_revoked_makes_it_unready(
     monkeypatch.undo()
     await world.bot.token.check()
     assert await world.bot.health.reasons() == {}
+
+
+@pytest.mark.parametrize(
+    "typed", ["/qualys 23456 add_comment=x", "/qualys 23456,23457 add_comment=x"]
+)
+async def test_what_may_have_been_recorded_is_called_neither_accepted_nor_not(
+    world: World, monkeypatch: pytest.MonkeyPatch, typed: str
+) -> None:
+    async def lost(*_: object) -> bool:
+        raise NotKnown
+
+    monkeypatch.setattr(world.bot.store, "accept", lost)
+    await world.type(MARA, typed)
+
+    def said() -> str:
+        return " ".join([*world.private(MARA), str(world.view(MARA))])
+
+    await until(lambda: "it may run or not" in said(), "a word about it")
+    assert "ccepted" not in said()

@@ -238,7 +238,7 @@ class Modals:
             operation, parameters, origin, direct=False, within=PATIENT
         )
         if why:
-            await self.voice.update(origin.view_id, forms.message_view("Not accepted", why))
+            await self.voice.update(origin.view_id, forms.message_view("Not started", why))
         elif request_id:
             await self.pipeline.parts.start("prepare", request_id)
 
