@@ -99,13 +99,18 @@ def name_in(operation: Operation | type[Operation], parameter: str, caller: Call
     Else in Latin letters (Łukasz: Lukasz, 王伟: WangWei); who has no letters is named by their
     account there.
     """
-    kept = "".join(each for each in caller.name if each.isprintable() and each not in "[]")
+    kept = _unbracketed(caller.name)
     account = caller.accounts.get(operation.vendor)
     spoken = kept if any(map(str.isalpha, kept)) else ""
-    names = (spoken, anyascii(spoken), account.account if account else "", caller.user)
+    names = (spoken, _unbracketed(anyascii(spoken)), account.account if account else "", caller.user)
     lines = (" ".join(each.split()) for each in names)
     fitting = (each for each in lines if each and keeps(operation.parameters, parameter, each))
     return next(fitting, caller.user)
+
+
+def _unbracketed(name: str) -> str:
+    """Without the brackets that an attribution stands in; a letter in Latin may be one (〔)."""
+    return "".join(each for each in name if each.isprintable() and each not in "[]")
 
 
 def explain(error: Exception) -> str:

@@ -39,6 +39,8 @@ def named(operation: type[Operation], name: str) -> str:
         ("Иван Петров", "Ivan Petrov"),
         ("Søren  Ó Broin", "Soren O Broin"),
         ("D’Arcy [SRE]", "D'Arcy SRE"),
+        ("A〔", "A"),
+        ("〔SRE〕 Mara", "SRE Mara"),
         ("😀", "acme_mk"),
         ("", "acme_mk"),
     ],
