@@ -14,7 +14,7 @@ from slack_sdk.signature import SignatureVerifier
 
 from bot.db.store import NotKnown
 from deploy.sandbox import company
-from tests.e2e.conftest import MARA, OPS, Make, World, until
+from tests.e2e.conftest import MARA, OPS, Make, World, filled, until
 
 FORM = {
     "command": "/qualys",
@@ -130,3 +130,17 @@ async def test_what_may_have_been_recorded_is_called_neither_accepted_nor_not(
 
     await until(lambda: "it may run or not" in said(), "a word about it")
     assert "ccepted" not in said()
+
+
+async def test_a_review_is_not_lost_where_slack_follows_the_acknowledgement_late(
+    world: World,
+) -> None:
+    """Slack shows what an acknowledgement holds when it comes to it, maybe after what came later."""
+    assert (await world.slack.fault("slack", "slow_follow", times=1))["ok"]
+    await world.type(MARA, "/qualys")
+    form = await world.view_is(MARA, "form")
+    values = filled(form, ticket_numbers="23456", add_comment="Host patched")
+    await world.act(MARA, "submit", view_id=form["id"], values=values)
+    review = await world.view_is(MARA, "review")
+    await world.act(MARA, "submit", view_id=review["id"], values={})
+    assert (await world.settled())["state"] == "succeeded"

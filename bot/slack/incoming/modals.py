@@ -193,7 +193,8 @@ class Modals:
             errors = forms.form_errors(operation, view, error.problems)
             await ack({"response_action": "errors", "errors": errors})
             return
-        shell = forms.loading_view(f"Reading {operation.noun[1]}", "Reading what is selected …")
+        title = f"Reading {operation.noun[1]}"
+        shell = self.voice.shell(view["id"], title, "Reading what is selected …")
         await ack({"response_action": "update", "view": shell})
         self.frame.spawn(self._plan_form(body, operation, parameters, str(about.get("draft"))))
 

@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -26,6 +26,10 @@ from bot.slack.views.review import review_view
 BESIDE_THE_CARD = ("card", "reply", "follow")  # the others go where approvals are asked
 FIRST_CARD = 0.7  # seconds; a run that is over by then has one message, which says how it ended
 
+LOOKED_AGAIN = 0.1  # seconds
+FOLLOWED_WITHIN = 3.0  # seconds in which Slack follows an acknowledgement
+MOST_SHELLS = 1000  # of which nobody heard again, where what was to stand in them failed
+
 log = structlog.get_logger(__name__)
 
 
@@ -40,6 +44,7 @@ class SlackVoice:
     approvals_channel: str
     wake: Callable[[], None]
     answering: Callable[[str], AsyncWebhookClient]
+    _shells: dict[str, str] = field(default_factory=dict)
 
     # --- what everybody sees ----------------------------------------------------------------------
 
@@ -150,12 +155,37 @@ class SlackVoice:
         except Exception:
             return ""
 
+    def shell(self, view_id: str, title: str, text: str) -> dict[str, Any]:
+        """A shell for an acknowledgement to put in a view's place; what is to stand there follows.
+
+        Slack follows an acknowledgement when it comes to it, maybe after what we send next: an
+        `update` that came before the shell would be lost under it. So the shell has a name, and
+        `update` asks for the view by that name until it is there.
+        """
+        while len(self._shells) >= MOST_SHELLS:
+            del self._shells[next(iter(self._shells))]
+        self._shells[view_id] = name = secrets.token_hex(8)
+        return {**forms.loading_view(title, text), "external_id": name}
+
     async def update(self, view_id: str, view: Mapping[str, Any]) -> None:
         """Replace a view; one that its reader has closed meanwhile is left in peace."""
+        shell = self._shells.pop(view_id, "")
+        until = time.monotonic() + FOLLOWED_WITHIN
+        while shell and time.monotonic() < until:
+            if await self._updated(view, external_id=shell) != "not_found":
+                return
+            await asyncio.sleep(LOOKED_AGAIN)
+        why = await self._updated(view, view_id=view_id)
+        if why:
+            log.info("view_not_updated", reason=why)
+
+    async def _updated(self, view: Mapping[str, Any], **which: str) -> str:
+        """Slack's error; "" where the view was replaced."""
         try:
-            await self.client.views_update(view_id=view_id, view=dict(view))
+            await self.client.views_update(view=dict(view), **which)
         except SlackApiError as error:
-            log.info("view_not_updated", reason=error.response.get("error"))
+            return str(error.response.get("error"))
+        return ""
 
     async def private(self, request: Request, message: Mapping[str, Any]) -> None:
         """A message to the caller alone, where they asked."""

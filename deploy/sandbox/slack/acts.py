@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -16,6 +17,8 @@ from deploy.sandbox.slack.submissions import submitted
 from deploy.sandbox.slack.triggers import ResponseUrl
 from deploy.sandbox.slack.views import OpenView
 from deploy.sandbox.slack.workspace import Json, Message, SlackError
+
+FOLLOWED_AFTER = 1.0  # seconds
 
 _IDS = ("user", "do", "channel", "ts", "view_id", "block_id", "action_id", "values")
 
@@ -190,6 +193,8 @@ class Acts:
         ack = await self._core.delivery.send(INTERACTIVE, payload, "view_submission")
         if not ack.ok:
             return _told(ack)
+        if self._core.fault.take("slow_follow"):
+            await asyncio.sleep(FOLLOWED_AFTER)
         error = submitted(self._core, view, ack.body)
         return _told(ack) | ({"ok": False, "error": error} if error else {})
 

@@ -15,6 +15,7 @@ SLACK_FAULTS = {
     "server_error": "answers the bot's next call with HTTP 500",
     "slow": "answers the bot's calls only after some seconds",
     "slow_answer": "does what the bot's calls ask at once, and answers only after some seconds",
+    "slow_follow": "follows the bot's acknowledgement of a form only after a second",
     "channel_pace": "holds the bot to one message a second in each channel",
     "older_workspace": "plays a workspace that does not know Slack's own tables and charts yet",
     "socket_drop": "cuts the bot's connection without a word",
