@@ -391,6 +391,7 @@ class Bot:
             settings.admins,
             self._bundle,
             self.tokens if settings.amend_mcp == "on" else None,
+            settings.amend_public_url,
         )
         self.app = self._bolt(who)
         self.listeners.register(self.app)
@@ -453,7 +454,10 @@ class Bot:
     async def _serve(self) -> None:
         secret = self.settings.slack_signing_secret.get_secret_value()
         programs = self._ask if self.settings.amend_mcp == "on" else None
-        server = build_server(self._dispatch, secret, self.health.reasons, programs)
+        sign_in = any(each.oauth for each in self.registry.vendors)
+        server = build_server(
+            self._dispatch, secret, self.health.reasons, programs, sign_in=sign_in
+        )
         self._runner = web.AppRunner(server, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self.settings.amend_host, self.settings.amend_port)

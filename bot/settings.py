@@ -42,6 +42,7 @@ class Settings(BaseSettings):
 
     amend_host: str = "127.0.0.1"
     amend_port: int = Field(default=3000, ge=0, le=65535)
+    amend_public_url: str = ""
     database_url: str = "sqlite:///amend.db"
     amend_secret_key: SecretStr = SecretStr("")
     amend_admins: str = ""
@@ -100,6 +101,14 @@ class Settings(BaseSettings):
                 message = f"{error}; `amend audit key` prints one"
                 raise ValueError(message) from None
         return value
+
+    @field_validator("amend_public_url")
+    @classmethod
+    def _browsers(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.query or parts.fragment:
+            raise ValueError("must hold no query")
+        return cls._siem(value).rstrip("/")
 
     @field_validator("amend_siem_url")
     @classmethod

@@ -98,6 +98,10 @@ class Http:
         self._clients: dict[tuple[bool, bool], httpx.AsyncClient] = {}
         self._calls: set[asyncio.Task[Reply]] = set()
 
+    def hide(self, secrets: Iterable[bytes]) -> None:
+        """Hide these in every answer from now on, too: what was got while signing in."""
+        self._mask.add(secrets)
+
     async def send(self, request: Request, *, writes: bool) -> Reply:
         """Send `request` and read the whole answer. `writes` says whether it changes anything.
 

@@ -11,6 +11,7 @@ from urllib.parse import quote, quote_plus
 from xml.sax.saxutils import escape
 
 HIDDEN = b"(hidden)"
+MOST_ADDED = 200  # spellings, of some ten secrets
 SHORTEST = 4  # letters; a shorter secret is a word of its own, and hiding it would eat texts
 
 _QUOTES = {'"': "&quot;", "'": "&apos;"}
@@ -43,12 +44,30 @@ def spellings(secret: str, *names: str) -> frozenset[bytes]:
 
 
 class Mask:
-    """Hides all spellings of some secrets in bytes, also where a URL writes its hex in small letters."""
+    """Hides all spellings of some secrets in bytes, also where a URL writes its hex in small letters.
+
+    Of what is added later the last `MOST_ADDED` spellings are kept: tokens come and go.
+    """
 
     def __init__(self, secrets: Iterable[bytes] = ()) -> None:
+        self._secrets = frozenset(secrets)
+        self._added: dict[bytes, None] = {}
+        self._pattern = self._all()
+
+    def add(self, secrets: Iterable[bytes]) -> None:
+        """Hide these as well."""
+        new = set(secrets) - self._secrets - self._added.keys()
+        if not new:
+            return
+        self._added |= dict.fromkeys(new)
+        for oldest in list(self._added)[:-MOST_ADDED]:
+            del self._added[oldest]
+        self._pattern = self._all()
+
+    def _all(self) -> re.Pattern[bytes] | None:
         # The longest first: a spelling may hold another.
-        longest = sorted(set(secrets), key=len, reverse=True)
-        self._pattern = re.compile(b"|".join(map(_pattern, longest))) if longest else None
+        longest = sorted({*self._secrets, *self._added}, key=len, reverse=True)
+        return re.compile(b"|".join(map(_pattern, longest))) if longest else None
 
     def __call__(self, body: bytes) -> bytes:
         return self._pattern.sub(HIDDEN, body) if self._pattern else body

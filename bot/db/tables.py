@@ -45,7 +45,10 @@ class Mapping(SQLModel, table=True):
 
 
 class Credential(SQLModel, table=True):
-    """A person's own vendor credentials; `sealed` is Fernet over JSON, by `AMEND_SECRET_KEY`."""
+    """A person's own vendor credentials; `sealed` is Fernet over JSON, by `AMEND_SECRET_KEY`.
+
+    Until `renewing_until` one replica gets new ones in their place: a refresh token works once.
+    """
 
     __tablename__ = "credential"
 
@@ -55,6 +58,7 @@ class Credential(SQLModel, table=True):
     account: str
     sealed: str = Field(sa_column=Column(Text, nullable=False))
     created_at: float
+    renewing_until: float = Field(default=0.0, sa_column_kwargs={"server_default": "0"})
 
 
 class Request(SQLModel, table=True):

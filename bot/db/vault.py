@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import structlog
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from sqlalchemy import ColumnElement, or_, update
 from sqlmodel import col, select
 
 from bot.db import audit
@@ -17,6 +18,8 @@ from bot.db.upsert import put
 from bot.domain.errors import AmendError
 
 log = structlog.get_logger(__name__)
+
+RENEWED_WITHIN = 60.0  # seconds; longer than a vendor may take to answer, and we to write it down
 
 
 class VaultClosed(AmendError):
@@ -45,7 +48,7 @@ class Vault:
     ) -> None:
         """Store a person's credentials. Raises `VaultClosed` where no key is set."""
         self._changes += 1
-        sealed = self._fernet().encrypt(json.dumps(dict(secret)).encode()).decode()
+        sealed = self._sealed(secret)
         async with self.store.transaction() as session:
             await put(
                 session,
@@ -95,6 +98,49 @@ class Vault:
             return None
         return row.created_at, self._opened(row)
 
+    async def claim(self, team: str, user: str, vendor: str) -> bool:
+        """True where these credentials are ours to renew, for `RENEWED_WITHIN`; else another does it.
+
+        A claim from further ahead than that was made by a clock that was wrong.
+        """
+        now, until = self.store.clock(), col(Credential.renewing_until)
+        async with self.store.transaction() as session:
+            done = await session.exec(
+                update(Credential)
+                .where(*_of(team, user, vendor))
+                .where(or_(until <= now, until > now + RENEWED_WITHIN))
+                .values(renewing_until=now + RENEWED_WITHIN)
+            )
+            return int(done.rowcount) == 1
+
+    async def renew(
+        self, team: str, user: str, vendor: str, since: float, secret: Mapping[str, str] | None
+    ) -> bool:
+        """End the claim, with new credentials in the place of those stored at `since`, if there are.
+
+        False where those are gone or others: nothing is written over what a person did meanwhile.
+        """
+        new = {} if secret is None else {"sealed": self._sealed(secret)}
+        async with self.store.transaction() as session:
+            done = await session.exec(
+                update(Credential)
+                .where(*_of(team, user, vendor), col(Credential.created_at) == since)
+                .values(renewing_until=0.0, **new)
+            )
+            return int(done.rowcount) == 1
+
+    def seal(self, facts: Mapping[str, str]) -> str:
+        """Facts that leave us and come back, such that nobody reads or changes them."""
+        return self._sealed(facts)
+
+    def unseal(self, text: str, within: int) -> Mapping[str, str] | None:
+        """What `seal` was given, at most `within` seconds ago; None for anything else."""
+        try:
+            found: Mapping[str, str] = json.loads(self._fernet().decrypt(text.encode(), within))
+        except InvalidToken:
+            return None
+        return found
+
     async def rotate(self) -> int:
         """Seal everything again with the first key that a key opens; how much there was of it.
 
@@ -112,6 +158,9 @@ class Vault:
         if lost:
             log.warning("credentials_shut", many=lost, why="no present key opens them")
         return many
+
+    def _sealed(self, secret: Mapping[str, str]) -> str:
+        return self._fernet().encrypt(json.dumps(dict(secret)).encode()).decode()
 
     def _lost(self, row: Credential) -> bool:
         try:
@@ -136,3 +185,11 @@ class Vault:
             message = "Amend has no AMEND_SECRET_KEY, so it keeps no credentials."
             raise VaultClosed(message)
         return MultiFernet([Fernet(key) for key in self.keys])
+
+
+def _of(team: str, user: str, vendor: str) -> tuple[ColumnElement[bool], ...]:
+    return (
+        col(Credential.team) == team,
+        col(Credential.slack_user) == user,
+        col(Credential.vendor) == vendor,
+    )

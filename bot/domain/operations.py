@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 from bot.domain.ids import Ids
+from bot.domain.oauth import OAuth
 from bot.domain.parameters import Kind, Param, Parameters, given, specs
 from bot.domain.people import Account
 from bot.domain.reminders import Reminder
@@ -428,7 +429,8 @@ class Vendor:
     that is no user's name (a key's id), so that it is not compared with the mapping. `parts` prove
     what a subscription may lack (name → check), which the vendor's other operations do without. `probes`
     tell by reading which settings fit where documents leave it open (name → words; raise
-    `VendorError`).
+    `VendorError`). `oauth` stands in place of `credentials` and `personal` where people sign in at
+    the vendor's own page.
     """
 
     name: str
@@ -451,6 +453,12 @@ class Vendor:
     parts: Mapping[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
     probes: Mapping[str, Callable[[], Awaitable[str]]] = field(default_factory=dict)
     account_of: Callable[[Mapping[str, str]], str] | None = None
+    oauth: OAuth | None = None
+
+    @property
+    def takes_own(self) -> bool:
+        """True where a person can act under an account of their own."""
+        return self.personal is not None or self.oauth is not None
 
     def operation(self, name: str) -> Operation:
         """The operation of this name, which the vendor has."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -15,6 +15,7 @@ from bot.domain.operations import Operation, Record, Vendor
 from bot.domain.parameters import Parameters, read
 from bot.domain.policy import quoted
 from bot.pipeline.parts import Parts
+from bot.pipeline.renewing import Renewing
 from integrations.errors import BadCredentials, VendorError
 
 log = structlog.get_logger(__name__)
@@ -166,7 +167,7 @@ class Acting:
     async def own_vendor(self, name: str, user: str) -> Vendor | None:
         """The vendor under a person's own credentials; None where they stored none."""
         shared = self.parts.registry.vendor(name)
-        if shared is None or shared.personal is None:
+        if shared is None or not shared.takes_own:
             return None
         found = await self.parts.vault.take(self.parts.directory.team, user, name)
         if found is None:
@@ -176,8 +177,16 @@ class Acting:
         known = self._personal.get((user, name))
         if known is None or known[0] != since:
             await self.drop(user, name)
-            self._personal[user, name] = known = (since, shared.personal(secret))
+            self._personal[user, name] = known = (since, self._own(shared, user, since, secret))
         return known[1]
+
+    def _own(self, shared: Vendor, user: str, since: float, secret: Mapping[str, str]) -> Vendor:
+        if shared.oauth is not None:
+            team = self.parts.directory.team
+            fresh = Renewing(self.parts.vault, team, user, shared, since, secret)
+            return shared.oauth.acting(fresh)
+        assert shared.personal is not None  # noqa: S101  # one of the two, by `takes_own`
+        return shared.personal(secret)
 
     async def drop(self, user: str, vendor: str) -> None:
         """Begin no more with credentials that hold no more.

@@ -82,6 +82,7 @@ class Sandbox:
             "SLACK_API_URL": f"{self.slack.url}/api/",
             "AMEND_HOST": "127.0.0.1",
             "AMEND_PORT": str(port),
+            "AMEND_PUBLIC_URL": f"http://127.0.0.1:{port}" if port else "",
             "DATABASE_URL": f"sqlite:///{database}",
             "AMEND_SECRET_KEY": Fernet.generate_key().decode(),
             "AMEND_ADMINS": "U0MARA",

@@ -19,6 +19,7 @@ from bot.slack.incoming.deeds import Deeds
 from bot.slack.incoming.frame import Ack, Body, Frame, Message
 from bot.slack.incoming.modals import Modals
 from bot.slack.incoming.topics.about import About
+from bot.slack.incoming.topics.linking import Linking
 from bot.slack.incoming.topics.lookback import Reports
 from bot.slack.incoming.topics.people import People
 from bot.slack.incoming.topics.programs import Programs
@@ -44,14 +45,17 @@ class Listeners:
     admins: frozenset[str]
     bundle: Callable[[str, str], Awaitable[bytes]]
     tokens: TokenStore | None
+    public_url: str
     commands: Commands = field(init=False)
     buttons: Buttons = field(init=False)
     modals: Modals = field(init=False)
     people: People = field(init=False)
+    linking: Linking = field(init=False)
 
     def __post_init__(self) -> None:
         self.modals = Modals(self.pipeline, self.voice, self.deeds, self.frame)
         self.people = People(self.pipeline, self.modals, self.frame, self.admins)
+        self.linking = Linking(self.pipeline, self.modals, self.frame, self.public_url)
         self.watches.modals = self.modals
         programs = Programs(self.pipeline, self.modals, self.tokens)
         about = About(self.pipeline)
@@ -61,8 +65,8 @@ class Listeners:
             "help": about.help,
             "whoami": about.whoami,
             "can": about.can,
-            "link": self.people.link,
-            "unlink": self.people.unlink,
+            "link": self.linking.link,
+            "unlink": self.linking.unlink,
             "people": self.people.people,
             "token": programs.token,
             "tokens": programs.tokens,
@@ -106,7 +110,7 @@ class Listeners:
             "review": self.modals.on_review,
             "reject": self.buttons.on_reject,
             "people_entry": self.people.on_entry,
-            "link": self.people.on_link,
+            "link": self.linking.on_link,
             "hand": self.people.on_hand,
             "watch": self.watches.on_watch,
             "let_end": self.watches.on_let_end,

@@ -14,6 +14,7 @@ from slack_bolt.response import BoltResponse
 from slack_sdk.signature import SignatureVerifier
 
 from bot.metrics import REFUSED
+from bot.slack.link import signed_in
 
 log = structlog.get_logger(__name__)
 
@@ -29,10 +30,13 @@ def build_server(
     signing_secret: str,
     readiness: Readiness,
     programs: Programs | None = None,
+    *,
+    sign_in: bool = False,
 ) -> web.Application:
     """The aiohttp application; what Slack signed goes to `dispatch`, what programs ask to `programs`.
 
-    Without a signing secret (Socket Mode) `/slack/events` is closed.
+    Without a signing secret (Socket Mode) `/slack/events` is closed. With `sign_in` browsers that
+    come back from a vendor's own page are shown what to paste.
 
     `readiness` gives the reasons why this process is not ready, by part; none when it is.
     """
@@ -60,10 +64,19 @@ def build_server(
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
+    async def came_back(request: web.Request) -> web.Response:
+        return web.Response(
+            text=signed_in.page(request.query),
+            content_type="text/html",
+            headers=signed_in.HEADERS,
+        )
+
     server.router.add_post("/slack/events", events)
     server.router.add_get("/healthz", alive)
     server.router.add_get("/readyz", ready)
     server.router.add_get("/metrics", metrics)
+    if sign_in:
+        server.router.add_get("/signed-in", came_back)
     if programs is not None:
         server.router.add_post("/mcp", programs)
     return server

@@ -15,6 +15,7 @@ View = dict[str, Any]
 
 PAGE = 15
 MOST_PEOPLE = 100  # options of a select
+MOST_PAGE = 2500  # characters of an address, which is never cut
 
 
 def people_view(
@@ -148,6 +149,39 @@ def link_view(vendor: Vendor, problem: str = "") -> View:
         "close": plain("Cancel", 24),
         "blocks": blocks,
     }
+
+
+def sign_in_view(vendor: Vendor, page: str, sealed: str, problem: str = "") -> View:
+    """One's own sign-in: by the vendor's page, whose answer is pasted here by whoever signed in."""
+    if len(escape(page)) > MOST_PAGE:
+        message = f"the address of the sign-in at {vendor.title} is too long for a form"
+        raise ValueError(message)
+    steps = (
+        f"1. <{escape(page)}|Sign in at {escape(vendor.title)}>, in your own browser.\n"
+        "2. Copy what the page shows at the end, and paste it here."
+    )
+    pasted = {"type": "plain_text_input", "action_id": "pasted", "max_length": MOST_TEXT}
+    return {
+        "type": "modal",
+        "callback_id": "link",
+        "private_metadata": json.dumps({"vendor": vendor.name, "sealed": sealed}),
+        "title": plain(f"Link {vendor.title}", 24),
+        "submit": plain("Link", 24),
+        "close": plain("Cancel", 24),
+        "blocks": [
+            *([section(f":warning: {problem}")] if problem else []),
+            section(steps),
+            _input("pasted", "What the page shows", pasted),
+            context(
+                "It works once, for ten minutes. What it opens is encrypted, for your own edits."
+            ),
+        ],
+    }
+
+
+def read_sign_in(state: Mapping[str, Any]) -> str:
+    """What was pasted."""
+    return str(state["pasted"]["pasted"].get("value") or "")
 
 
 def hand_view(draft: str, people: Sequence[tuple[str, str]], what: str) -> View:

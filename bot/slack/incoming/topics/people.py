@@ -1,4 +1,4 @@
-"""People: administrators map them, each links their own credentials, a denied request is handed on."""
+"""People: administrators map them, and a denied request is handed on to somebody who may."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from bot.db.tables import Draft
 from bot.domain import access
 from bot.domain.errors import Denied, NotAllowed
 from bot.domain.mapping import Vendors, entry, entry_problems
-from bot.domain.operations import Operation, Vendor, VendorUser
+from bot.domain.operations import Operation, VendorUser
 from bot.domain.people import Account
 from bot.pipeline import Pipeline
 from bot.slack.incoming.commands import Asked
 from bot.slack.incoming.frame import TRY_AGAIN, Ack, Body, Frame, Message, user_of
 from bot.slack.incoming.modals import Modals
+from bot.slack.incoming.topics.linking import account_by_vendor
 from bot.slack.views import forms, peopleforms
 from bot.slack.views.blocks import escape
 from bot.slack.views.cards import handed
@@ -101,7 +102,7 @@ class People:
         account = (await self.pipeline.parts.store.accounts(team, user)).get(vendor)
         if suggested:
             found = self.pipeline.parts.registry.vendor(vendor)
-            account = await self._by_vendor(found, suggested) if found else None
+            account = await account_by_vendor(found, suggested) if found else None
         vendors = self.pipeline.parts.registry.vendors
         view = forms.message_view("Who is who", TOO_LONG_TO_SHOW)
         if peopleforms.fits_entry(account):
@@ -160,108 +161,6 @@ class People:
         text = f"<@{user}> is no longer mapped at {escape(vendor)}."
         await self.modals.voice.update(body["view"]["id"], forms.message_view("Removed", text))
         await self._refresh(body)
-
-    # --- one's own credentials --------------------------------------------------------------------
-
-    async def link(self, asked: Asked) -> Message | None:
-        """`link VENDOR`: a form for one's own credentials."""
-        vendor = self._linkable(asked.words)
-        if not self.pipeline.parts.vault.open:
-            raise Denied(["Amend has no AMEND_SECRET_KEY, so it keeps no credentials."])
-        await self.modals.open(asked.body, peopleforms.link_view(vendor))
-        return None
-
-    async def unlink(self, asked: Asked) -> Message:
-        """`unlink VENDOR`: one's own credentials are removed at once."""
-        vendor = self._linkable(asked.words)
-        team = self.pipeline.parts.directory.team
-        gone = await self.pipeline.parts.vault.forget(
-            team, asked.user, vendor.name, actor=asked.user
-        )
-        await self.pipeline.acting.drop(asked.user, vendor.name)
-        await self.pipeline.parts.store.end_linked(team, asked.user, vendor.name, "unlinked")
-        words = "are removed" if gone else "were not stored"
-        return {"text": f"Your own {vendor.title} credentials {words}."}
-
-    def _linkable(self, words: str) -> Vendor:
-        vendors = [each for each in self.pipeline.parts.registry.vendors if each.personal]
-        found = next((each for each in vendors if each.name == words.strip().lower()), None)
-        if found is None:
-            names = ", ".join(f"`{each.name}`" for each in vendors) or "none"
-            raise Denied([f"Which vendor? Those that take your own credentials: {names}."])
-        return found
-
-    async def on_link(self, ack: Ack, body: Body) -> None:
-        """Submitted credentials: nothing of them is kept before the vendor has taken them."""
-        about = json.loads(body["view"].get("private_metadata") or "{}")
-        vendor = self._linkable(str(about.get("vendor")))
-        state = body["view"]["state"]["values"]
-        secret = peopleforms.read_link(vendor, state)
-        shell = forms.loading_view(f"Link {vendor.title}", f"Asking {vendor.title} …")
-        await ack({"response_action": "update", "view": shell})
-        self.frame.spawn(self._try_link(body["view"]["id"], user_of(body), vendor, secret))
-
-    async def _try_link(
-        self, view_id: str, user: str, vendor: Vendor, secret: dict[str, str]
-    ) -> None:
-        problem = await self._tried(vendor, secret)
-        if problem:
-            view = peopleforms.link_view(vendor, escape(problem))
-            await self.modals.voice.update(view_id, view)
-            return
-        account = vendor.account_of(secret) if vendor.account_of else ""
-        words = await self._keep(user, vendor, account, secret)
-        await self.modals.voice.update(view_id, forms.message_view(f"Link {vendor.title}", words))
-
-    async def _tried(self, vendor: Vendor, secret: dict[str, str]) -> str:
-        """Why the vendor does not take these credentials; "" where it does."""
-        if vendor.personal is None:
-            return "this vendor takes no credentials of one's own"
-        try:
-            own = vendor.personal(secret)
-        except ValueError:
-            return f"{vendor.title} cannot take these: a field is malformed."
-        try:
-            await own.check()
-        except Exception as error:
-            log.info("link_refused", vendor=vendor.name, error=type(error).__name__)
-            return str(error)
-        finally:
-            await own.close()
-        return ""
-
-    async def _keep(self, user: str, vendor: Vendor, account: str, secret: dict[str, str]) -> str:
-        """Store verified credentials; the account must be the one that the person is mapped to."""
-        team = self.pipeline.parts.directory.team
-        mapped = (await self.pipeline.parts.store.accounts(team, user)).get(vendor.name)
-        brought = None
-        if mapped is None:
-            mapped = await self._by_vendor(vendor, account)
-            if mapped is None:
-                return (
-                    f"{vendor.title} took them, but you are not mapped to an account there, and it"
-                    " does not tell your role. Please ask an administrator; nothing was kept."
-                )
-            brought = mapped
-        elif vendor.names_person and vendor.users and not _same(mapped.account, account):
-            return (
-                f"You are mapped to `{escape(mapped.account)}`, and these are the credentials of"
-                f" `{escape(account)}`. Please ask an administrator; nothing was kept."
-            )
-        await self.pipeline.parts.vault.keep(team, user, vendor.name, account, secret)
-        if brought is not None:
-            await self.pipeline.parts.store.map_person(team, user, brought, user, by_link=True)
-        await self.pipeline.acting.drop(user, vendor.name)
-        return f":white_check_mark: {vendor.title} took them. Your edits there run as you now."
-
-    async def _by_vendor(self, vendor: Vendor, account: str) -> Account | None:
-        """The role that the vendor itself lists for an account."""
-        if vendor.users is None:
-            return None
-        for each in await vendor.users():
-            if each.account.casefold() == account.casefold():
-                return Account(vendor.name, each.account, each.role, each.scope)
-        return None
 
     # --- handing a denied request on --------------------------------------------------------------
 
@@ -323,7 +222,3 @@ class People:
 
 def _plain(text: str) -> str:
     return text.replace("*", "")
-
-
-def _same(mapped: str, account: str) -> bool:
-    return mapped.casefold() == account.casefold()
