@@ -102,7 +102,12 @@ def name_in(operation: Operation | type[Operation], parameter: str, caller: Call
     kept = _unbracketed(caller.name)
     account = caller.accounts.get(operation.vendor)
     spoken = kept if any(map(str.isalpha, kept)) else ""
-    names = (spoken, _unbracketed(anyascii(spoken)), account.account if account else "", caller.user)
+    names = (
+        spoken,
+        _unbracketed(anyascii(spoken)),
+        account.account if account else "",
+        caller.user,
+    )
     lines = (" ".join(each.split()) for each in names)
     fitting = (each for each in lines if each and keeps(operation.parameters, parameter, each))
     return next(fitting, caller.user)

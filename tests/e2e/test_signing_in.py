@@ -196,6 +196,10 @@ async def test_the_page_for_browsers_says_what_came_and_runs_nothing(world: Worl
     assert "xxxx" not in long.text, "what the form cannot hold is not shown cut"
 
 
+def stored(folder: Path) -> bytes:
+    return b"".join(each.read_bytes() for each in folder.iterdir() if each.is_file())
+
+
 async def test_tokens_are_in_no_table_no_message_and_no_log(
     world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -213,7 +217,7 @@ async def test_tokens_are_in_no_table_no_message_and_no_log(
     )
     secrets = {*sent, *refreshed}
     assert len(secrets) >= 3
-    held = b"".join(each.read_bytes() for each in tmp_path.iterdir() if each.is_file())
+    held = stored(tmp_path)
     told = str(world.slack.state(MARA)["messages"]) + "".join(capsys.readouterr())
     for each in secrets:
         assert each.encode() not in held
