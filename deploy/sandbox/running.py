@@ -10,6 +10,8 @@ from deploy.sandbox.clock import Clock
 from deploy.sandbox.slack.sockets import Sockets
 
 READY_WITHIN = 30.0  # seconds
+# Of what the person has set; a vendor that is being written is found by PYTHONPATH.
+KEPT = frozenset({"PATH", "HOME", "LANG", "PYTHONPATH"})
 
 
 class Running:
@@ -66,7 +68,7 @@ class Running:
 
     async def amend(self, *words: str) -> asyncio.subprocess.Process:
         """The real command line, with the sandbox's settings and at its clock's time."""
-        kept = {name: text for name, text in os.environ.items() if name in ("PATH", "HOME", "LANG")}
+        kept = {name: text for name, text in os.environ.items() if name in KEPT}
         return await asyncio.create_subprocess_exec(
             sys.executable,
             *self._clock.amend(words),

@@ -134,11 +134,15 @@ class Parameters:
         return "".join(_hidden(name, self.one(name)) for name in REQUEST)
 
 
+LOOPBACK = re.compile(r"http://127\.0\.0\.1:\d+/")
+
+
 class DoorsStandIn(JsonStandIn):
     """Three doors, two people who sign in with OAuth, and a service account.
 
     `calls` are the changes that were made: account, door, lock. `renewals` counts the access tokens
-    that were had for a refresh token. `lives`, `redirect_uri` and `clock` are for a test to set.
+    that were had for a refresh token. `lives`, `redirect_uri` and `clock` are for a test to set; where
+    none is set, the first redirect URI on loopback is the one that was registered.
     """
 
     name = "doors"
@@ -277,6 +281,8 @@ class DoorsStandIn(JsonStandIn):
         """A page where client or redirect URI are wrong, or else the error by redirect (4.1.2.1)."""
         if asked.one("client_id") != self.client_id:
             raise Refused(_mistake("This client is not registered here."))
+        if not self.redirect_uri and LOOPBACK.match(asked.one("redirect_uri")):
+            self.redirect_uri = asked.one("redirect_uri")
         if asked.one("redirect_uri") != self.redirect_uri or not self.redirect_uri:
             raise Refused(_mistake("This is not the redirect URI that the client registered."))
         error = _error_of(asked)

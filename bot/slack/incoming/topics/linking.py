@@ -19,7 +19,7 @@ from bot.slack.incoming.commands import Asked
 from bot.slack.incoming.frame import Ack, Body, Frame, Message, user_of
 from bot.slack.incoming.modals import Modals
 from bot.slack.views import forms, peopleforms
-from bot.slack.views.blocks import escape
+from bot.slack.views.blocks import code, escape
 from bot.slack.views.peopleforms import View
 from integrations.errors import VendorError
 
@@ -190,7 +190,8 @@ class Linking:
         if brought is not None:
             await self.pipeline.parts.store.map_person(team, user, brought, user, by_link=True)
         await self.pipeline.acting.drop(user, vendor.name)
-        return f":white_check_mark: {vendor.title} took them. Your edits there run as you now."
+        name = code(account) if vendor.names_person else "you"
+        return f":white_check_mark: Linked. Your edits at {vendor.title} run as {name} now."
 
 
 async def account_by_vendor(vendor: Vendor, account: str) -> Account | None:
