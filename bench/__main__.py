@@ -1,7 +1,7 @@
 """`make bench`: every figure beside its yardstick and the goal it is held against.
 
 `python -m bench NAME …` runs some: ack, done, submit, programs, ccs, edit, plan,
-poll, append, bundle. `AMEND_BENCH_SCALE` (1.0)
+poll, append, bundle, replicas. `AMEND_BENCH_SCALE` (1.0)
 shrinks the numbers of records, for a quick look.
 """
 
@@ -21,6 +21,7 @@ from bench.figures import say, scaled, spread
 from bench.programs import programs
 from bench.proof import append, bundle
 from bench.reading import plan, poll
+from bench.replicas import replicas
 from bench.sandbox import CALL
 from bench.stage import OPS, Stage, acks, bare_bolt, stage
 
@@ -157,6 +158,7 @@ ALL: dict[str, Callable[[], Awaitable[None]]] = {
     "poll": poll,
     "append": append,
     "bundle": bundle,
+    "replicas": replicas,
 }
 
 

@@ -43,6 +43,7 @@ from bot.db.watching import REPORT, WatchStore
 from bot.domain.operations import Registry, Vendor, VendorEntry
 from bot.domain.policy import Policy
 from bot.health import Health
+from bot.jobs.budgets import Budgets
 from bot.jobs.engine import VERSION, Engine
 from bot.jobs.runner import Runner
 from bot.jobs.supervisor import Chore, Pause, Supervisor
@@ -288,6 +289,7 @@ class Bot:
             self.watching.watches,
             [each.name for each in self.registry.vendors],
             self._wrong_with_slack,
+            self.work.leases,
         )
         days = self.settings.amend_retention_days
         self.retention = Retention(self.store, days, self.engine.purge)
@@ -371,6 +373,7 @@ class Bot:
                 ledger,
                 self.pipeline,
                 lost_answer=float(settings.amend_lost_answer_seconds),
+                budgets=Budgets(self.store if shared else None),
             ),
             leases,
             self.courtesy,

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from hashlib import blake2b
 
 from sqlalchemy import (
     ColumnElement,
@@ -91,6 +92,19 @@ class Leases:
             return (
                 await session.exec(select(Replica.name).where(Replica.name != self.owner))
             ).all()
+
+    async def share(self) -> Callable[[str], bool]:
+        """Which requests are this replica's to begin, of what all that live find due at once.
+
+        All agree on it by the names alone, and where one comes or goes only its own share moves.
+        """
+        async with self.store.reading() as session:
+            query = select(Replica.name).where(col(Replica.until) >= self._now())
+            living = {*(await session.exec(query)).all(), self.owner}
+        return lambda request_id: (
+            max(living, key=lambda name: blake2b(f"{request_id} {name}".encode()).digest())
+            == self.owner
+        )
 
     async def versions(self) -> frozenset[str]:
         """The versions of replicas that live."""

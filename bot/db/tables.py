@@ -138,6 +138,15 @@ class Replica(SQLModel, table=True):
     until: float
 
 
+class Budget(SQLModel, table=True):
+    """When the next edit of a vendor account may go out (epoch seconds of the database's clock)."""
+
+    __tablename__ = "budget"
+
+    account: str = Field(primary_key=True)
+    next_at: float
+
+
 class PlannedRecord(SQLModel, table=True):
     """A record of a plan, and the ledger entry of what became of it.
 

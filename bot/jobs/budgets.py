@@ -1,23 +1,37 @@
-"""Budgets: how many edits a second a vendor account may have, kept by a sliding window.
+"""Budgets: how many edits a second a vendor account may have, whoever makes them.
 
-A bulk run has its account to itself (see `engine`), so one process's window is the account's.
+One process keeps a sliding window. Replicas, which share a database, stand in one line there.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from pyrate_limiter import Duration, InMemoryBucket, Limiter, Rate, SingleBucketFactory
+
+from bot.db.budgets import Line
+from bot.db.store import Store
+
+
+class Turns(Protocol):
+    """The edits of one account."""
+
+    async def take(self) -> None:
+        """Wait until another edit may go out."""
 
 
 @dataclass
 class Budgets:
-    """A window for each vendor account and rate, made when it is first asked for."""
+    """A window for each vendor account and rate; with `shared` a line in that database."""
 
+    shared: Store | None = None
     _windows: dict[tuple[str, int], Window] = field(default_factory=dict)
 
-    def window(self, account: str, per_second: int) -> Window:
-        """The window of an account; 0 edits a second means that it has no limit."""
+    def turns(self, account: str, per_second: int) -> Turns:
+        """Those of an account; 0 edits a second means that it has no limit."""
+        if self.shared is not None and per_second:
+            return Line(self.shared, account, per_second)
         return self._windows.setdefault((account, per_second), Window(per_second))
 
 

@@ -20,7 +20,7 @@ from bot.db.tables import Request
 from bot.domain.operations import Batch, Operation, Outcome, Result
 from bot.domain.parameters import Parameters
 from bot.domain.plans import drift
-from bot.jobs.budgets import Window
+from bot.jobs.budgets import Turns, Window
 from bot.jobs.pausing import Pause, pause_for, put_off
 from bot.jobs.progress import Brake, Parking
 from bot.pipeline import Pipeline
@@ -61,7 +61,7 @@ class Calls:
     operation: Operation
     request: Request
     sleep: Callable[[float], Awaitable[None]]
-    window: Window = field(default_factory=lambda: Window(0))
+    turns: Turns = field(default_factory=lambda: Window(0))
     parking: Parking = field(default_factory=Parking)
     lost_answer: float = 60.0
     _brake: Brake | None = None
@@ -174,7 +174,7 @@ class Calls:
 
     async def _intended(self, rows: Rows) -> bool:
         """Note the intent, once the budget has room; False where the call must not go out."""
-        await self.window.take()
+        await self.turns.take()
         if self._ended or (self._brake and await self._brake.pulled()):
             return False
         return await self.journal.sending(self.request.id, rows, self.store.clock())

@@ -344,7 +344,7 @@ class Runner:
             vendor.operation(request.operation),
             request,
             self.sleep,
-            self.budgets.window(_account(vendor), vendor.edits_per_second),
+            self.budgets.turns(_account(vendor), vendor.edits_per_second),
             self.parking,
             self.lost_answer,
         )

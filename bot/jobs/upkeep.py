@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from bot.db.leases import Leases
 from bot.db.outbox import Outbox
 from bot.db.store import Store
 from bot.db.tables import Request
@@ -38,6 +39,7 @@ class Upkeep:
     watching: WatchStore
     vendors: Sequence[str]
     wrong_with_slack: Callable[[], Awaitable[str]]
+    leases: Leases | None = None
 
     def chores(self) -> list[Chore]:
         return [
@@ -67,8 +69,15 @@ class Upkeep:
         """Start what was scheduled for about now."""
         soon = self.store.clock() + SWEEP
         scheduled = await self.store.requests_in((State.SCHEDULED,))
-        due = [each for each in scheduled if each.run_at is not None and each.run_at < soon]
-        await each_apart("start", due, self._start)
+        due = [(each, each.run_at) for each in scheduled if each.run_at and each.run_at < soon]
+        # A window that opens makes many due at once, which one replica alone would all run; what
+        # nobody began in time begins with whoever comes first.
+        ours, late = await self._share(), soon - 2 * SWEEP
+        begun = [each for each, at in due if at < late or ours(each.id)]
+        await each_apart("start", begun, self._start)
+
+    async def _share(self) -> Callable[[str], bool]:
+        return await self.leases.share() if self.leases else lambda _: True
 
     async def _start(self, request: Request) -> None:
         planned = request.state == State.RUNNING or bool(request.digest)

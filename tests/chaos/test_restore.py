@@ -99,8 +99,11 @@ async def test_a_backup_of_the_middle_of_a_run_is_brought_back(
         await ask(sandbox, "/qualys 23470 change_state=IGNORED")
         await ask(sandbox, f"/xpanse {ids} comment=checked")
         await until(lambda: sent(sandbox) > 12, "the run is under way", within=30)
+        # However long a backup takes here, the run is not over by then.
+        sandbox.xpanse.set_fault("slow", {"seconds": 10.0, "only": "update_incident"})
         await place.back_up()
         then = sent(sandbox)
+        sandbox.xpanse.set_fault("slow", {"seconds": 0.05, "only": "update_incident"})
         await until(
             lambda: cards(sandbox)[-1]["state"] == "succeeded", "the run is over", within=90
         )
