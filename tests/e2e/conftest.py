@@ -68,7 +68,9 @@ class World:
         ]
 
     def payload(self, channel: str = OPS) -> dict[str, Any]:
-        found: dict[str, Any] = self.cards(channel)[-1]["metadata"]["event_payload"]
+        """What the newest card says of its request; no state as long as there is none."""
+        cards = self.cards(channel)
+        found: dict[str, Any] = cards[-1]["metadata"]["event_payload"] if cards else {"state": ""}
         return found
 
     async def settled(self, channel: str = OPS) -> dict[str, Any]:

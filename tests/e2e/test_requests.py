@@ -393,7 +393,7 @@ async def test_two_clicks_in_the_same_moment_have_one_winner(world: World) -> No
 
 async def test_what_waits_is_reminded_of_and_expires(world: World) -> None:
     await confirmed(world, MARA, "/qualys 23456 change_state=IGNORED")
-    await until(lambda: bool(world.cards(APPROVALS)))
+    await until(lambda: bool(world.cards() and world.cards(APPROVALS)), "both cards")
     said = len(world.messages(APPROVALS))
     request_id, past = world.payload()["request_id"], time.time() - 1
     await world.bot.store.set_fields(request_id, remind_at=past)
