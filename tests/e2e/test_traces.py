@@ -163,11 +163,14 @@ async def test_approval_restart_and_a_later_click_stay_in_the_trace(tmp_path: Pa
         await office.ask(f"/qualys {numbers} change_state=IGNORED add_comment=later")
         await office.submit()
         request = await office.state_is("pending_approval")
+        collector = office.collector
+        # What a killed process has not told yet is told by nobody.
+        until_now = {"slack.receive", "request.plan", "slack.post"}
+        await until(lambda: collector.steps(request) >= until_now, "the steps before the kill")
         await office.process.end(signal.SIGKILL)
         await office.process.start(office.port)
         await press(office, ONCA, "approve")
         await office.state_is("succeeded", "partial")
-        collector = office.collector
         steps = {*STEPS, "request.approve"}
         await until(lambda: collector.steps(request) >= steps, "all its steps")
         before = len([each for each in collector.of(request) if each.name == "slack.receive"])
