@@ -157,6 +157,16 @@ async def test_what_came_of_another_form_binds_nobody(world: World) -> None:
     assert await world.bot.pipeline.parts.vault.linked(world.bot.team, UMAR) == {}
 
 
+async def test_who_is_not_mapped_while_the_vendor_lists_nobody_is_told_so(world: World) -> None:
+    parts = world.bot.pipeline.parts
+    await parts.store.unmap_person(world.bot.team, UMAR, "doors", "test")
+    world.sandbox.doors.set_fault("http_503", {"only": "/people"})
+    view = await form_of(world, UMAR)
+    said = await paste(world, UMAR, view, await signed_in(view, "umar"))
+    assert ":warning:" in said
+    assert await parts.vault.linked(world.bot.team, UMAR) == {}
+
+
 @pytest.mark.parametrize("pasted", ["", ".", "x", "no.code", "' or 1=1 --", "é.ü"])
 async def test_what_is_no_code_is_told_so(world: World, pasted: str) -> None:
     view = await form_of(world, MARA)

@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from bot.domain.errors import Denied
+from bot.domain.errors import AmendError, Denied
 from bot.domain.oauth import ACCOUNT, OAuth, challenge
 from bot.domain.operations import Vendor
 from bot.domain.people import Account
@@ -116,7 +116,11 @@ class Linking:
     async def _tell(
         self, view_id: str, user: str, vendor: Vendor, linked: Coroutine[Any, Any, Linked]
     ) -> None:
-        found = await linked
+        try:
+            found = await linked
+        except (VendorError, AmendError) as error:
+            # The vendor does not list its users now, say: the form stands again, and says so.
+            found = Linked(problem=str(error))
         view = self._view(vendor, user, escape(found.problem))
         if not found.problem:
             view = forms.message_view(f"Link {vendor.title}", found.words)
