@@ -68,11 +68,20 @@ async def examine(
             return "reachable, credentials accepted"
 
         yield await _safely(vendor.name, reach)
+        if vendor.oauth:
+            yield _sign_in(settings, vendor)
         async for check in _parts(vendor):
             yield check
         if deep:
             for name, probe in vendor.probes.items():
                 yield await _safely(f"{vendor.name} {name}", probe)
+
+
+def _sign_in(settings: Settings, vendor: Vendor) -> Check:
+    """Can people's browsers come back from the vendor's own page?"""
+    url = settings.amend_public_url
+    words = f"people come back to {url}" if url else "AMEND_PUBLIC_URL is not set: nobody can link"
+    return Check(f"{vendor.name} sign-in", True, words)
 
 
 async def _parts(vendor: Vendor) -> AsyncIterator[Check]:
@@ -193,18 +202,32 @@ async def _slack(settings: Settings) -> AsyncIterator[Check]:
     yield _clock(headers.get("date", ""))
     if settings.socket_mode:
         yield await _safely("slack app token", lambda: _app_token(settings))
-    async for check in _approvers(settings, client):
-        yield check
-
-
-async def _approvers(settings: Settings, client: AsyncWebClient) -> AsyncIterator[Check]:
-    """Is there somebody in each group that policy wants approvals from?"""
     try:
         policy = load_policy(settings.amend_policy, entries())
     except AmendError:
         return  # the policy's own check says so
+    channels = {
+        "approvals channel": policy.approvals.channel or settings.amend_approvals_channel,
+        "audit channel": settings.amend_audit_channel,
+    }
+    for name, channel in channels.items():
+        if channel:
+            yield await _safely(name, partial(_joined, client, channel))
     for group in sorted({each for rule in policy.rules for each in rule.groups}):
         yield await _safely(f"approvers {group}", partial(_peopled, client, group))
+
+
+async def _joined(client: AsyncWebClient, channel: str) -> str:
+    """Told by reading, for nobody wants a test message there: who is in a channel posts to it."""
+    try:
+        await client.conversations_history(channel=channel, limit=1)
+    except SlackApiError as error:
+        why = str(error.response.get("error"))
+        if why not in {"not_in_channel", "channel_not_found"}:
+            raise
+        message = f"Slack answered {why} for {channel}; check its id, and invite the bot there"
+        raise ValueError(message) from error
+    return f"the bot is in {channel}"
 
 
 async def _peopled(client: AsyncWebClient, group: str) -> str:

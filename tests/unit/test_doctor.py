@@ -76,8 +76,11 @@ async def test_a_vendor_that_says_nothing_holds_no_check_longer_than_the_bound(
         for name, value in sandbox.environment(tmp_path / "amend.db", port=0).items():
             monkeypatch.setenv(name, value)
         policy = tmp_path / "policy.toml"
-        policy.write_text('[[approvals.rules]]\noperations = ["qualys.*"]\ngroups = ["S0NOBODY"]\n')
-        settings = Settings(amend_policy=str(policy))
+        policy.write_text(
+            '[approvals]\nchannel = "C0STRANGE"\n'
+            '[[approvals.rules]]\noperations = ["qualys.*"]\ngroups = ["S0NOBODY"]\n'
+        )
+        settings = Settings(amend_policy=str(policy), amend_audit_channel="C0OPS")
         found = {each.name: each async for each in examine(settings, Registry((vendor,)))}
     finally:
         await sandbox.stop()
@@ -85,6 +88,9 @@ async def test_a_vendor_that_says_nothing_holds_no_check_longer_than_the_bound(
         assert not found[name].ok
         assert found[name].words == "no answer within 0.2 seconds"
     assert not found["approvers S0NOBODY"].ok
+    assert not found["approvals channel"].ok
+    assert "invite the bot" in found["approvals channel"].words
+    assert found["audit channel"].words == "the bot is in C0OPS"
     assert "not signed" in found["audit key"].words
     assert "MiB free" in found["disk"].words
     assert found["proxy"].words == "none"
