@@ -400,6 +400,10 @@ class Register(ABC):
     parameters: ClassVar[type[Parameters]]
     rights: ClassVar[str]
 
+    @classmethod
+    def params(cls) -> dict[str, Param]:
+        return specs(cls.parameters)
+
     @abstractmethod
     async def rows(self, selection: Parameters, account: Account, reach: Reach) -> Listing:
         """What is selected and within reach, what matters soonest first. Raises a `VendorError`."""

@@ -10,24 +10,37 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 from bot.domain.errors import InvalidInput, invalid
 from bot.domain.operations import Operation
-from bot.domain.parameters import Kind, nearest, read, takes, takes_several, unknown_name
+from bot.domain.parameters import (
+    Kind,
+    Param,
+    Parameters,
+    nearest,
+    read,
+    takes,
+    takes_several,
+    unknown_name,
+)
 from bot.domain.text import (
     Part,
     Words,
+    closings,
+    in_quotes,
     parse,
     parts,
     refuse_bare,
     resolve,
     spellings,
     together,
+    words_of,
 )
 
 NEGATIONS = frozenset(
@@ -56,13 +69,30 @@ def read_text(operation: Operation, text: str) -> Reading:
     return _strict(operation, text) or Reading(_guess(operation, text), guessed=True)
 
 
+class Filters(Protocol):
+    """What a selection may name: a watch's or a register's. It changes nothing at the vendor."""
+
+    parameters: ClassVar[type[Parameters]]
+
+    @classmethod
+    def params(cls) -> Mapping[str, Param]: ...
+
+
+def read_filters(filters: Filters, text: str, besides: Sequence[str] = ()) -> Words:
+    """What a selection's text says, `besides` its filters' names others. Raises `InvalidInput`.
+
+    As leniently as an edit's, and without a review: nothing comes of it but what is shown.
+    """
+    names = [*spellings(filters.params()), *besides]
+    return words_of(_lists_joined(filters, list(parts(text, _assignment(names)))))
+
+
 def salvage(operation: Operation, text: str) -> dict[str, str]:
     """What can be made of a text that is refused: the ids, and values under names that exist."""
-    try:
-        found = _lists_joined(operation, list(parts(text, _lenient(operation))))
-    except InvalidInput:
+    found = _as_if_closed(operation, text)
+    if found is None:
         return {operation.comment: text} if operation.comment else {}
-    whole = list(_texts_joined(operation, found))
+    whole = list(_texts_joined(operation, _lists_joined(operation, found)))
     bare = [part.value for part in whole if not part.name]
     values = _meant(operation, bare)
     for part in whole:
@@ -73,6 +103,14 @@ def salvage(operation: Operation, text: str) -> dict[str, str]:
             continue
     records = [each for word in bare if operation.ids for each in operation.ids.read(word)]
     return {operation.records_in: ",".join(records), **values} if records else values
+
+
+def _as_if_closed(operation: Operation, text: str) -> list[Part] | None:
+    """The words of a text, a quote that nobody closed ending with it; None for any other break."""
+    for each in closings(text):
+        with suppress(InvalidInput):
+            return list(parts(each, _lenient(operation)))
+    return None
 
 
 def _meant(operation: Operation, words: Sequence[str]) -> dict[str, str]:
@@ -122,7 +160,10 @@ def _strict(operation: Operation, text: str) -> Reading | None:
 
 
 def _needs_guess(operation: Operation, name: str, value: str) -> bool:
-    """True for ids in another dress, and for a value that runs on into another name."""
+    """True for ids in another dress, for a value that runs on into another name, and for one that
+    came with quotes of its own."""
+    if in_quotes(value):
+        return True
     if name == operation.records_in and operation.ids:
         entries = [each.strip() for each in value.split(",") if each.strip()]
         return not all(operation.ids.is_plain(each) for each in entries)
@@ -167,22 +208,25 @@ def _guess(operation: Operation, text: str) -> dict[str, str]:
 
 
 def _lenient(operation: Operation) -> re.Pattern[str]:
+    return _assignment(spellings(operation.params()))
+
+
+def _assignment(known: Iterable[str]) -> re.Pattern[str]:
     """`name=`, `name:`, `--name=` and `--name `, the last three for names that are known."""
-    known = sorted(spellings(operation.params()), key=len, reverse=True)
-    names = "|".join(map(re.escape, known))
+    names = "|".join(map(re.escape, sorted(known, key=len, reverse=True)))
     word = r"[A-Za-z_][A-Za-z0-9_.-]*+"
     return re.compile(
         rf"(?:--|[—–])({names})(?:\s*+[=:]|\s)|({names})\s*+:(?!//)|({word})\s*+=", re.IGNORECASE
     )
 
 
-def _lists_joined(operation: Operation, found: Sequence[Part]) -> list[Part]:
+def _lists_joined(filters: Filters, found: Sequence[Part]) -> list[Part]:
     """`ips=1, 2` with the words behind a comma joined to the list that they go on with."""
-    known = spellings(operation.params())
+    known = spellings(filters.params())
     joined: list[Part] = []
     for part in found:
         before = joined[-1] if joined else None
-        if before is not None and not part.name and _goes_on(operation, known, before, part):
+        if before is not None and not part.name and _goes_on(filters, known, before, part):
             value = f"{before.value}{part.value}"
             joined[-1] = Part(before.name, value, f"{before.raw} {part.raw}", before.quoted)
         else:
@@ -190,10 +234,10 @@ def _lists_joined(operation: Operation, found: Sequence[Part]) -> list[Part]:
     return joined
 
 
-def _goes_on(operation: Operation, known: Mapping[str, str], before: Part, part: Part) -> bool:
+def _goes_on(filters: Filters, known: Mapping[str, str], before: Part, part: Part) -> bool:
     name = known.get(before.name.casefold())
     touches = before.value.endswith(",") or part.value.startswith(",")
-    return name is not None and touches and takes_several(operation.parameters, name)
+    return name is not None and touches and takes_several(filters.parameters, name)
 
 
 def _mended(operation: Operation, name: str, value: str) -> Iterator[tuple[str, str]]:

@@ -83,13 +83,12 @@ _ASSIGNMENT = re.compile(rf"({_NAME})\s*+=")
 _BLANKS = re.compile(r"\s*+")
 _WORD = re.compile(r"\S*+")
 _NEXT_NAME = re.compile(rf"&({_NAME})=")
-# The vendor's own form, to the end of the text and without quotes; see `parse`. From the second
-# name on its values may have blanks, and an `&` before what is no name.
+# The vendor's own form, to the end of the text; see `parse`. From the second name on its values may
+# have blanks and quotes, which are theirs, and an `&` before what is no name.
 _PIECE = rf"{_NAME}=(?![{_APOSTROPHES}])[^\s&{_DOUBLE}]*+"
-_FURTHER = rf"{_NAME}=(?![{_APOSTROPHES}])(?:[^&{_DOUBLE}]|&(?!{_NAME}=|\s*+\Z))*+"
-_FORM = re.compile(rf"({_PIECE}(?:&{_FURTHER})*+)&?\s*+\Z")
+_FURTHER = rf"{_NAME}=(?:[^&]|&(?!{_NAME}=|\s*+\Z))*+"
+_FORM = re.compile(rf"({_PIECE}(?:&{_FURTHER})++)&?\s*+\Z")
 _BETWEEN = re.compile(rf"&(?={_NAME}=)")
-_IS_ENCODED = re.compile(rf"&{_NAME}=|%[0-9A-Fa-f]{{2}}")
 
 
 @dataclass(frozen=True)
@@ -113,10 +112,14 @@ class Part:
 def parse(text: str) -> Words:
     """Read record ids and NAME=VALUE words. Raises `InvalidInput`.
 
-    `a=b&c=d+e` is the vendor's form, and decoded, only where it ends the text without quotes and
-    has a second NAME= after an `&`, or is one word with a %XX; so `add_comment=C++` keeps its signs.
+    `a=b&c=d+e` is the vendor's form, and decoded, only where it ends the text and has a second NAME=
+    after an `&`; so `add_comment=C++` keeps its signs, and an address in a comment its `%20`.
     """
-    found = list(parts(text))
+    return words_of(list(parts(text)))
+
+
+def words_of(found: Sequence[Part]) -> Words:
+    """Leading words as records, the rest by name. Raises `InvalidInput`."""
     leading = list(takewhile(lambda part: not part.name, found))
     named = found[len(leading) :]
     refuse_bare(named)
@@ -140,7 +143,7 @@ def parts(text: str, assignment: re.Pattern[str] = _ASSIGNMENT) -> Iterator[Part
     position, named = _skip(text, 0), False
     while position < len(text):
         form = None if named else _FORM.match(text, position)
-        if form and _IS_ENCODED.search(form[1]):
+        if form:
             yield from _decoded(form[1])
             return
         part, position = _part(text, position, assignment)
@@ -227,6 +230,18 @@ def _inside_word(text: str, position: int) -> bool:
     """True for an apostrophe between two letters, which closes nothing: ‘don’t reboot’."""
     around = text[position - 1] + text[position + 1 : position + 2]
     return text[position] in _APOSTROPHES and len(around) == 2 and around.isalnum()
+
+
+def in_quotes(value: str) -> bool:
+    """True for a value that itself begins and ends with quotes, as a pasted form may have it."""
+    return len(value) > 1 and value[0] in _PAIRS and value[-1] in _PAIRS[value[0]]
+
+
+def closings(text: str) -> Iterator[str]:
+    """A text as it stands, and with its last quote closed in each way in which that can be meant."""
+    yield text
+    for closing in sorted({each for pair in _PAIRS.values() for each in pair}):
+        yield text + closing
 
 
 def _shown(text: str, most: int = 60) -> str:

@@ -291,6 +291,14 @@ def test_what_may_mean_something_else_is_not_read_and_the_answer_names_the_word(
     assert "\n" not in message
 
 
+@pytest.mark.parametrize("quoted", ["'Host patched'", '"Host patched"', "“Host patched”"])
+def test_a_pasted_form_keeps_its_own_quotes_and_is_reviewed_where_they_may_mean_more(
+    quoted: str,
+) -> None:
+    form = f"ticket_numbers=23456&change_state=RESOLVED&add_comment={quoted}"
+    assert reading("qualys", form) == Reading(RESOLVED | {"add_comment": quoted}, guessed=True)
+
+
 @pytest.mark.parametrize(
     ("command", "text", "values"),
     [
@@ -304,7 +312,12 @@ def test_what_may_mean_something_else_is_not_read_and_the_answer_names_the_word(
             "23456 add_comment=Host patched today",
             {"ticket_numbers": "23456", "add_comment": "Host patched today"},
         ),
-        ("qualys", '23456 add_comment="Host', {"add_comment": '23456 add_comment="Host'}),
+        ("qualys", '23456 add_comment="Host', {"ticket_numbers": "23456", "add_comment": "Host"}),
+        (
+            "ccs",
+            "INCA0000009 TicketState=3 TicketDescription=“Host patched",
+            {"TicketNumber": "INCA0000009", "TicketState": "3", "TicketDescription": "Host patched"},
+        ),
     ],
 )
 def test_what_is_refused_fills_the_form_with_what_was_understood(

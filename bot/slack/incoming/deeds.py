@@ -20,6 +20,7 @@ from bot.domain.plans import OVER, RESULT_WORDS, State
 from bot.domain.text import by_id, unescape
 from bot.pipeline import Origin, Pipeline
 from bot.pipeline.deciding import no_longer
+from bot.slack.incoming.frame import first_word
 from bot.slack.incoming.typed import HELP_WORDS, Typed, understood
 from bot.slack.outgoing.voice import SlackVoice
 from bot.slack.views import cards, forms
@@ -201,8 +202,8 @@ class Deeds:
     async def mention(self, key: str, payload: Payload) -> None:
         """`@Amend qualys 23456 change_state=RESOLVED`: as typed, with the answer in the thread."""
         text = payload["text"].replace(f"<@{self.bot_user}>", " ", 1)
-        head, _, rest = text.strip().partition(" ")
-        word = unescape(head).lower().lstrip("/")
+        head, rest = first_word(text)
+        word = unescape(head).lstrip("/")
         operation = self.pipeline.parts.registry.by_command(word)
         thread = payload["thread_ts"] or payload["ts"]
         if unescape(rest).strip().lower() in HELP_WORDS:

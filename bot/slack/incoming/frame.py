@@ -182,6 +182,6 @@ def origin_of(body: Mapping[str, Any], key: str) -> Origin:
 
 
 def first_word(text: str) -> tuple[str, str]:
-    """The first word, in lower case, and the rest."""
-    head, _, rest = text.partition(" ")
+    """The first word, in lower case, and the rest; what is pasted has line breaks for blanks."""
+    head, rest = (*text.split(None, 1), "", "")[:2]
     return head.lower(), rest.strip()

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from bot.domain.errors import InvalidInput, invalid
 from bot.domain.operations import Listing, Register
 from bot.domain.parameters import Parameters, read
-from bot.domain.text import parse, unescape
+from bot.domain.reading import read_filters
+from bot.domain.text import resolve
 from bot.pipeline import Pipeline
 from bot.pipeline.parts import explain
 from bot.slack.incoming.commands import Asked
@@ -48,11 +49,12 @@ class Registers:
 
 
 def _selected(register: Register, words: str) -> Parameters:
-    found = parse(unescape(words))
+    found = read_filters(register, words)
     if found.records:
-        message = f"Filters are NAME=VALUE; `{found.records}` has no name."
+        names = ", ".join(f"`{each}`" for each in register.params())
+        message = f"`{found.records[0]}` has no name before it; known are {names}, as NAME=VALUE."
         raise invalid(message)
-    return read(register.parameters, dict(found.values))
+    return read(register.parameters, resolve(register.params(), found, ""))
 
 
 def _csv(listing: Listing) -> bytes:
