@@ -157,8 +157,8 @@ class Tools:
         return answers.state(request, await self.pipeline.facts(request))
 
     async def _history(self, token: Token, asked: OfRecord) -> Answer:
-        record = asked.record.strip()
-        return answers.story(record, await self.pipeline.looking.story(record, token.owner))
+        found = await self.pipeline.looking.told_of(asked.record.strip(), token.owner)
+        return answers.story(*found)
 
     # --- planning and proposing -------------------------------------------------------------------
 

@@ -261,6 +261,13 @@ class Operation(ABC):
         """What the form's present values imply for its other inputs."""
         return Refinement()
 
+    async def as_user(self, name: str, account: str) -> str:
+        """An account as the parameter `name` takes a user: itself where that is a login.
+
+        Raises `InvalidInput` where it is nobody there, and a `VendorError`.
+        """
+        return account
+
     async def check(self, parameters: Parameters) -> None:
         """Rules that need the vendor's lists (does this assignee exist …). Raises `InvalidInput`."""
 

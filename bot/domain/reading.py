@@ -87,9 +87,21 @@ def read_filters(filters: Filters, text: str, besides: Sequence[str] = ()) -> Wo
     return words_of(_lists_joined(filters, list(parts(text, _assignment(names)))))
 
 
+def salvage_filters(filters: Filters, text: str, besides: Sequence[str] = ()) -> dict[str, str]:
+    """What can be made of a selection's text that is refused, by declared name."""
+    known = spellings(filters.params()) | {name: name for name in besides}
+    found = _as_if_closed(text, _assignment(known)) or []
+    named = ((known.get(part.name.casefold(), ""), part.value) for part in found if part.name)
+    return {
+        name: value
+        for name, value in named
+        if name in besides or (name and takes(filters.parameters, name, value))
+    }
+
+
 def salvage(operation: Operation, text: str) -> dict[str, str]:
     """What can be made of a text that is refused: the ids, and values under names that exist."""
-    found = _as_if_closed(operation, text)
+    found = _as_if_closed(text, _lenient(operation))
     if found is None:
         return {operation.comment: text} if operation.comment else {}
     whole = list(_texts_joined(operation, _lists_joined(operation, found)))
@@ -105,11 +117,11 @@ def salvage(operation: Operation, text: str) -> dict[str, str]:
     return {operation.records_in: ",".join(records), **values} if records else values
 
 
-def _as_if_closed(operation: Operation, text: str) -> list[Part] | None:
+def _as_if_closed(text: str, assignment: re.Pattern[str]) -> list[Part] | None:
     """The words of a text, a quote that nobody closed ending with it; None for any other break."""
     for each in closings(text):
         with suppress(InvalidInput):
-            return list(parts(each, _lenient(operation)))
+            return list(parts(each, assignment))
     return None
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bot.db.ledger import Row
 from bot.db.tables import News, Request
+from bot.domain.errors import Denied
 from bot.pipeline.acting import Acting
 from bot.pipeline.parts import Parts
 
@@ -38,6 +39,24 @@ class Looking:
         if request.requester != user:
             await self.acting.require(operation, user, request.channel)
         return request
+
+    async def told_of(self, text: str, user: str) -> tuple[str, Story]:
+        """The record that a text names in any dress (`#71`, `INC-71`), and its story as far as this
+        person may see it. Raises `Denied` where it names several."""
+        records = await self._spelled(text, user)
+        stories = [(each, await self.story(each, user)) for each in records]
+        return next((each for each in stories if each[1].edits or each[1].news), stories[0])
+
+    async def _spelled(self, text: str, user: str) -> tuple[str, ...]:
+        """As those vendors spell it where this person may do something; as it stands for none."""
+        found: dict[str, None] = {}
+        for operation in await self.acting.allowed(user, ""):
+            ids = operation.ids
+            entries = [each for word in text.split() for each in ids.read(word)] if ids else []
+            if len(entries) > 1:
+                raise Denied(["A story is one record's; name one."])
+            found |= dict.fromkeys(entries)
+        return tuple(found) or (text,)
 
     async def story(self, record: str, user: str) -> Story:
         """A record's story at those vendors where this person has a right."""

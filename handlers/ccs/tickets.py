@@ -345,7 +345,9 @@ WATCHED_STATE = Param(
     choices=STATES,
     aliases=("state",),
 )
-WATCHED_ASSIGNEE = Param(Kind.SELECTION, "Assigned to", most=256, example="corp\\jdoe")
+WATCHED_ASSIGNEE = Param(
+    Kind.SELECTION, "Assigned to", most=256, example="corp\\jdoe", account=True
+)
 WATCHED_PRIORITY = Param(Kind.SELECTION, "Priority", most=100, example="Medium")
 
 

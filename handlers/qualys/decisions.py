@@ -22,7 +22,7 @@ from bot.domain.operations import (
 from bot.domain.parameters import Parameters, given
 from bot.domain.people import Account
 from handlers.qualys.exception_parameters import ExceptionDecision
-from handlers.qualys.exceptions import known_user, outside, person
+from handlers.qualys.exceptions import id_of, known_user, outside, person
 from handlers.qualys.lists import Remembered, best, may_own
 from handlers.qualys.scope import Scope
 from integrations.errors import UnknownOutcome, Unreadable
@@ -129,6 +129,9 @@ class DecideException(Operation):
         """Done where it is as wanted and was not before; else it cannot be told."""
         now = await self._listed([each.id for each in batch.records])
         return [_reconciled(each, now.get(each.id)) for each in batch.records]
+
+    async def as_user(self, name: str, account: str) -> str:
+        return await id_of(self._users, name, account)
 
     async def check(self, parameters: Parameters) -> None:
         end = given(parameters).get("end_date")

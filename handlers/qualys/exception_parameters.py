@@ -84,6 +84,7 @@ ASSIGNEE = Param(
     lookup="people",
     example="2449482824",
     aliases=("assignee",),
+    account=True,
 )
 WHY = Param(
     Kind.CHANGE,
@@ -125,6 +126,7 @@ REASSIGN = Param(
     lookup="people",
     example="500101",
     advanced=True,
+    account=True,
 )
 
 NEW_END = Param(

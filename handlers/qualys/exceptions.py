@@ -172,6 +172,9 @@ class RequestException(Operation):
         words = "sent without an answer, and Qualys lists no such exception so far"
         return [Outcome(record.id, Result.UNKNOWN, words)]
 
+    async def as_user(self, name: str, account: str) -> str:
+        return await id_of(self._users, name, account)
+
     async def check(self, parameters: Parameters) -> None:
         login = self._client.username
         await known_user(self._users, login, "assignee_id", given(parameters).get("assignee_id"))
@@ -271,6 +274,14 @@ def decisions(number: str) -> Sequence[Offer]:
 def person(user: User) -> Lookup:
     """Exceptions take the numeric id of a user (vendors/qualys.md 0, point 3)."""
     return Lookup(str(user.id), f"{user.name} ({user.login})", user.role)
+
+
+async def id_of(users: Remembered[list[User]], name: str, login: str) -> str:
+    """The numeric id that exceptions take for a login. Raises `InvalidInput`, and a `VendorError`."""
+    found = [str(each.id) for each in await users.get() if each.login == login]
+    if not found:
+        raise InvalidInput([Problem(name, f"Qualys lists no user `{login}`; type the numeric id.")])
+    return found[0]
 
 
 async def known_user(users: Remembered[list[User]], login: str, name: str, value: Any) -> None:

@@ -26,17 +26,15 @@ from bot.slack.incoming.frame import (
     user_of,
 )
 from bot.slack.incoming.modals import Modals
-from bot.slack.incoming.typed import HELP_WORDS, Typed, understood
+from bot.slack.incoming.typed import HELP_WORDS, Typed, understood, wants_help
 from bot.slack.outgoing.voice import SlackVoice
 from bot.slack.views import cards
 from bot.slack.views.blocks import escape
 
 DECIDE_WITHIN = 0.3  # seconds inside the acknowledgement
 DECISIONS = frozenset({"approve", "reject", "deny", "decline"})
-# Topics that are answered with words, and open no form.
-PLAIN_TOPICS = frozenset(
-    {"", "help", "whoami", "can", "history", "requests", "show", "watches", "report"}
-)
+# Topics that may open a form, so that they need a trigger; all others are answered with words.
+WITH_FORMS = frozenset({"watch", "undo", "retry", "link", "people", "token"})
 INSTEAD = {
     "status": "requests",
     "state": "requests",
@@ -83,10 +81,10 @@ class Commands:
         if command == "amend":
             command, raw = first_word(raw)
         text = unescape(raw).strip()
-        if text.lower() in HELP_WORDS or command in HELP_WORDS:
+        operation = self.pipeline.parts.registry.by_command(command)
+        if command in HELP_WORDS or wants_help(text, operation):
             await self._topic(ack, body, "help", text if command in HELP_WORDS else command)
             return
-        operation = self.pipeline.parts.registry.by_command(command)
         if operation is None:
             await self._topic(ack, body, command, unescape(by_id(raw)).strip())
         elif not text:
@@ -109,8 +107,25 @@ class Commands:
         await ack()
         asked = Asked(user_of(body), channel_of(body), rest, body, word)
         # What opens a form must use its trigger at once; plain answers are given in turn.
-        start = self.frame.in_turn if word in PLAIN_TOPICS else self.frame.spawn
+        start = self.frame.spawn if word in WITH_FORMS else self.frame.in_turn
         start(self._answer(topic, asked))
+
+    async def mentioned(self, word: str, user: str, channel: str, rest: str) -> Message | None:
+        """A topic's answer to a mention, which has no trigger: a button opens what has a form."""
+        topic = self.topics.get(word)
+        if topic is None:
+            operations = self.pipeline.parts.registry.operations
+            return {"text": not_a_topic(word, rest, operations, list(self.topics))}
+        if word in WITH_FORMS and not (word == "watch" and first_word(rest)[1]):
+            return cards.opens(word, first_word(rest)[0])
+        return await self.answer_of(topic, Asked(user, channel, rest, {}, word))
+
+    async def opened(self, body: Body, value: str) -> None:
+        """The button that answers a mention: the topic, with a trigger for its form."""
+        word, rest = first_word(value)
+        topic = self.topics.get(word)
+        if topic is not None:
+            await self._answer(topic, Asked(user_of(body), channel_of(body), rest, body, word))
 
     async def _answer(self, topic: Topic, asked: Asked) -> None:
         answer = await self.answer_of(topic, asked)

@@ -15,13 +15,12 @@ from bot.db.ledger import as_record
 from bot.db.tables import Delivered, Request
 from bot.domain.errors import AmendError, InvalidInput, NotAccepted, NotAllowed
 from bot.domain.operations import Operation, Result
-from bot.domain.parameters import nearest
 from bot.domain.plans import OVER, RESULT_WORDS, State
 from bot.domain.text import by_id, unescape
 from bot.pipeline import Origin, Pipeline
 from bot.pipeline.deciding import no_longer
 from bot.slack.incoming.frame import first_word
-from bot.slack.incoming.typed import HELP_WORDS, Typed, understood
+from bot.slack.incoming.typed import Typed, understood, wants_help
 from bot.slack.outgoing.voice import SlackVoice
 from bot.slack.views import cards, forms
 from bot.slack.views.blocks import escape, fit
@@ -206,10 +205,7 @@ class Deeds:
         word = unescape(head).lstrip("/")
         operation = self.pipeline.parts.registry.by_command(word)
         thread = payload["thread_ts"] or payload["ts"]
-        if unescape(rest).strip().lower() in HELP_WORDS:
-            await self._topic(payload, "help", word, thread)
-            return
-        if operation is None:
+        if operation is None or wants_help(unescape(rest), operation):
             await self._topic(payload, word, unescape(by_id(rest)).strip(), thread)
             return
         try:
@@ -226,21 +222,17 @@ class Deeds:
             await self.pipeline.parts.start("prepare", request_id)
 
     async def _topic(self, payload: Payload, word: str, rest: str, thread: str) -> None:
-        """`@Amend help` and the like: what needs no form is answered in the thread, privately."""
-        answer = await self.topic(word, payload["user"], payload["channel"], rest)
-        if answer is None:
-            await self._suggest(payload, word, thread)
+        """What is no edit is answered in the thread, privately; a stop is carried out as well."""
+        user, channel = payload["user"], payload["channel"]
+        if wants_help(rest, None):
+            answer = await self.topic("help", user, channel, word)
+        elif word == "cancel" and rest:
+            why = await self.pipeline.cancel(rest.upper(), user)
+            answer = {"text": why or f"Stopping {escape(rest.upper())} …"}
         else:
-            await self.voice.tell(payload["user"], payload["channel"], answer, thread_ts=thread)
-
-    async def _suggest(self, payload: Payload, word: str, thread: str) -> None:
-        commands = [
-            each.command for each in self.pipeline.parts.registry.operations if each.command
-        ]
-        near = nearest(word, commands, 1) or commands[:1]
-        hint = f"Try `@Amend {near[0]} …`, or `/amend help`." if near else "Try `/amend help`."
-        text = f"Amend does not know `{escape(word)}`. {hint}" if word else hint
-        await self.voice.tell(payload["user"], payload["channel"], {"text": text}, thread_ts=thread)
+            answer = await self.topic(word, user, channel, rest)
+        if answer is not None:
+            await self.voice.tell(user, channel, answer, thread_ts=thread)
 
     async def _not_understood(
         self, payload: Payload, operation: Operation, text: str, error: InvalidInput, thread: str

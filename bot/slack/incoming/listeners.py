@@ -14,7 +14,7 @@ from slack_bolt.response import BoltResponse
 from bot.db.tokens import Tokens as TokenStore
 from bot.pipeline import Pipeline
 from bot.slack.incoming.buttons import Buttons
-from bot.slack.incoming.commands import PLAIN_TOPICS, Asked, Commands
+from bot.slack.incoming.commands import Commands
 from bot.slack.incoming.deeds import Deeds
 from bot.slack.incoming.frame import Ack, Body, Frame, Message
 from bot.slack.incoming.modals import Modals
@@ -85,7 +85,10 @@ class Listeners:
         registers = Registers(self.pipeline, self.voice)
         for each in self.pipeline.parts.registry.registers:
             topics[each.command] = partial(registers.show, each)
+        self.commands = Commands(self.pipeline, self.voice, self.modals, self.frame, topics)
         presses = {
+            "topic": self.commands.opened,
+            "watch_form": self.watches.fill,
             "older": requests.older,
             "people_edit": self.people.edit,
             "people_page": self.people.turn,
@@ -96,7 +99,6 @@ class Listeners:
             "revoke": programs.revoke,
         }
         self.on_token = programs.on_token
-        self.commands = Commands(self.pipeline, self.voice, self.modals, self.frame, topics)
         self.buttons = Buttons(self.pipeline, self.modals, self.deeds, self.frame, presses)
 
     def register(self, app: AsyncApp) -> None:
@@ -129,11 +131,8 @@ class Listeners:
         await self.frame.drain(seconds)
 
     async def topic(self, word: str, user: str, channel: str, words: str) -> Message | None:
-        """The answer of a topic that needs no form; None where there is no such topic."""
-        found = self.commands.topics.get(word) if word in PLAIN_TOPICS else None
-        if found is None:
-            return None
-        return await self.commands.answer_of(found, Asked(user, channel, words, {}, word))
+        """What a mention that names no operation is answered with."""
+        return await self.commands.mentioned(word, user, channel, words)
 
     # --- events -----------------------------------------------------------------------------------
 

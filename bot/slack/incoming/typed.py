@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import ClassVar, Protocol, TypeVar
 
 from bot.domain.errors import InvalidInput, invalid
-from bot.domain.operations import Operation
-from bot.domain.parameters import Parameters, read
+from bot.domain.operations import Operation, Watcher
+from bot.domain.parameters import Param, Parameters, read
 from bot.domain.reading import read_text, salvage
-from bot.domain.text import mentioned, unescape
+from bot.domain.text import Words, mentioned, resolve, unescape
 from bot.pipeline import Pipeline
 from bot.pipeline.parts import name_in
 from bot.slack.outgoing.voice import SlackVoice
@@ -22,9 +22,17 @@ from bot.slack.outgoing.voice import SlackVoice
 ASK_WITHIN = 0.6
 # A mention as Slack writes it, where somebody typed or copied those very signs.
 _MARK = re.compile(r"<@([UW][A-Z0-9]{2,})(?:\|[^<>]*)?>")
+_BY_ID = re.compile(r"@[UW][A-Z0-9]{2,}")  # as `by_id` leaves it
+AsUser = Callable[[str, str], Awaitable[str]]
 T = TypeVar("T")
 D = TypeVar("D")
 HELP_WORDS = frozenset({"help", "?", "--help", "—help", "–help", "-h"})
+
+
+def wants_help(text: str, operation: Operation | None) -> bool:
+    """True for a help word behind a command; a topic's may stand behind further words, too."""
+    words = text.lower().split()
+    return bool(words) and words[-1] in HELP_WORDS and (operation is None or len(words) == 1)
 
 
 @dataclass(frozen=True)
@@ -58,33 +66,64 @@ class Typed:
     async def understand(self, operation: Operation, raw: str, user: str) -> Understood:
         """Raises `InvalidInput`; looks somebody up only where the text names them."""
         reading = read_text(operation, unescape(raw).strip())
-        until = asyncio.get_running_loop().time() + ASK_WITHIN
-        who = _Who(self, operation, user, mentioned(raw), until)
+        who = self._who(operation, user, mentioned(raw), operation.as_user)
+        accounts = await who.accounts(reading.values)
         values = {
-            name: await who.account(name, value)
+            name: value
             if operation.params()[name].account
-            else await who.named(name, value)
-            for name, value in reading.values.items()
+            else await who.named(operation, name, value)
+            for name, value in accounts.items()
         }
-        swapped = any(
-            values[name] != value
-            for name, value in reading.values.items()
-            if operation.params()[name].account
+        return Understood(
+            read(operation.parameters, values), reading.guessed or accounts != reading.values
         )
-        return Understood(read(operation.parameters, values), reading.guessed or swapped)
+
+    async def selected(self, watcher: Watcher, words: Words, user: str) -> Parameters:
+        """What a watch selects, from words whose mentions are by id. Raises `InvalidInput`."""
+        values = resolve(watcher.params(), words, watcher.records_in)
+        mentions = {each: each[1:] for each in values.values() if _BY_ID.fullmatch(each)}
+        who = self._who(watcher, user, mentions, _a_login)
+        return read(watcher.parameters, await who.accounts(values))
+
+    def _who(self, asks: Asks, user: str, mentions: Mapping[str, str], as_user: AsUser) -> _Who:
+        until = asyncio.get_running_loop().time() + ASK_WITHIN
+        return _Who(self, asks, user, mentions, as_user, until)
+
+
+async def _a_login(_name: str, account: str) -> str:
+    return account
+
+
+class Asks(Protocol):
+    """What asks for a vendor's user: an operation, or a watch."""
+
+    vendor: ClassVar[str]
+    vendor_title: ClassVar[str]
+
+    @classmethod
+    def params(cls) -> Mapping[str, Param]: ...
 
 
 @dataclass(frozen=True)
 class _Who:
-    """Whom words of one message mean, in the terms of the operation's vendor."""
+    """Whom words of one message mean, in the terms of a vendor."""
 
     typed: Typed
-    operation: Operation
+    asks: Asks
     user: str
     mentions: Mapping[str, str]
+    as_user: AsUser
     until: float
 
-    async def named(self, name: str, value: str) -> str:
+    async def accounts(self, values: Mapping[str, str]) -> dict[str, str]:
+        """The values, with the vendor's users where people are meant."""
+        params = self.asks.params()
+        return {
+            name: await self.account(name, value) if params[name].account else value
+            for name, value in values.items()
+        }
+
+    async def named(self, operation: Operation, name: str, value: str) -> str:
         """A value with people's names in place of bare ids; the vendor knows no Slack ids."""
         for mention, user in self.mentions.items():
             if mention == f"@{user}" and mention in value:
@@ -92,11 +131,22 @@ class _Who:
                 if caller is None or caller.name == user:
                     message = f"Slack did not say who `{mention}` is; write the name instead."
                     raise invalid(message, name)
-                value = value.replace(mention, f"@{name_in(self.operation, name, caller)}")
+                value = value.replace(mention, f"@{name_in(operation, name, caller)}")
         return value
 
     async def account(self, name: str, value: str) -> str:
         """The vendor's user that a value stands for; itself where it names nobody in Slack."""
+        found = await self._meant(name, value)
+        if found == value:
+            return value
+        user = await self._in_time(self.as_user(name, found), None)
+        if user is None:
+            title = self.asks.vendor_title
+            message = f"{title} did not say in time which user `{found}` is; please try again."
+            raise invalid(message, name)
+        return user
+
+    async def _meant(self, name: str, value: str) -> str:
         if value.casefold() == "me":
             return await self._account_of(name, self.user, "you are")
         if spelled := _MARK.fullmatch(value):
@@ -104,20 +154,21 @@ class _Who:
         if value.startswith("@"):
             if value not in self.mentions:
                 message = f"Choose `{value}` from Slack's list, or type the user as"
-                raise invalid(f"{message} {self.operation.vendor_title} knows it.", name)
+                raise invalid(f"{message} {self.asks.vendor_title} knows it.", name)
             return await self._account_of(name, self.mentions[value], f"{value} is")
-        if not re.search(r"[@\s]", value):
+        # One plain word is a login as a rule, and nobody is looked up for it.
+        if value.isascii() and not re.search(r"[@\s]", value):
             return value
         return await self._in_time(self._known_as(name, value), value)
 
     async def _account_of(self, name: str, user: str, who: str) -> str:
         store, team = self.typed.pipeline.parts.store, self.typed.pipeline.parts.directory.team
         accounts = await self._in_time(store.accounts(team, user), None)
-        found = (accounts or {}).get(self.operation.vendor)
+        found = (accounts or {}).get(self.asks.vendor)
         if found is not None:
             return found.account
         why = "Type the vendor's own user" if accounts is not None else "Please try again"
-        said = f"mapped to no account at {self.operation.vendor_title}"
+        said = f"mapped to no account at {self.asks.vendor_title}"
         if accounts is None:
             said = "not to be looked up just now"
         raise invalid(f"{why}: {who} {said}.", name)
@@ -125,7 +176,7 @@ class _Who:
     async def _known_as(self, name: str, value: str) -> str:
         """The account of whoever has this address or name in Slack."""
         parts = self.typed.pipeline.parts
-        mapped = await parts.store.mapped(parts.directory.team, self.operation.vendor)
+        mapped = await parts.store.mapped(parts.directory.team, self.asks.vendor)
         if any(each.account.casefold() == value.casefold() for _, each in mapped):
             return value
         if "@" in value:

@@ -320,6 +320,13 @@ def problem_reply(
     return {"text": cut(f"{begin}: {' '.join(said)}", 3000), "blocks": blocks}
 
 
+def opens(topic: str, about: str) -> Message:
+    """What has a form, asked for where none can open by itself."""
+    text = f"`{topic}` has a form; a button opens it."
+    press = button("Open it", "topic", f"{topic} {about}".strip(), style="primary")
+    return {"text": text, "blocks": [section(text), actions([press], "offer")]}
+
+
 def review_prompt(operation: Operation, facts: RequestFacts, value: str) -> Message:
     """Where no form can open by itself: a button that opens the review."""
     text = f"{many(facts.to_send, operation.noun)} at {operation.vendor_title}: please review."

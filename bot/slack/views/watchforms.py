@@ -12,7 +12,19 @@ from bot.db.tables import Watch
 from bot.db.watching import REPORT
 from bot.domain.errors import Problem, invalid
 from bot.domain.operations import Watcher
-from bot.slack.views.blocks import Block, button, code, context, cut, escape, plain, section, when
+from bot.slack.views.blocks import (
+    MOST_BUTTON_VALUE,
+    Block,
+    actions,
+    button,
+    code,
+    context,
+    cut,
+    escape,
+    plain,
+    section,
+    when,
+)
 from bot.slack.views.inputs import input_block, read_inputs
 
 Message = dict[str, Any]
@@ -40,12 +52,13 @@ class WatchSettings:
 
 
 def settings_of(raw: dict[str, Any], zone: str) -> WatchSettings:
-    """Take `mode` and `quiet` out of typed values. Raises `InvalidInput`."""
-    mode = str(raw.pop("mode", "") or "now").lower()
+    """Take `mode` and `quiet` out of typed values, their names in any case. Raises `InvalidInput`."""
+    own = {name.casefold(): raw.pop(name) for name in list(raw) if name.casefold() in OWN_NAMES}
+    mode = str(own.get("mode") or "now").lower()
     if mode not in MODES:
         message = f"`mode` must be one of {', '.join(f'`{each}`' for each in MODES)}."
         raise invalid(message, "mode")
-    quiet = str(raw.pop("quiet", "") or "")
+    quiet = str(own.get("quiet") or "")
     if not quiet:
         return WatchSettings(mode, {"timezone": zone})
     found = _SPAN.fullmatch(quiet.strip())
@@ -56,13 +69,28 @@ def settings_of(raw: dict[str, Any], zone: str) -> WatchSettings:
     return WatchSettings(mode, {"from": begins, "to": ends, "timezone": zone})
 
 
-def watch_view(watcher: Watcher, channel: str) -> dict[str, Any]:
-    """The form: what is watched, how it speaks, when it is quiet."""
-    params = watcher.params()
+def not_understood(problem: str, typed: str) -> Message:
+    """What is wrong, and the form filled with what was understood of `typed`."""
+    begin = "Correct it in the form" if len(typed) <= MOST_BUTTON_VALUE else "Type it once more"
+    blocks = [section(f"*{begin}*\n:warning: {escape(problem)}")]
+    if len(typed) <= MOST_BUTTON_VALUE:
+        blocks.append(actions([button("Open the form", "watch_form", typed)], "offer"))
+    return {"text": cut(f"{begin}: {escape(problem)}", 3000), "blocks": blocks}
+
+
+def watch_view(
+    watcher: Watcher, channel: str, values: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """The form: what is watched, how it speaks, when it is quiet; filled with `values`."""
+    params, known = watcher.params(), values or {}
     modes = [{"text": plain(words), "value": name} for name, words in MODES.items()]
+    mode = next(
+        (each for each in modes if each["value"] == known.get("mode", "").lower()), modes[0]
+    )
+    quiet = {"initial_value": known["quiet"]} if known.get("quiet") else {}
     blocks = [section(f"<#{channel}> is told when {watcher.noun[1]} change their state.")]
     blocks += [
-        input_block(name, spec, None, required=False)
+        input_block(name, spec, known.get(name), required=False)
         for name, spec in params.items()
         if not spec.hidden
     ]
@@ -70,14 +98,14 @@ def watch_view(watcher: Watcher, channel: str) -> dict[str, Any]:
         _input(
             "mode",
             "How?",
-            {"type": "static_select", "options": modes, "initial_option": modes[0]},
+            {"type": "static_select", "options": modes, "initial_option": mode},
         )
     )
     blocks.append(
         _input(
             "quiet",
             "Quiet hours",
-            {"type": "plain_text_input", "placeholder": plain("22:00-06:00")},
+            {"type": "plain_text_input", "placeholder": plain("22:00-06:00"), **quiet},
             "In your time zone; what happens then is told afterwards.",
         )
     )

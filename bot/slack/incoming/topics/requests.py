@@ -90,10 +90,9 @@ class Requests:
 
     async def history(self, asked: Asked) -> Message:
         """`history RECORD`: one record's story; without a record, this channel's requests."""
-        record = asked.words.strip()
-        if not record:
+        if not asked.words.strip():
             return await self._page("here", asked.user, asked.channel, 0.0)
-        story = await self.pipeline.looking.story(record, asked.user)
+        record, story = await self.pipeline.looking.told_of(asked.words.strip(), asked.user)
         return histories.story_message(record, story.edits, story.news)
 
     async def undo(self, asked: Asked) -> Message | None:

@@ -15,7 +15,8 @@ from bot.db.watching import WatchStore
 from bot.domain.errors import AmendError, Denied, InvalidInput, NotAllowed, Problem, invalid
 from bot.domain.operations import Watcher
 from bot.domain.parameters import Parameters, nearest, read
-from bot.domain.text import Words, parse, resolve
+from bot.domain.reading import read_filters, salvage_filters
+from bot.domain.text import Words
 from bot.pipeline import Pipeline
 from bot.slack.incoming.commands import Asked
 from bot.slack.incoming.frame import (
@@ -29,6 +30,7 @@ from bot.slack.incoming.frame import (
     user_of,
 )
 from bot.slack.incoming.modals import Modals
+from bot.slack.incoming.typed import Typed
 from bot.slack.outgoing.voice import SlackVoice
 from bot.slack.views import watchforms
 from bot.slack.views.blocks import code, escape
@@ -58,13 +60,32 @@ class Watches:
             return None
         zone = (await self.pipeline.parts.directory.caller(asked.user)).timezone
         try:
-            words = parse(rest)
+            words = read_filters(watcher, rest, sorted(watchforms.OWN_NAMES))
             raw = dict(words.values)
             settings = watchforms.settings_of(raw, zone)
-            selection = _selected(watcher, Words(words.records, raw))
+            selection = await self._selected(watcher, Words(words.records, raw), asked.user)
         except InvalidInput as error:
-            return {"text": escape(str(error))}
+            return watchforms.not_understood(str(error), f"{watcher.command} {rest}")
         return {"text": await self._add(watcher, asked.user, asked.channel, selection, settings)}
+
+    async def fill(self, body: Body, value: str) -> None:
+        """The button under words that were not understood: the form, with what was."""
+        command, rest = first_word(value)
+        watcher = self._watcher(command)
+        await self._require(watcher, user_of(body), channel_of(body))
+        if self.modals is not None:
+            values = salvage_filters(watcher, rest, sorted(watchforms.OWN_NAMES))
+            await self.modals.open(body, watchforms.watch_view(watcher, channel_of(body), values))
+
+    async def _selected(self, watcher: Watcher, words: Words, user: str) -> Parameters:
+        """What was typed as a selection. Raises `InvalidInput`."""
+        if words.records and not watcher.records_in:
+            names = ", ".join(f"`{each}`" for each in watcher.params())
+            message = (
+                f"`{words.records[0]}` has no name before it; known are {names}, as NAME=VALUE."
+            )
+            raise invalid(message)
+        return await Typed(self.pipeline, self.voice).selected(watcher, words, user)
 
     def _watcher(self, command: str) -> Watcher:
         known = [w for vendor in self.pipeline.parts.registry.vendors for w in vendor.watchers]
@@ -229,12 +250,3 @@ class Watches:
             await self._require(watcher, user, channel)
         await self.store.end(watch_id, user)
         return f"Watch {watch_id} has ended."
-
-
-def _selected(watcher: Watcher, words: Words) -> Parameters:
-    """What was typed as a selection. Raises `InvalidInput`."""
-    if words.records and not watcher.records_in:
-        names = ", ".join(f"`{each}`" for each in watcher.params())
-        message = f"`{words.records[0]}` has no name before it; known are {names}, as NAME=VALUE."
-        raise invalid(message)
-    return read(watcher.parameters, resolve(watcher.params(), words, watcher.records_in))
