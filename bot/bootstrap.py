@@ -42,7 +42,7 @@ from bot.db.vault import Vault
 from bot.db.watching import REPORT, WatchStore
 from bot.domain.operations import Registry, Vendor, VendorEntry
 from bot.domain.policy import Policy
-from bot.health import Health
+from bot.health import DATABASE, JOBS, PARTS, SLACK, Health
 from bot.jobs.budgets import Budgets
 from bot.jobs.engine import VERSION, Engine
 from bot.jobs.runner import Runner
@@ -171,23 +171,23 @@ class Bot:
 
         Raises `BadSettings` where the port cannot be listened on.
         """
-        for part in ("database", "jobs", "slack"):
+        for part in PARTS:
             self.health.awaits(part, "not started yet")
         if flush := tracing.export():
             self._endings.append(("traces", partial(asyncio.to_thread, flush), 1.5))
         await self._serve()
-        self.store = await self._patiently("database", self._open_database, AWAY)
+        self.store = await self._patiently(DATABASE, self._open_database, AWAY)
         self._endings.append(("store", self.store.close, None))
-        self.health.watches("database", self._wrong_with_database)
+        self.health.watches(DATABASE, self._wrong_with_database)
         # The environment's proxy is not for loopback, and Slack's emulators live there.
         self._session = ClientSession(timeout=ClientTimeout(total=20))
         self._endings.append(("session", self._session.close, None))
         self.client = slack_client(self.settings, self._session)
         self.token = Token(self.client)
-        who = await self._patiently("slack", self.token.introduce, (Exception,), self.token.why)
+        who = await self._patiently(SLACK, self.token.introduce, (Exception,), self.token.why)
         self._join(who)
         self._endings.append(("vendors", self._close_vendors, 1.0))
-        await self._patiently("jobs", self._launch, AWAY)
+        await self._patiently(JOBS, self._launch, AWAY)
         self._endings.append(("engine", self._park, None))
         self._begin_work()
         self._connect(self.app)
@@ -241,7 +241,7 @@ class Bot:
             raise
         facts = {"version": version("amend"), "policy": _sha256(self.settings.amend_policy)}
         await self.store.note(audit.AMEND, "amend:started", "", facts)
-        self.health.watches("jobs", self._wrong_with_jobs)
+        self.health.watches(JOBS, self._wrong_with_jobs)
 
     def _connect(self, app: AsyncApp) -> None:
         """From here on Slack's deliveries are taken."""
@@ -250,7 +250,7 @@ class Bot:
             self._link = SocketLink(app, self.settings.slack_app_token.get_secret_value())
             opening = asyncio.create_task(self._link.open())
             self._endings.append(("link", partial(_closed, self._link, opening), 1.0))
-        self.health.watches("slack", self._wrong_with_slack)
+        self.health.watches(SLACK, self._wrong_with_slack)
 
     async def _wrong_with_database(self) -> str:
         await self.store.ping()
@@ -288,7 +288,6 @@ class Bot:
             self.outbox,
             self.watching.watches,
             [each.name for each in self.registry.vendors],
-            self._wrong_with_slack,
             self.work.leases,
         )
         days = self.settings.amend_retention_days

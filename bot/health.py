@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 
 ANSWER_WITHIN = 2.0  # seconds for each part; whoever asks for readiness gives up soon
 
+# What the process cannot do its work without.
+DATABASE, JOBS, SLACK = PARTS = ("database", "jobs", "slack")
+
 Check = Callable[[], Awaitable[str]]
 
 

@@ -27,6 +27,9 @@ WATCH_LAG = Gauge(
     ["vendor"],
 )
 REFUSED = Counter("amend_http_refused_total", "Requests refused at the edge", ["why"])
+READY = Gauge(
+    "amend_ready", "1 where this part of the process works, looked at now, else 0", ["part"]
+)
 LINK_UP = Gauge("amend_slack_link_up", "1 where Slack reaches us and takes our token, else 0")
 BUILD = Gauge("amend_build_info", "Always 1; the version that runs", ["version"])
 

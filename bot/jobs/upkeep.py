@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bot.db.leases import Leases
@@ -15,7 +15,6 @@ from bot.jobs.engine import Engine
 from bot.jobs.supervisor import Chore, each_apart
 from bot.metrics import (
     LANE_WAITING,
-    LINK_UP,
     OUTBOX_OLDEST,
     OUTBOX_WAITING,
     REQUESTS,
@@ -38,7 +37,6 @@ class Upkeep:
     outbox: Outbox
     watching: WatchStore
     vendors: Sequence[str]
-    wrong_with_slack: Callable[[], Awaitable[str]]
     leases: Leases | None = None
 
     def chores(self) -> list[Chore]:
@@ -104,7 +102,7 @@ class Upkeep:
         await each_apart("forget review", old, self.pipeline.preparer.abandon)
 
     async def measure(self) -> None:
-        """Gauges; a state that emptied reads 0."""
+        """What the database tells; a state that emptied reads 0. Without it the last values stand."""
         OUTBOX_WAITING.set(await self.outbox.waiting())
         OUTBOX_OLDEST.set(await self.outbox.oldest() or 0.0)
         many = await self.store.count_requests()
@@ -117,4 +115,3 @@ class Upkeep:
             lanes = (many for lane, many in waiting.items() if lane.partition(":")[0] == vendor)
             LANE_WAITING.labels(vendor).set(sum(lanes))
             WATCH_LAG.labels(vendor).set(now - polled[vendor] if vendor in polled else 0.0)
-        LINK_UP.set(not await self.wrong_with_slack())

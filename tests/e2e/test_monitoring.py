@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy.exc import OperationalError
 
 from bot.db.tables import Watch
 from tests.e2e.conftest import MARA, OPS, Make, World
@@ -30,6 +32,7 @@ PROMISED = {
     "amend_watch_lag_seconds": {"vendor"},
     "amend_http_refused_total": {"why"},
     "amend_slack_link_up": set(),
+    "amend_ready": {"part"},
     "amend_build_info": {"version"},
 }
 SELECTED = re.compile(r"(amend_[a-z_]+)(?:\{([^}]*)\})?")
@@ -54,9 +57,12 @@ def expressions() -> Iterator[str]:
     dashboard = json.loads((MONITORING / "dashboard.json").read_text())
     for panel in dashboard["panels"]:
         yield from (each["expr"] for each in panel["targets"])
-    alerts = yaml.safe_load((MONITORING / "alerts.yaml").read_text())
-    for group in alerts["groups"]:
-        yield from (each["expr"] for each in group["rules"])
+    yield from (each["expr"] for each in alerts())
+
+
+def alerts() -> list[dict[str, Any]]:
+    held = yaml.safe_load((MONITORING / "alerts.yaml").read_text())
+    return [rule for group in held["groups"] for rule in group["rules"]]
 
 
 async def worked(make: Make) -> World:
@@ -123,6 +129,33 @@ async def test_a_watch_that_waits_shows_its_lag_and_a_lost_token_the_link(make: 
     assert samples["amend_slack_link_up"][0][1] == 0
 
 
+async def test_a_database_that_is_gone_shows_at_once_and_says_nothing_of_slack(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = await make()
+
+    async def gone(*_: Any) -> None:
+        raise OperationalError("SELECT 1", {}, OSError("the server closed the connection"))
+
+    monkeypatch.setattr(world.bot.store, "ping", gone)
+    monkeypatch.setattr(world.bot.outbox, "waiting", gone)
+    samples = await scraped(world)
+    ready = {told["part"]: value for told, value in samples["amend_ready"]}
+    assert ready == {"database": 0, "jobs": 1, "slack": 1}
+    assert samples["amend_slack_link_up"][0][1] == 1
+    world.bot.token.refused = "token_revoked"
+    samples = await scraped(world)
+    assert ({"part": "slack"}, 0) in samples["amend_ready"]
+    assert samples["amend_slack_link_up"][0][1] == 0
+
+
+def test_what_cannot_work_calls_somebody() -> None:
+    """An alert needs a series that changes: one that is read from the database stands still then."""
+    rules = {each["alert"]: each for each in alerts()}
+    assert "amend_ready" in rules["AmendNotReady"]["expr"]
+    assert rules["AmendNotReady"]["labels"]["severity"] == "page"
+
+
 async def test_every_expression_asks_for_what_is_there(make: Make) -> None:
     samples = await scraped(await worked(make))
     asked = list(expressions())
@@ -139,7 +172,6 @@ async def test_every_expression_asks_for_what_is_there(make: Make) -> None:
 
 
 def test_each_alert_says_what_it_means_and_what_to_do() -> None:
-    alerts: Any = yaml.safe_load((MONITORING / "alerts.yaml").read_text())
-    for rule in alerts["groups"][0]["rules"]:
+    for rule in alerts():
         assert rule["labels"]["severity"] in ("page", "ticket")
         assert {"summary", "action"} <= rule["annotations"].keys()

@@ -13,7 +13,8 @@ from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
 from slack_sdk.signature import SignatureVerifier
 
-from bot.metrics import REFUSED
+from bot.health import PARTS, SLACK
+from bot.metrics import LINK_UP, READY, REFUSED
 from bot.slack.link import signed_in
 
 log = structlog.get_logger(__name__)
@@ -62,6 +63,7 @@ def build_server(
         )
 
     async def metrics(_: web.Request) -> web.Response:
+        _measure(await readiness())
         return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def came_back(request: web.Request) -> web.Response:
@@ -80,6 +82,13 @@ def build_server(
     if programs is not None:
         server.router.add_post("/mcp", programs)
     return server
+
+
+def _measure(reasons: Mapping[str, str]) -> None:
+    """Looked at when somebody asks: a gauge kept from the database would stand still without it."""
+    for part in PARTS:
+        READY.labels(part).set(part not in reasons)
+    LINK_UP.set(SLACK not in reasons)
 
 
 async def _text(request: web.Request) -> str | None:
