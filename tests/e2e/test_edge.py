@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import aiohttp
 import pytest
 from slack_sdk.signature import SignatureVerifier
+from structlog.testing import capture_logs
 
 from bot.db.store import NotKnown
 from deploy.sandbox import company
@@ -43,6 +44,14 @@ async def _post(
         session.post(url, data=body, headers=headers) as r,
     ):
         return r.status
+
+
+async def test_a_wrong_secret_shows_in_the_log_which_a_stranger_cannot_fill(world: World) -> None:
+    with capture_logs() as logged:
+        for _ in range(5):
+            assert await _post(world, secret="rotated") == 401
+    refused = [each for each in logged if each["event"] == "slack_request_refused"]
+    assert [(each["log_level"], each["signed"]) for each in refused] == [("warning", True)]
 
 
 @pytest.mark.parametrize(

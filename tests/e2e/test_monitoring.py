@@ -153,7 +153,12 @@ def test_what_cannot_work_calls_somebody() -> None:
     """An alert needs a series that changes: one that is read from the database stands still then."""
     rules = {each["alert"]: each for each in alerts()}
     assert "amend_ready" in rules["AmendNotReady"]["expr"]
-    assert rules["AmendNotReady"]["labels"]["severity"] == "page"
+    refused = rules["AmendRefusesEverything"]["expr"]
+    assert {"amend_http_refused_total", "amend_ack_seconds_count"} <= set(
+        re.findall(r"amend_[a-z_]+", refused)
+    )
+    for name in ("AmendNotReady", "AmendRefusesEverything"):
+        assert rules[name]["labels"]["severity"] == "page"
 
 
 async def test_every_expression_asks_for_what_is_there(make: Make) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from bot.slack.link import signed_in
 
 log = structlog.get_logger(__name__)
 
+WARNED_EVERY = 60.0  # seconds
 LARGEST = 1024 * 1024  # bytes; Slack's own payloads stay far below
 
 Dispatch = Callable[[AsyncBoltRequest], Awaitable[BoltResponse]]
@@ -43,11 +45,13 @@ def build_server(
     """
     verifier = SignatureVerifier(signing_secret) if signing_secret else None
     server = web.Application(client_max_size=LARGEST)
+    warn = _seldom("slack_request_refused")
 
     async def events(request: web.Request) -> web.StreamResponse:
         body = await _text(request)
         if verifier is None or body is None or not _genuine(verifier, body, request.headers):
             REFUSED.labels("signature").inc()
+            warn(signed="X-Slack-Signature" in request.headers)
             return web.Response(status=401, text="signature missing, wrong or too old")
         headers: dict[str, str | Sequence[str]] = {**request.headers}
         bolt_request = AsyncBoltRequest(body=body, query=request.query_string, headers=headers)
@@ -82,6 +86,19 @@ def build_server(
     if programs is not None:
         server.router.add_post("/mcp", programs)
     return server
+
+
+def _seldom(event: str) -> Callable[..., None]:
+    """A warning at most once in `WARNED_EVERY`, for strangers must not fill the log."""
+    next_at = float("-inf")
+
+    def warn(**facts: object) -> None:
+        nonlocal next_at
+        if time.monotonic() >= next_at:
+            next_at = time.monotonic() + WARNED_EVERY
+            log.warning(event, **facts)
+
+    return warn
 
 
 def _measure(reasons: Mapping[str, str]) -> None:
