@@ -23,9 +23,10 @@ from bot.db.engine import close_engine, open_engine, open_reader
 from bot.db.migrate import newest, present
 from bot.domain.errors import AmendError
 from bot.domain.operations import Registry, Vendor
-from bot.settings import Settings
+from bot.settings import BadSettings, Settings, require_slack
 from bot.slack.link.manifest import SCOPES
 from bot.slack.link.reach import proxy_for
+from bot.tracing import exporter
 
 log = structlog.get_logger(__name__)
 
@@ -50,6 +51,7 @@ async def examine(
     settings: Settings, registry: Registry, *, deep: bool = False
 ) -> AsyncIterator[Check]:
     """Every check in turn; `deep`: also which settings fit each vendor, told by reading."""
+    yield _settings(settings)
     yield await _safely("database", lambda: _database(settings))
     yield await _safely("disk", lambda: _disk(settings))
     yield await _safely("watches", lambda: _watches(settings))
@@ -75,6 +77,16 @@ async def examine(
         if deep:
             for name, probe in vendor.probes.items():
                 yield await _safely(f"{vendor.name} {name}", probe)
+
+
+def _settings(settings: Settings) -> Check:
+    """What ends a start before it begins: here it is a line beside the others."""
+    try:
+        require_slack(settings)
+        exporter()
+    except BadSettings as error:
+        return Check("settings", False, " ".join(str(error).split()))
+    return Check("settings", True, "enough to start")
 
 
 def _sign_in(settings: Settings, vendor: Vendor) -> Check:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib import import_module
+from types import ModuleType
 
 from opentelemetry import trace
 from opentelemetry.context import Context
@@ -47,16 +48,21 @@ def export() -> Callable[[], None] | None:
 
     Raises `BadSettings` where one is named and the packages for it are not installed.
     """
+    exporting = exporter()
+    end: Callable[[], None] | None = exporting.start() if exporting else None
+    return end
+
+
+def exporter() -> ModuleType | None:
+    """What exports, not begun yet; raises as `export` does, so that a doctor may ask before a start."""
     named = [each for each in ENDPOINTS if os.environ.get(each)]
     if not named or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return None
     try:
-        exporting = import_module("bot.exporting")
+        return import_module("bot.exporting")
     except ImportError:
         message = f"{named[0]} is set, and what traces need is not there: install amend[otel]."
         raise BadSettings(message) from None
-    end: Callable[[], None] = exporting.start()
-    return end
 
 
 def sample_by(sampled: Callable[[int], bool]) -> None:

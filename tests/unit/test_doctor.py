@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,50 @@ async def test_it_says_whether_the_trail_is_signed_and_never_with_what(
     assert ("not signed" in told.words) is not signed
     assert (str(signer.verifier) in told.words) is signed
     assert str(signer) not in told.words
+
+
+SIGNED = {"slack_bot_token": "xoxb-not-a-token", "slack_signing_secret": "not-a-secret"}
+
+
+@pytest.mark.parametrize(
+    ("held", "named"),
+    [
+        (SIGNED, ""),
+        ({"slack_bot_token": "xoxb-not-a-token", "slack_app_token": "xapp-not-a-token"}, ""),
+        ({"slack_bot_token": "xoxb-not-a-token"}, "SLACK_SIGNING_SECRET"),
+        ({"slack_signing_secret": "not-a-secret"}, "SLACK_BOT_TOKEN"),
+        ({}, "`amend manifest`"),
+    ],
+)
+async def test_what_a_start_refuses_is_no_good_here_either(
+    held: dict[str, str], named: str, tmp_path: Path
+) -> None:
+    found = await lines_of(tmp_path, **held)
+    assert found["settings"].ok is not bool(named)
+    assert named in found["settings"].words
+    assert "\n" not in found["settings"].words
+
+
+async def test_a_collector_without_the_packages_for_it_is_no_good_here_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    assert (await lines_of(tmp_path, **SIGNED))["settings"].ok
+    monkeypatch.setitem(sys.modules, "bot.exporting", None)
+    told = (await lines_of(tmp_path, **SIGNED))["settings"]
+    assert not told.ok
+    assert "OTEL_EXPORTER_OTLP_ENDPOINT" in told.words
+    assert "amend[otel]" in told.words
+
+
+async def lines_of(folder: Path, **held: str) -> dict[str, doctor.Check]:
+    """What the doctor says where Slack is away, and no vendor is switched on."""
+    settings = Settings(
+        _env_file=None,
+        slack_api_url="http://127.0.0.1:9/api/",
+        **{"database_url": f"sqlite:///{folder / 'amend.db'}", **held},
+    )
+    return {each.name: each async for each in examine(settings, Registry([]))}
 
 
 async def silent() -> None:
