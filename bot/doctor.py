@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.bootstrap import entries, load_policy, slack_client
 from bot.db.engine import close_engine, open_engine, open_reader
-from bot.db.migrate import newest, present
+from bot.db.migrate import is_newer, newest, present
 from bot.domain.errors import AmendError
 from bot.domain.operations import Registry, Vendor
 from bot.settings import BadSettings, Settings, require_slack
@@ -138,10 +138,15 @@ async def _database(settings: Settings) -> str:
             revision = await connection.run_sync(present)
     finally:
         await close_engine(engine)
-    answers = f"{server} answers in {lag:.0f} ms"
+    return f"{server} answers in {lag:.0f} ms{_schema(revision)}"
+
+
+def _schema(revision: str) -> str:
+    if is_newer(revision):
+        return "; its schema is newer than this version of Amend, which works on it as it is"
     if revision == newest():
-        return f"{answers}, newest schema"
-    return f"{answers}; `amend migrate` (or the next start) brings its schema up to date"
+        return ", newest schema"
+    return "; `amend migrate` (or the next start) brings its schema up to date"
 
 
 async def _watches(settings: Settings) -> str:

@@ -16,6 +16,8 @@ from bot.jobs.engine import jobs_url, set_up
 
 TRIED_AGAIN = 2.0  # seconds
 LONGEST = 3600
+NEWEST = "the newest schema"
+NEWER = "a newer schema than this version knows, and is left as it is"
 
 
 def migrate(
@@ -30,12 +32,15 @@ def migrate(
     ] = 0,
 ) -> None:
     """Bring the database to the newest schema."""
-    run(_waiting(settings().database_url, time.monotonic() + wait))
-    print("The database has the newest schema.")
+    ours = run(_waiting(settings().database_url, time.monotonic() + wait))
+    print(f"The database has {NEWEST if ours else NEWER}.")
 
 
-async def _waiting(url: str, until: float) -> None:
-    """Try until it is done, at least once. Raises `AmendError` where it does not answer by then."""
+async def _waiting(url: str, until: float) -> bool:
+    """Try until it is done, at least once; True where it is our schema.
+
+    Raises `AmendError` where it does not answer by then.
+    """
     while True:
         try:
             return await _migrated(url)
@@ -46,10 +51,11 @@ async def _waiting(url: str, until: float) -> None:
         await asyncio.sleep(TRIED_AGAIN)
 
 
-async def _migrated(url: str) -> None:
+async def _migrated(url: str) -> bool:
     engine = open_engine(url)
     try:
-        await migrate_database(engine)
+        ours = await migrate_database(engine)
     finally:
         await close_engine(engine)
     await set_up(jobs_url(url))
+    return ours

@@ -5,8 +5,11 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
+import structlog
 from sqlalchemy import Connection, inspect
 from sqlalchemy.ext.asyncio import AsyncEngine
+
+log = structlog.get_logger(__name__)
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 
@@ -24,9 +27,23 @@ def present(connection: Connection) -> str:
     return str(found or "")
 
 
-async def migrate(engine: AsyncEngine) -> None:
-    """Apply every migration that is missing; safe at each start and by several processes."""
+def is_newer(revision: str) -> bool:
+    """Made by a later version than this one."""
+    return revision.isdigit() and revision > newest()
+
+
+async def migrate(engine: AsyncEngine) -> bool:
+    """Apply every migration that is missing; safe at each start and by several processes.
+
+    False where a later version did so before. Migrations only add what the version before can do
+    without, so that it goes on beside the later one, and in its place if that is taken back.
+    """
     async with engine.begin() as connection:
-        if await connection.run_sync(present) != newest():
+        found = await connection.run_sync(present)
+        if is_newer(found):
+            log.warning("database_is_newer", schema=found, known=newest())
+            return False
+        if found != newest():
             # Alembic costs a good part of a start's time, and most starts have nothing to migrate.
             await connection.run_sync(import_module("bot.db.upgrading").upgrade)
+    return True
