@@ -68,6 +68,9 @@ class Runner:
     def __post_init__(self) -> None:
         self.journal = Journal(self.store)
         self.windows = Windows(self.pipeline.parts)
+        for each in self.pipeline.parts.registry.operations:
+            for result in ENDS:  # a rate sees nothing of a series that begins with its first count
+                RECORDS.labels(each.name, result)
 
     # --- begin and end ----------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy.exc import OperationalError
 
+from bot.bootstrap import entries
 from bot.db.tables import Watch
+from bot.metrics import RECORDS
 from tests.e2e.conftest import MARA, OPS, Make, World
 
 ROOT = Path(__file__).parents[2]
@@ -35,6 +38,7 @@ PROMISED = {
     "amend_ready": {"part"},
     "amend_build_info": {"version"},
 }
+RESULTS = ("changed", "unchanged", "refused", "unknown", "not_sent")
 SELECTED = re.compile(r"(amend_[a-z_]+)(?:\{([^}]*)\})?")
 
 
@@ -103,6 +107,15 @@ async def test_what_it_says_is_so(make: Make) -> None:
     calls = {told["call"] for told, _ in samples["amend_vendor_call_seconds_count"]}
     assert {"ticket_list", "ticket_edit"} <= calls
     assert value("amend_http_refused_total", why="signature") >= 1
+
+
+async def test_what_is_counted_is_there_before_the_first(make: Make) -> None:
+    """`increase()` sees nothing of a series that begins with its first count."""
+    RECORDS.clear()
+    samples = await scraped(await make())
+    told = {(each["operation"], each["result"]) for each, _ in samples["amend_records_total"]}
+    operations = {each.name for entry in entries() for each in entry.operations}
+    assert told == set(product(operations, RESULTS))
 
 
 async def test_a_watch_that_waits_shows_its_lag_and_a_lost_token_the_link(make: Make) -> None:
