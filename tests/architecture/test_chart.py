@@ -65,6 +65,14 @@ def pods(values: Values) -> Iterator[dict[str, Any]]:
             yield each["spec"]["template"]["spec"]
 
 
+def variables(container: Mapping[str, Any]) -> dict[str, Any]:
+    """What a container's `env` says of each variable."""
+    return {
+        each["name"]: {key: value for key, value in each.items() if key != "name"}
+        for each in container["env"]
+    }
+
+
 def test_the_engine_finds_nothing_to_complain_of() -> None:
     found = helm_python.lint(str(CHART), values=dict(SMALL))
     assert found["total_charts_linted"] == 1
@@ -109,7 +117,17 @@ def test_a_sqlite_file_has_one_owner_and_a_volume_that_outlives_the_release() ->
     kinds = {each["kind"] for each in rendered(SMALL)}
     assert not kinds & {"Job", "PodDisruptionBudget", "Ingress", "ServiceMonitor"}
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
-    assert container["env"] == [{"name": "DATABASE_URL", "value": "sqlite:////data/amend.db"}]
+    assert variables(container)["DATABASE_URL"] == {"value": "sqlite:////data/amend.db"}
+
+
+@pytest.mark.parametrize("values", [SMALL, LARGE], ids=["small", "large"])
+def test_a_secret_made_of_an_env_file_changes_nothing_of_where_it_listens(values: Values) -> None:
+    """What stands in `env` counts before `envFrom`, and probes and service name this port."""
+    (container,) = one(values, "Deployment")["spec"]["template"]["spec"]["containers"]
+    assert variables(container)["AMEND_HOST"] == {"value": "0.0.0.0"}  # noqa: S104 - a pod's own
+    assert variables(container)["AMEND_PORT"] == {"value": "3000"}
+    # Of two sources the last counts; an empty AMEND_POLICY= of the file must not undo the values' policy.
+    assert [next(iter(each)) for each in container["envFrom"]] == ["secretRef", "configMapRef"]
 
 
 def test_replicas_share_a_database_that_is_migrated_before_they_start() -> None:
@@ -130,8 +148,8 @@ def test_replicas_share_a_database_that_is_migrated_before_they_start() -> None:
     assert weights == sorted(set(weights)), "the way is there before who goes it"
     of_secret = {"secretKeyRef": {"name": "amend-secrets", "key": "DATABASE_URL"}}
     for pod in pods(LARGE):
-        env = pod["containers"][0]["env"]
-        assert env == [{"name": "DATABASE_URL", "valueFrom": of_secret}], "and never one each"
+        env = variables(pod["containers"][0])
+        assert env["DATABASE_URL"] == {"valueFrom": of_secret}, "and never one each"
     budget = one(LARGE, "PodDisruptionBudget")
     labels = one(LARGE, "Deployment")["spec"]["template"]["metadata"]["labels"]
     for chosen in (

@@ -96,6 +96,21 @@ def test_compose_keeps_secrets_out_and_waits_for_a_healthy_database() -> None:
     assert "healthcheck" in compose["services"]["database"]
 
 
+def test_a_container_is_reached_also_with_the_settings_of_the_example() -> None:
+    """`.env.example` has Amend listen on loopback, which in a container nobody reaches."""
+    assert "AMEND_HOST=127.0.0.1" in (ROOT / ".env.example").read_text().splitlines()
+    amend = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text())["services"]["amend"]
+    assert amend["environment"]["AMEND_HOST"] == "0.0.0.0"  # noqa: S104 - the port is published
+    assert amend["environment"]["AMEND_PORT"] == "3000"
+    assert amend["ports"] == ["127.0.0.1:3000:3000"]
+
+
+def test_no_file_of_secrets_goes_into_an_image() -> None:
+    """Docker's patterns hold for the whole path; `**/` stands for any folder, or none."""
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    assert "**/.env" in ignored
+
+
 def test_the_example_names_every_setting() -> None:
     text = (ROOT / ".env.example").read_text()
     named = set(re.findall(r"^([A-Z_]+)=", text, re.MULTILINE))
