@@ -77,6 +77,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 DEED_LASTS = 60.0  # seconds; a deed that was not done by then failed, and is done again
+SEALED_AFTER = 3600.0  # seconds; by then a rollout is over, and every replica knows the first key
 SEALED_EVERY = 24 * 3600.0  # seconds between two looks whether a new key is to seal credentials
 DRAIN_WITHIN, PARK_WITHIN = 2.0, 3.0  # seconds at the end for listeners, and for calls under way
 PATIENCE = 3.0  # seconds for a workflow of the same request that is about to end
@@ -295,7 +296,7 @@ class Bot:
         self.supervisor.start(
             [
                 *self.upkeep.chores(),
-                Chore("credentials", self._seal_anew, SEALED_EVERY),
+                Chore("credentials", self._seal_anew, SEALED_EVERY, first=SEALED_AFTER),
                 Chore("deeds", self._take_up_deeds, SWEEP),
                 Chore("retention", self._forget, LOOKS_EVERY, first=FIRST_AFTER),
                 Chore("token", self.token.check, TOKEN_CHECKED, first=TOKEN_CHECKED),
