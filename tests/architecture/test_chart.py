@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -22,6 +23,8 @@ from tests.documents import PAGES, fences
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "deploy/chart"
 
+JOBS = ("migrate", "restored")
+
 Values = Mapping[str, Any]
 SMALL: Values = {"existingSecret": "amend-secrets"}
 LARGE: Values = {
@@ -38,9 +41,18 @@ LARGE: Values = {
 }
 
 
-def rendered(values: Values) -> list[dict[str, Any]]:
+RESTORED: Values = {**SMALL, "persistence": {"existingClaim": "kept"}, "restored": True}
+
+
+def rendered(values: Values, *, upgrade: bool = False) -> list[dict[str, Any]]:
     with helm_python.Chart.load(str(CHART)) as chart:
-        files = chart.render(dict(values), name="demo", namespace="security")
+        files = chart.render(
+            dict(values),
+            name="demo",
+            namespace="security",
+            is_install=not upgrade,
+            is_upgrade=upgrade,
+        )
     return [
         each
         for name, text in files.items()
@@ -50,10 +62,12 @@ def rendered(values: Values) -> list[dict[str, Any]]:
     ]
 
 
-def one(values: Values, kind: str, ending: str = "amend") -> dict[str, Any]:
+def one(
+    values: Values, kind: str, ending: str = "amend", *, upgrade: bool = False
+) -> dict[str, Any]:
     (found,) = (
         each
-        for each in rendered(values)
+        for each in rendered(values, upgrade=upgrade)
         if each["kind"] == kind and each["metadata"]["name"].endswith(ending)
     )
     return found
@@ -80,7 +94,7 @@ def test_the_engine_finds_nothing_to_complain_of() -> None:
     assert [each for each in found["messages"] if each["severity"] > 1] == []
 
 
-@pytest.mark.parametrize("values", [SMALL, LARGE], ids=["small", "large"])
+@pytest.mark.parametrize("values", [SMALL, LARGE, RESTORED], ids=["small", "large", "restored"])
 def test_no_pod_has_more_than_it_needs(values: Values) -> None:
     for pod in pods(values):
         assert pod["automountServiceAccountToken"] is False
@@ -165,6 +179,44 @@ def test_replicas_share_a_database_that_is_migrated_before_they_start() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("values", "data"),
+    [
+        ({**SMALL, "persistence": {"existingClaim": "kept"}}, "kept"),
+        (SMALL, "demo-amend"),
+        (LARGE, ""),
+    ],
+    ids=["claim", "small", "large"],
+)
+def test_a_database_that_was_brought_back_is_told_so_once_before_anything_starts(
+    values: Values, data: str
+) -> None:
+    """Of a hook, for an init container would tell it again whenever a pod starts."""
+    assert not [each for each in rendered(values) if each["metadata"]["name"].endswith("-restored")]
+    told = {**values, "restored": True}
+    job = one(told, "Job", "restored", upgrade=True)
+    assert job["metadata"]["annotations"]["helm.sh/hook"] == "pre-install,pre-upgrade"
+    pod = job["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert container["args"] == ["amend", "restored"]
+    (deployment,) = one(told, "Deployment", upgrade=True)["spec"]["template"]["spec"]["containers"]
+    same = variables(deployment)["DATABASE_URL"]
+    assert variables(container)["DATABASE_URL"] == same
+    held = [each.get("persistentVolumeClaim", {}).get("claimName", "") for each in pod["volumes"]]
+    assert [each for each in held if each] == ([data] if data else [])
+    if not data:
+        order = [one(told, "Job", name)["metadata"]["annotations"] for name in JOBS]
+        assert [int(each["helm.sh/hook-weight"]) for each in order] == [0, 1]
+        labels = job["spec"]["template"]["metadata"]["labels"].items()
+        way = one(told, "NetworkPolicy", "migrate")["spec"]["podSelector"]["matchLabels"]
+        assert way.items() <= labels, "it has the way to the database, too"
+
+
+def test_a_first_install_has_no_volume_to_tell_of() -> None:
+    with pytest.raises(helm_python.HelmError, match="existingClaim"):
+        rendered({**SMALL, "restored": True})
+
+
 def test_only_what_slack_and_programs_call_is_reached_from_outside() -> None:
     (rule,) = one(LARGE, "Ingress")["spec"]["rules"]
     assert [each["path"] for each in rule["http"]["paths"]] == ["/slack/events", "/mcp"]
@@ -174,7 +226,7 @@ def test_only_what_slack_and_programs_call_is_reached_from_outside() -> None:
     assert ports == {53, 443}
 
 
-@pytest.mark.parametrize("values", [SMALL, LARGE], ids=["small", "large"])
+@pytest.mark.parametrize("values", [SMALL, LARGE, RESTORED], ids=["small", "large", "restored"])
 def test_kubernetes_knows_every_field(values: Values) -> None:
     for each in rendered(values):
         if each["kind"] != "ServiceMonitor":  # the Prometheus operator's
@@ -301,3 +353,54 @@ def test_values_that_a_page_shows_are_taken() -> None:
     assert shown
     for each in shown:
         assert rendered(yaml.safe_load(each.text)), each.where
+
+
+def test_commands_of_helm_that_a_page_shows_are_taken() -> None:
+    """Each with the values of a page, and with what it sets itself."""
+    (page,) = (each for each in PAGES if each.name == "operate-it.md")
+    of_page = [yaml.safe_load(each.text) for each in fences(page) if each.kind == "yaml values"]
+    lines = [line for each in fences(page) if each.kind == "sh" for line in each.text.splitlines()]
+    shown = [shlex.split(line, comments=True) for line in lines if line.startswith("helm ")]
+    assert {each[1] for each in shown} == {"install", "upgrade", "rollback"}
+    for words in shown:
+        assert words[2] == "amend"
+        if words[1] == "rollback":
+            continue
+        assert ROOT / words[3] == CHART
+        assert all(each in ("--set", "--values") for each in words[4:] if each.startswith("--"))
+        given: dict[str, Any] = {}
+        for name, _, value in (each.partition("=") for each in words[4:] if "=" in each):
+            outer, _, inner = name.rpartition(".")
+            (given.setdefault(outer, {}) if outer else given)[inner] = yaml.safe_load(value)
+        for values in of_page:
+            assert rendered({**values, **given}, upgrade=words[1] == "upgrade"), words
+
+
+def test_other_commands_that_a_page_shows_name_what_is_there() -> None:
+    (page,) = (each for each in PAGES if each.name == "operate-it.md")
+    text = "".join(each.text for each in fences(page) if each.kind == "sh")
+    for tool in ("docker build", "docker compose", "helm install", "pip install", "kubectl scale"):
+        assert re.search(f"^{tool} ", text, re.MULTILINE), tool
+    for path in re.findall(r"--file (\S+)|--requirement (\S+)|^cp (\S+)", text, re.MULTILINE):
+        assert (ROOT / "".join(path)).is_file(), path
+    for name in re.findall(r"deployment (\S+)", text):
+        with helm_python.Chart.load(str(CHART)) as chart:
+            files = chart.render(dict(SMALL), name="amend", namespace="security")
+        (text_of,) = (each for file, each in files.items() if file.endswith("deployment.yaml"))
+        assert yaml.safe_load(text_of)["metadata"]["name"] == name
+
+
+def test_the_pod_of_a_page_holds_the_volume_of_the_chart() -> None:
+    (shown,) = (each for page in PAGES for each in fences(page) if each.kind == "yaml pod")
+    pod = yaml.safe_load(shown.text)
+    kubernetes_validate.validate(pod, "1.31", strict=True)
+    with helm_python.Chart.load(str(CHART)) as chart:
+        files = chart.render(dict(SMALL), name="amend", namespace="security")
+    (text,) = (each for name, each in files.items() if name.endswith("deployment.yaml"))
+    deployed = yaml.safe_load(text)["spec"]["template"]["spec"]
+    held = {each["name"]: each for each in deployed["volumes"]}
+    assert pod["spec"]["volumes"] == [held["data"]]
+    (container,) = pod["spec"]["containers"]
+    assert container["volumeMounts"] == [{"name": "data", "mountPath": "/data"}]
+    for name in ("runAsUser", "runAsGroup", "fsGroup"):
+        assert pod["spec"]["securityContext"][name] == deployed["securityContext"][name]

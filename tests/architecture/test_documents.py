@@ -24,9 +24,9 @@ from docs.make.pages import pages, renewed
 from docs.make.settings import GROUPS, names
 from tests.documents import PAGES, ROOT, Fence, fences
 
-# How each kind of example is tried: here (values in test_chart.py), or by the test that follows the
+# How each kind of example is tried: here (YAML in test_chart.py), or by the test that follows the
 # page step by step.
-TRIED_HERE = {"yaml values", "sh", "console", "toml", "csv", "dotenv", "slack parse"}
+TRIED_HERE = {"yaml values", "yaml pod", "sh", "console", "toml", "csv", "dotenv", "slack parse"}
 FOLLOWED = {
     "slack": ("test_documents.py", "test_tutorials.py"),
     "answer": ("test_documents.py", "test_tutorials.py"),

@@ -73,3 +73,69 @@ AMEND_POLICY: /policy/policy.toml
     - {port: {{ . }}, protocol: TCP}
     {{- end }}
 {{- end }}
+
+{{- /* Where a SQLite file lies; with PostgreSQL nothing is kept there. */ -}}
+{{- define "amend.data" -}}
+- name: data
+  {{- if eq .Values.database "sqlite" }}
+  persistentVolumeClaim:
+    claimName: {{ .Values.persistence.existingClaim | default (include "amend.name" .) }}
+  {{- else }}
+  emptyDir: {}
+  {{- end }}
+{{- end }}
+
+{{- /* One command of `amend` before the pods start, with the way to the database that a policy lets them. */ -}}
+{{- define "amend.job" -}}
+apiVersion: batch/v1
+kind: Job
+metadata:
+  name: {{ include "amend.name" .root }}-{{ .name }}
+  labels: {{- include "amend.labels" .root | nindent 4 }}
+  annotations:
+    helm.sh/hook: pre-install,pre-upgrade
+    helm.sh/hook-weight: {{ .weight | quote }}
+    helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+spec:
+  backoffLimit: 10
+  activeDeadlineSeconds: 900
+  template:
+    metadata:
+      labels:
+        app.kubernetes.io/name: amend-migrate
+        app.kubernetes.io/instance: {{ .root.Release.Name }}
+    spec:
+      restartPolicy: OnFailure
+      automountServiceAccountToken: false
+      enableServiceLinks: false
+      securityContext: {{- include "amend.podSecurity" .root | nindent 8 }}
+      {{- with .root.Values.imagePullSecrets }}
+      imagePullSecrets: {{- toYaml . | nindent 8 }}
+      {{- end }}
+      containers:
+        - name: {{ .name }}
+          image: {{ include "amend.image" .root }}
+          imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+          args: {{- prepend .args "amend" | toYaml | nindent 12 }}
+          securityContext: {{- include "amend.security" .root | nindent 12 }}
+          env: {{- include "amend.database" .root | nindent 12 }}
+          envFrom:
+            - secretRef:
+                name: {{ .root.Values.existingSecret }}
+          resources: {{- toYaml .root.Values.resources | nindent 12 }}
+          volumeMounts:
+            - {name: tmp, mountPath: /tmp}
+            - {name: data, mountPath: /data}
+            {{- if .root.Values.certificates }}
+            - {name: certificates, mountPath: /certificates, readOnly: true}
+            {{- end }}
+      volumes:
+        - name: tmp
+          emptyDir: {}
+        {{- include "amend.data" .root | nindent 8 }}
+        {{- if .root.Values.certificates }}
+        - name: certificates
+          configMap:
+            name: {{ .root.Values.certificates }}
+        {{- end }}
+{{- end }}
