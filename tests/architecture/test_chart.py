@@ -220,10 +220,52 @@ def test_a_first_install_has_no_volume_to_tell_of() -> None:
 def test_only_what_slack_and_programs_call_is_reached_from_outside() -> None:
     (rule,) = one(LARGE, "Ingress")["spec"]["rules"]
     assert [each["path"] for each in rule["http"]["paths"]] == ["/slack/events", "/mcp"]
+    public = {**LARGE["settings"], "AMEND_PUBLIC_URL": "https://amend.example"}
+    (rule,) = one({**LARGE, "settings": public}, "Ingress")["spec"]["rules"]
+    browsers = [each["path"] for each in rule["http"]["paths"]]
+    assert browsers == ["/slack/events", "/mcp", "/signed-in"]
     policy = one(LARGE, "NetworkPolicy")["spec"]
     assert policy["policyTypes"] == ["Ingress", "Egress"]
-    ports = {each["port"] for rule in policy["egress"] for each in rule["ports"]}
-    assert ports == {53, 443}
+    assert way_out(LARGE) == {53, 443}
+
+
+def way_out(values: Values, ending: str = "amend") -> set[int]:
+    egress = one(values, "NetworkPolicy", ending)["spec"]["egress"]
+    return {each["port"] for rule in egress for each in rule["ports"]}
+
+
+def test_the_way_out_is_open_to_every_address_among_the_settings() -> None:
+    settings = {
+        "HTTPS_PROXY": "http://proxy.example:3128",
+        "ZSTACK_URL": "http://zstack.example:8080",
+        "AMEND_SIEM_URL": "https://siem.example:8088/services/collector",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://[fd00::4]:4318",
+        "XPANSE_URL": "https://api-tenant.example/",
+        "CCS_URL": "https://ccs.example",
+        "SLACK_API_URL": "http://slack.example/api/",
+        "AMEND_PUBLIC_URL": "https://amend.example:9443",
+        "AMEND_ADMINS": "U1:7777",
+    }
+    values = {**LARGE, "settings": settings, "networkPolicy": {"egressPorts": [6432]}}
+    # CCS' documented port holds where its URL names none; people come in by the public address.
+    assert way_out(values) == {53, 6432, 3128, 8080, 8088, 4318, 443, 12431, 80}
+    assert way_out(values, "migrate") == way_out(values)
+
+
+def test_no_port_stands_twice() -> None:
+    rules = one(LARGE, "NetworkPolicy")["spec"]["egress"]
+    (tcp,) = ([each["port"] for each in rule["ports"]] for rule in rules[1:])
+    assert tcp == [443]
+
+
+def test_a_pod_that_stops_answers_until_nobody_is_sent_to_it() -> None:
+    """Endpoints are updated beside SIGTERM; Amend itself is gone within ten seconds after it."""
+    pod = one(LARGE, "Deployment")["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    (sleep, seconds) = container["lifecycle"]["preStop"]["exec"]["command"]
+    assert sleep == "sleep"
+    assert int(seconds) >= 5
+    assert pod["terminationGracePeriodSeconds"] >= int(seconds) + 10
 
 
 @pytest.mark.parametrize("values", [SMALL, LARGE, RESTORED], ids=["small", "large", "restored"])

@@ -63,13 +63,24 @@ AMEND_POLICY: /policy/policy.toml
 {{- end }}
 {{- end }}
 
-{{- /* Name servers, and the TCP ports that values name. */ -}}
+{{- /* Name servers, the TCP ports that values name, and that of each address among the settings. */ -}}
 {{- define "amend.egress" -}}
+{{- $ports := list }}
+{{- range .Values.networkPolicy.egressPorts }}
+{{- $ports = append $ports (int .) }}
+{{- end }}
+{{- range $name, $value := omit .Values.settings "AMEND_PUBLIC_URL" }}
+{{- if regexMatch "^https?://" $value }}
+{{- $url := urlParse $value }}
+{{- $usual := ternary 80 (ternary 12431 443 (eq $name "CCS_URL")) (eq $url.scheme "http") }}
+{{- $ports = append $ports (regexFind "[0-9]+$" (regexFind ":[0-9]+$" $url.host) | default $usual | int) }}
+{{- end }}
+{{- end }}
 - ports:
     - {port: 53, protocol: UDP}
     - {port: 53, protocol: TCP}
 - ports:
-    {{- range .Values.networkPolicy.egressPorts }}
+    {{- range $ports | uniq }}
     - {port: {{ . }}, protocol: TCP}
     {{- end }}
 {{- end }}
