@@ -113,17 +113,22 @@ class Leases:
             return frozenset((await session.exec(query)).all())
 
     async def end(self, owner: str) -> None:
-        """A replica is gone: what it held is free from here on, and its messages and polls are due."""
+        """A replica is gone: what it held is free from here on, and its messages and polls are due.
+
+        What it had sent, and what fails and waits, stays as it is. A late word of the one that is
+        gone does not count any more.
+        """
         async with self.store.transaction() as session:
             await session.exec(update(Replica).where(col(Replica.name) == owner).values(until=0.0))
-            for table in (Request, Delivery, Watch):
-                own = update(table).where(col(table.holder) == owner)
-                values: dict[str, object] = {"holder": ""}
-                if table is not Request:
-                    # A late word of the one that is gone does not count any more.
-                    values["epoch"] = col(table.epoch) + 1
-                    values["due_at" if table is Delivery else "next_at"] = 0.0
-                await session.exec(own.values(**values))
+            held = update(Request).where(col(Request.holder) == owner)
+            await session.exec(held.values(holder=""))
+            posting = update(Delivery).where(
+                col(Delivery.holder) == owner, col(Delivery.attempting).is_not(None)
+            )
+            epoch = col(Delivery.epoch) + 1
+            await session.exec(posting.values(holder="", epoch=epoch, due_at=0.0))
+            polling = update(Watch).where(col(Watch.holder) == owner, col(Watch.failures) == 0)
+            await session.exec(polling.values(holder="", epoch=col(Watch.epoch) + 1, next_at=0.0))
 
     async def forget(self, owner: str) -> None:
         """Everything of a replica that is gone goes on elsewhere."""

@@ -19,8 +19,10 @@ from bot.db.leases import Leases
 from bot.db.ledger import Ledger
 from bot.db.migrate import migrate
 from bot.db.outbox import Outbox
+from bot.db.retention import Retention
 from bot.db.store import Store
-from bot.db.tables import Delivery, Request
+from bot.db.tables import Delivery, Request, Watch
+from bot.db.watching import WatchStore
 from bot.domain.operations import Outcome, Record, Result
 from bot.domain.plans import State
 from bot.jobs.engine import Engine, set_up
@@ -154,6 +156,41 @@ async def test_what_a_replica_that_is_gone_was_posting_is_due_at_once(stores: li
     assert not (await outbox.due(stores[0].clock() + 1))[0]
     await Leases(stores[1], "b", "1").end("a")
     assert [each.key for each in (await outbox.due(stores[0].clock()))[0]] == ["k"]
+
+
+async def test_what_a_replica_that_is_gone_had_posted_is_still_known_as_long_as_it_is_kept(
+    stores: list[Store],
+) -> None:
+    outbox, now = Outbox(stores[0], "a"), stores[0].clock()
+    await outbox.want(Delivery(key="k", request_id="R1", kind="card", channel="C"))
+    (card,), _ = await outbox.due(now + 1)
+    assert await outbox.claim(card, now, now + 60)
+    await outbox.sent(card, channel="C", ts="1.0", next_at=now + 1)
+    stands = await outbox.get("k")
+    await Leases(stores[1], "b", "1").end("a")
+    await Retention(stores[1], 400, _nothing_to_purge).step()
+    assert await outbox.get("k") == stands, "else it would be posted once more, and not edited"
+
+
+async def _nothing_to_purge(_before: float, _limit: int) -> int:
+    return 0
+
+
+async def test_of_the_watches_of_a_replica_that_is_gone_one_that_failed_keeps_its_pause(
+    stores: list[Store],
+) -> None:
+    watches, now = WatchStore(stores[0], "a"), stores[0].clock()
+    for name in ("polled", "paused"):
+        watch = Watch(id=name, team="T", channel="C", owner="U", watcher="x.y", created_at=now)
+        watch.selection = {}
+        await watches.add(watch)
+        taken = await watches.claim(now, now + 180)
+        assert taken is not None
+        if name == "paused":
+            await watches.failed(taken, 1, "the vendor asks for a pause", now + 600)
+    await Leases(stores[1], "b", "1").end("a")
+    due = {each.id: each.next_at for each in await watches.listed()}
+    assert due == {"polled": 0.0, "paused": now + 600}
 
 
 async def test_who_was_paused_while_posting_does_not_undo_what_the_next_one_noted(
