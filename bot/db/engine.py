@@ -10,8 +10,8 @@ from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
 import psycopg
-from sqlalchemy import Engine, event
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy import Engine, ExceptionContext, event
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
 
@@ -30,6 +30,14 @@ PAGES = 512
 READS_WITHIN = 60.0  # seconds for which a look waits for a connection in a burst
 GIVEN_BACK_WITHIN = 5.0  # seconds; a transaction that was cancelled needs a rollback's time
 ENDED_WITHIN = 10.0  # seconds; a thread that waits for SQLite's lock gives up before
+
+# Seconds that a transaction on PostgreSQL may say nothing; the server ends it then, so that who is paused
+# holds up nobody. Less than a lease lasts, and more than the event loop ever stands still.
+IDLE_WITHIN = 10.0
+
+# Both sides notice within half a minute that the other's machine is gone.
+_ALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+_ALIVE_HERE = {**_ALIVE, "tcp_user_timeout": 15_000}
 
 # The threads of an engine's connections, as long as they live.
 _threads: WeakKeyDictionary[Engine, WeakSet[Thread]] = WeakKeyDictionary()
@@ -74,17 +82,34 @@ def open_engine(
         if prepared:
             _prepare_sqlite(engine, busy_seconds)
         return engine
-    return create_async_engine(
+    engine = create_async_engine(
         driver_url(url),
         pool_size=max(pool, 5),
         max_overflow=0,
         pool_timeout=busy_seconds,
         pool_pre_ping=True,
-        connect_args={
-            "connect_timeout": max(1, int(busy_seconds)),
-            "options": f"-c lock_timeout={int(busy_seconds * 1000)}",
-        },
+        connect_args=connecting(max(1, int(busy_seconds)), lock_timeout=int(busy_seconds * 1000)),
     )
+    event.listen(engine.sync_engine, "handle_error", _as_lost)
+    return engine
+
+
+def connecting(within: int, **settings: object) -> dict[str, Any]:
+    """How psycopg connects `within` so many seconds, with these settings of the session."""
+    named = {f"tcp_{name}": value for name, value in _ALIVE.items()}
+    named["idle_in_transaction_session_timeout"] = int(IDLE_WITHIN * 1000)
+    options = " ".join(f"-c {name}={value}" for name, value in {**named, **settings}.items())
+    return {**_ALIVE_HERE, "connect_timeout": within, "options": options}
+
+
+def _as_lost(context: ExceptionContext) -> DBAPIError | None:
+    """A connection that the server ended is a lost one, whatever class its reason has."""
+    error = context.sqlalchemy_exception
+    if not context.is_disconnect or not isinstance(error, DBAPIError) or isinstance(error, AWAY):
+        return None
+    lost = OperationalError(error.statement, error.params, error.orig or error)
+    lost.connection_invalidated = True
+    return lost
 
 
 def open_reader(url: str) -> AsyncEngine:
@@ -102,7 +127,10 @@ def open_reader(url: str) -> AsyncEngine:
         isolation_level="REPEATABLE READ",
         pool_pre_ping=True,
         pool_timeout=READS_WITHIN,
-        connect_args={"options": "-c default_transaction_read_only=on", "connect_timeout": 5},
+        # Who only looks holds up nobody, and may take its time between two pages.
+        connect_args=connecting(
+            5, default_transaction_read_only="on", idle_in_transaction_session_timeout=0
+        ),
     )
 
 

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from typing import Any
 
 from sqlalchemy import delete, func, update
@@ -66,7 +66,8 @@ class Store:
             try:
                 yield session
             except BaseException:
-                await _to_the_end(session.close())  # which rolls back
+                with suppress(DBAPIError):  # a connection that is lost has rolled back by itself
+                    await _to_the_end(session.close())  # which rolls back
                 raise
             await _to_the_end(_commit(session), heed=engine is None)
 

@@ -25,8 +25,9 @@ import structlog
 from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID, WorkflowStatus
 from dbos._serialization import DBOSPortableJSONSerializer
 
+from bot.db.engine import connecting
 from bot.db.leases import Leases
-from bot.jobs.replicas import TAKEN_EVERY, Replicas
+from bot.jobs.replicas import CONNECTED_WITHIN, TAKEN_EVERY, Replicas
 
 P = ParamSpec("P")
 
@@ -304,6 +305,8 @@ class Engine:
             _set_wal(url)
             config["db_engine_kwargs"] = {"connect_args": {"factory": _Connection}}
         if not url.startswith("sqlite"):
+            lively = {"application_name": "dbos_transact", **connecting(CONNECTED_WITHIN)}
+            config["db_engine_kwargs"] = {"connect_args": lively}
             self._replicas = Replicas(url, self.executor)
             await self._replicas.hold()
             if self.leases is not None:

@@ -14,12 +14,14 @@ from dataclasses import dataclass, field
 import psycopg
 import structlog
 
+from bot.db.engine import connecting
 from bot.db.leases import Leases
 from bot.db.store import Store
 
 log = structlog.get_logger(__name__)
 
 TAKEN_EVERY = 5.0  # seconds between two looks for replicas that are gone
+CONNECTED_WITHIN = 5  # seconds
 
 
 def lock_key(executor: str) -> int:
@@ -45,7 +47,9 @@ class Replicas:
                 log.warning("sign_of_life_lost")
             else:
                 return
-        self._held = await psycopg.AsyncConnection.connect(self.url, autocommit=True)
+        self._held = await psycopg.AsyncConnection.connect(
+            self.url, autocommit=True, **connecting(CONNECTED_WITHIN)
+        )
         await self._held.execute("SELECT pg_advisory_lock(%s)", (lock_key(self.executor),))
 
     async def take_over(
@@ -81,7 +85,9 @@ class Replicas:
     @asynccontextmanager
     async def _alone(self, name: str) -> AsyncIterator[bool]:
         """True where nobody holds the lock of this name; it is ours until the block ends."""
-        connection = await psycopg.AsyncConnection[tuple[bool]].connect(self.url)
+        connection = await psycopg.AsyncConnection[tuple[bool]].connect(
+            self.url, **connecting(CONNECTED_WITHIN)
+        )
         async with connection:
             asked = "SELECT pg_try_advisory_xact_lock(%s)"
             row = await (await connection.execute(asked, (lock_key(name),))).fetchone()
