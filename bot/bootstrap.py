@@ -534,7 +534,7 @@ class _Work:
     def _held(self, request_id: str) -> AbstractAsyncContextManager[None]:
         return self.leases.held(request_id) if self.leases is not None else nullcontext()
 
-    async def _within(self, request_id: str, step: Callable[[str], Awaitable[T]]) -> T:
+    async def _within(self, request_id: str, step: Callable[[str], Awaitable[T]]) -> T | None:
         async with self._held(request_id):
             return await self.trouble.within(request_id, step)
 
@@ -555,7 +555,7 @@ class _Work:
         await self.runner.waits(request_id)
 
     async def begin(self, request_id: str) -> bool:
-        return await self._within(request_id, self.runner.begin)
+        return bool(await self._within(request_id, self.runner.begin))
 
     async def run_slice(self, request_id: str) -> float | None:
         return await self._within(request_id, self.runner.run_slice)

@@ -233,8 +233,25 @@ def _number(workflow_id: str) -> int:
     return int(workflow_id.rpartition(":")[2].partition("/")[0])
 
 
+def _request_of(workflow_id: str) -> str:
+    return workflow_id.split(":")[1]
+
+
+def _after(workflow_id: str) -> list[str]:
+    """What may have come after it: the next turn in its line, or the next start of its request."""
+    start, _, turn = workflow_id.partition("/")
+    next_start = f"{_request_of(start)}:{_number(start) + 1}"
+    return [f"{start}/{int(turn or 0) + 1}", *(f"{kind}:{next_start}" for kind in _WORKFLOWS)]
+
+
+def _ours(workflow: WorkflowStatus) -> bool:
+    """True where it carries on a request, and is not beside it."""
+    return workflow.workflow_id.split(":")[0] in _WORKFLOWS
+
+
 _UNDER_WAY = frozenset({"PENDING", "ENQUEUED", "DELAYED"})
-_ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
+_FAILED = ["ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
+_ENDED = ["SUCCESS", *_FAILED]
 _WORKFLOWS = {"prepare": _prepare_workflow, "carry_out": _carry_out_workflow}
 
 
@@ -413,8 +430,27 @@ class Engine:
         known = await DBOS.list_workflows_async(
             status=sorted(_UNDER_WAY), load_input=False, load_output=False
         )
-        parts = (each.workflow_id.split(":") for each in known)
-        return {part[1] for part in parts if part[0] in _WORKFLOWS}
+        return {_request_of(each.workflow_id) for each in known if _ours(each)}
+
+    async def failed(self, since: float) -> Collection[str]:
+        """The requests that were carried on since then (epoch seconds), until that failed."""
+        ended = await DBOS.list_workflows_async(
+            status=_FAILED,
+            completed_after=datetime.fromtimestamp(since, UTC).isoformat(),
+            load_input=False,
+            load_output=False,
+        )
+        after = {each.workflow_id: _after(each.workflow_id) for each in ended if _ours(each)}
+        wanted = [each for some in after.values() for each in some]
+        later = (
+            await DBOS.list_workflows_async(
+                workflow_ids=wanted, load_input=False, load_output=False
+            )
+            if wanted
+            else []
+        )
+        known = {each.workflow_id for each in later}
+        return {_request_of(each) for each, some in after.items() if known.isdisjoint(some)}
 
     async def _known(self, request_id: str) -> list[WorkflowStatus]:
         prefixes = [f"{each}:{request_id}:" for each in _WORKFLOWS]

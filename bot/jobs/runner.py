@@ -82,6 +82,8 @@ class Runner:
         request = await self.store.request(request_id)
         if request is None:
             return 0.0, "", False
+        if request.state in OVER and request.started_at is not None:
+            return 0.0, "", True  # what its end failed to say is left
         lane = await self._lane(request)
         if request.state == State.SCHEDULED and request.run_at is not None:
             return max(request.run_at - self.store.clock(), 0.001), lane, False

@@ -12,7 +12,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from bot import tracing
 from bot.db.fence import LeaseLost
 from bot.db.tables import Request
-from bot.domain.plans import State
+from bot.domain.plans import OVER, State
 from bot.jobs.runner import Runner
 from bot.pipeline import Pipeline
 
@@ -37,8 +37,9 @@ class Trouble:
     pipeline: Pipeline
     runner: Runner
 
-    async def within(self, request_id: str, step: Callable[[str], Awaitable[T]]) -> T:
-        """The step; its failure is counted and raised. After the last one the request is over."""
+    async def within(self, request_id: str, step: Callable[[str], Awaitable[T]]) -> T | None:
+        """The step; its failure is counted and raised. After the last one the request is over, and
+        there is nothing left to do."""
         try:
             return await step(request_id)
         except (*NOT_ITS_FAULT, LeaseLost):
@@ -55,9 +56,10 @@ class Trouble:
                 fault=type(error).__name__,
                 tries=many,
             )
-            if many >= TRIES and known is not None:
-                await self._give_up(known)
-            raise
+            if many < TRIES or known is None or known.state in OVER:
+                raise
+            await self._give_up(known)
+            return None
 
     async def _give_up(self, request: Request) -> None:
         if request.state in (State.RECEIVED, State.PLANNED) or not request.digest:

@@ -10,9 +10,10 @@ from bot.db.outbox import Outbox
 from bot.db.store import Store
 from bot.db.tables import Request
 from bot.db.watching import WatchStore
-from bot.domain.plans import State
+from bot.domain.plans import OVER, State
 from bot.jobs.engine import Engine
 from bot.jobs.supervisor import Chore, each_apart
+from bot.jobs.trouble import TRIES
 from bot.metrics import (
     LANE_WAITING,
     OUTBOX_OLDEST,
@@ -24,6 +25,7 @@ from bot.pipeline import Pipeline
 
 SWEEP = 10.0  # seconds between two looks for work that nobody carries on
 REVIEWED_WITHIN = 24 * 3600.0  # seconds; a plan that nobody submitted by then is forgotten
+TOLD_WITHIN = 24 * 3600.0  # seconds; what could not be told for so long is of no use any more
 RARELY = 60.0  # seconds between two looks for what has no hurry
 
 
@@ -50,7 +52,7 @@ class Upkeep:
         ]
 
     async def take_up(self) -> None:
-        """Start what was accepted and is carried on by nobody."""
+        """Start what was accepted and is carried on by nobody, and what a failure cut short."""
         now = self.store.clock()
         waiting = await self.store.requests_in((State.RECEIVED, State.RUNNING))
         due = [
@@ -61,7 +63,13 @@ class Upkeep:
         if due:
             carried = await self.engine.under_way()
             due = [each for each in due if each.id not in carried]
-        await each_apart("take up", due, self._start)
+        await each_apart("take up", [*due, *await self._cut_short(now)], self._start)
+
+    async def _cut_short(self, now: float) -> list[Request]:
+        """What was planned, or has ended, and failed before anybody was told."""
+        names = await self.engine.failed(now - TOLD_WITHIN)
+        found = [each for name in names if (each := await self.store.request(name))]
+        return [each for each in found if _is_to_tell(each) and now >= (each.retry_at or 0.0)]
 
     async def start_due(self) -> None:
         """Start what was scheduled for about now."""
@@ -78,8 +86,7 @@ class Upkeep:
         return await self.leases.share() if self.leases else lambda _: True
 
     async def _start(self, request: Request) -> None:
-        planned = request.state == State.RUNNING or bool(request.digest)
-        await self.engine.start("carry_out" if planned else "prepare", request.id)
+        await self.engine.start("carry_out" if _is_to_run(request) else "prepare", request.id)
 
     async def wait_on_approvals(self) -> None:
         """Nobody has decided yet: it expires, or a reminder is due."""
@@ -115,3 +122,18 @@ class Upkeep:
             lanes = (many for lane, many in waiting.items() if lane.partition(":")[0] == vendor)
             LANE_WAITING.labels(vendor).set(sum(lanes))
             WATCH_LAG.labels(vendor).set(now - polled[vendor] if vendor in polled else 0.0)
+
+
+def _is_to_tell(request: Request) -> bool:
+    return request.state == State.PLANNED or (
+        request.state in OVER and request.failures < 2 * TRIES
+    )
+
+
+def _is_to_run(request: Request) -> bool:
+    """True where it is past its review, so that what is left of it is not in its plan's workflow."""
+    if request.state in OVER:
+        return request.started_at is not None
+    return request.state == State.RUNNING or (
+        request.state != State.PLANNED and bool(request.digest)
+    )

@@ -121,6 +121,9 @@ class Pipeline:
         request = await self.parts.store.request(request_id)
         if request is None:
             return None
+        if request.state in (State.DENIED, State.FAILED) and request.started_at is None:
+            await self.preparer.tell_again(request)
+            return None
         with audit.by_program(request.program):
             wait = await self.preparer.prepare(request)
         if wait is not None:

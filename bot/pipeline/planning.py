@@ -367,6 +367,14 @@ class Preparer:
             words=str(error),
             ended_at=self.parts.clock(),
         )
+        await self._tell(request, error)
+
+    async def tell_again(self, request: Request) -> None:
+        """It was turned down, and what was to say so failed, or was about to end well."""
+        denied = request.state == State.DENIED
+        await self._tell(request, (AmendError if denied else RuntimeError)(request.words))
+
+    async def _tell(self, request: Request, error: Exception) -> None:
         if request.program:
             return  # a program reads it in the answer to its call
         shown = error if isinstance(error, AmendError) else AmendError(explain(error))
