@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 from sqlalchemy.exc import InterfaceError, OperationalError
 
-from bot.db.ledger import as_record
+from bot.db.ledger import Row, as_record
 from bot.db.tables import Delivered, Request
 from bot.domain.errors import AmendError, InvalidInput, NotAccepted, NotAllowed
 from bot.domain.operations import Operation, Result
@@ -23,7 +23,8 @@ from bot.slack.incoming.frame import first_word
 from bot.slack.incoming.typed import Typed, understood, wants_help
 from bot.slack.outgoing.voice import SlackVoice
 from bot.slack.views import cards, forms
-from bot.slack.views.blocks import escape, fit
+from bot.slack.views.blocks import escape, fit, inline, section
+from bot.slack.views.changes import record_line, whole_blocks
 
 log = structlog.get_logger(__name__)
 
@@ -257,14 +258,25 @@ class Deeds:
         return {"text": card["text"], "blocks": fit([*card["blocks"], *reply["blocks"]])}
 
     async def details(self, request: Request) -> dict[str, Any]:
-        """A request's first records with what became of each, as a modal."""
+        """A request's changes whole and its first records with what became of each, as a modal."""
+        operation = self.pipeline.acting.operation(request.operation)
         rows = await self.pipeline.parts.ledger.foremost(request.id, 25)
-        lines = []
-        for row in rows:
-            record = as_record(row)
-            words = f": {escape(row.said)}" if row.said else ""
-            result = RESULT_WORDS[Result(row.result)]
-            lines.append(f"*{escape(record.id)}* {escape(record.label)} · {result}{words}")
+        changes = whole_blocks(operation, await self.pipeline.facts(request))
+        own = request.relation == "undo"
+        lines = [_detail(row, moves=own) for row in rows]
         if request.records > len(rows):
             lines.append(f"… and {request.records - len(rows)} more in the thread's file.")
-        return forms.message_view(f"Request {request.id}", "\n".join(lines) or "No records.")
+        view = forms.message_view(f"Request {request.id}", "\n".join(lines) or "No records.")
+        if own:
+            view["blocks"] = [section(each) for each in lines]
+        return {**view, "blocks": [*changes, *view["blocks"]]}
+
+
+def _detail(row: Row, *, moves: bool) -> str:
+    """A record with what became of it, and with its `moves` where they are its own."""
+    record = as_record(row)
+    words = f": {inline(row.said)}" if row.said else ""
+    head, *own = record_line(record).split("\n")
+    return "\n".join(
+        [f"{head} · {RESULT_WORDS[Result(row.result)]}{words}", *(own if moves else [])]
+    )

@@ -24,6 +24,7 @@ from bot.domain.receipts import receipt_head, receipt_row
 from bot.slack.outgoing.pacing import Pace
 from bot.slack.outgoing.refusals import GONE, NO_ENTRY, NO_THREAD, passes
 from bot.slack.views import cards
+from bot.slack.views.changes import in_full, is_cut, record_in_full
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +34,7 @@ HELD_UP = 0.1  # seconds until the next look where what is due has to wait for a
 CLAIM = 60.0  # seconds for which a replica holds a message that it is sending
 SHOWN = 20  # records that a reply lists; beyond that they go in as a file
 _CARDS = {"card", "ask", "offer"}
+DECIDING = frozenset({"approve", "run"})  # buttons of those who have to know every word
 TRIES = 5  # of a message that Slack refuses, or that cannot be made
 AT_MOST = 60.0  # seconds between two tries
 
@@ -231,7 +233,27 @@ class Messenger:
             return delivery.channel, delivery.ts
         if delivery.kind == "card" and request.relation == "decision" and not delivery.thread_ts:
             await self._beside(delivery, request.source)
-        return await self._post(delivery, request, message)
+        place = await self._post(delivery, request, message)
+        if offers & DECIDING:
+            await self._whole(request, operation, facts, *place)
+        return place
+
+    async def _whole(
+        self, request: Request, operation: Operation, facts: RequestFacts, channel: str, ts: str
+    ) -> None:
+        """What a card had to cut stands whole in its thread, for who decides there."""
+        if not is_cut(operation, facts):
+            return
+        own = [
+            record_in_full(row.record_id, row.state, row.after or {})
+            async for row in self.ledger.all(request.id, (Result.TO_SEND,))
+            if facts.relation == "undo"
+        ]
+        name = f"{request.id}-changes.txt"
+        try:
+            await self._file(channel, ts, name, in_full(operation, facts) + "".join(own))
+        except SlackApiError as error:  # Details has them as well
+            log.warning("changes_not_uploaded", error=error.response.get("error"))
 
     async def _beside(self, delivery: Delivery, source: str) -> None:
         """Into the thread of the request that is decided on. Raises `NotYet` before its card stands.
@@ -400,7 +422,9 @@ class Messenger:
         if delivery.ts:
             await self.client.chat_update(channel=delivery.channel, ts=delivery.ts, **message)
             return delivery.channel, delivery.ts
-        return await self._post(delivery, request, message)
+        place = await self._post(delivery, request, message)
+        await self._whole(request, operation, facts, *place)
+        return place
 
     async def _upload(self, request: Request, channel: str, thread_ts: str) -> None:
         """The receipt whose SHA-256 stands in the audit entry that ended the request."""

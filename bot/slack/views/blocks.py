@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -35,6 +36,39 @@ def code(text: str) -> str:
 def quote(text: str) -> str:
     """A block quote of a person's or a vendor's words."""
     return "\n".join(f">{line}" for line in escape(text).splitlines())
+
+
+def inline(text: str) -> str:
+    """Words of others on one line: nothing in them can begin another."""
+    return " ⏎ ".join(escape(text).splitlines())
+
+
+def bold(text: str) -> str:
+    """Words of others in bold, on one line, which no asterisk of theirs ends."""
+    return f"*{inline(text.replace('*', chr(0x2217)))}*"
+
+
+def size(value: Any) -> int:
+    """How much room something takes in a message, as Slack counts: the characters of its JSON."""
+    return len(json.dumps(value, ensure_ascii=False))
+
+
+def beginning(
+    text: str,
+    most: int,
+    shown: Callable[[str], str] = inline,
+    measure: Callable[[str], int] = size,
+) -> str:
+    """As much of a text, from its beginning, as takes no more room than `most` where it is `shown`."""
+    fits = bisect_right(range(len(text) + 1), most, key=lambda n: measure(shown(text[:n])))
+    return text[: fits - 1]
+
+
+def brief(text: str, most: int) -> str:
+    """Words of others on one line; where they are cut, by how many characters."""
+    part = beginning(text, most)
+    rest = len(text) - len(part)
+    return f"{inline(part)} … ({rest:,} more characters)" if rest else inline(part) or "–"
 
 
 def plain(text: str, most: int = 75) -> Block:
@@ -108,16 +142,20 @@ def many(count: int, noun: tuple[str, str]) -> str:
     return f"{count:,} {noun[0] if count == 1 else noun[1]}"
 
 
-def fit(blocks: Sequence[Block], keep: int = 1) -> list[Block]:
-    """Drop blocks before the last `keep` until a message holds them, and say that some are gone."""
-    head, tail = list(blocks[: len(blocks) - keep]), list(blocks[len(blocks) - keep :])
-    if _holds([*head, *tail]):
-        return [*head, *tail]
+def fit(blocks: Sequence[Block], keep: int = 1, first: int = 0) -> list[Block]:
+    """Drop blocks until a message holds them, and say that some are gone.
+
+    The `first` ones, and the last `keep`, are what a message is for: they stay.
+    """
+    end = len(blocks) - keep
+    head, middle, tail = list(blocks[:first]), list(blocks[first:end]), list(blocks[end:])
+    if _holds([*head, *middle, *tail]):
+        return [*head, *middle, *tail]
     note = context("There is more than a message holds; the rest is in Details.")
-    while head and not _holds([*head, note, *tail]):
-        head.pop()
-    return [*head, note, *tail]
+    while middle and not _holds([*head, *middle, note, *tail]):
+        middle.pop()
+    return [*head, *middle, note, *tail]
 
 
 def _holds(blocks: Sequence[Mapping[str, Any]]) -> bool:
-    return len(blocks) <= MOST_BLOCKS and len(json.dumps(blocks)) <= MOST_MESSAGE
+    return len(blocks) <= MOST_BLOCKS and size(blocks) <= MOST_MESSAGE

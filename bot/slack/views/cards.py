@@ -13,20 +13,25 @@ from bot.slack.views import forms
 from bot.slack.views.blocks import (
     Block,
     actions,
+    beginning,
+    bold,
+    brief,
     button,
     confirm,
     context,
     cut,
     escape,
     fit,
+    inline,
     lasting,
     many,
     quote,
     section,
     when,
 )
+from bot.slack.views.changes import change_blocks, record_line
 from bot.slack.views.outcomes import Outcomes, listed, moved, outcome_blocks
-from bot.slack.views.review import account, change_blocks, left_out_blocks, note_blocks, record_line
+from bot.slack.views.review import account, left_out_blocks, note_blocks
 from bot.slack.views.tables import fallback
 
 Message = dict[str, Any]
@@ -47,6 +52,7 @@ HEADS = {
 IN_LINE = ("hourglass", "In line")
 WORKING = ("hourglass_flowing_sand", "Working")
 _DECIDED = {State.REJECTED: "Rejected", State.CANCELLED: "Cancelled"}
+BEFORE_ITS_END = (State.PENDING_APPROVAL, State.PLANNED, State.SCHEDULED, State.RUNNING)
 _BAR = 10
 
 
@@ -58,28 +64,37 @@ def card(
     what = f"{operation.vendor_title}: {many(facts.to_send, operation.noun)}"
     if facts.counts.records == 1 and facts.sample:
         what = f"{operation.vendor_title} {operation.noun[0]} {facts.sample[0].id}"
-    head = f":{emoji}: *{words}* · {escape(what)}{_relation(facts)} · <@{facts.requester}>"
-    blocks = [section(head), *change_blocks(operation, facts)]
+    head = f":{emoji}: *{words}* · {brief(what, 300)}{_relation(facts)} · <@{facts.requester}>"
+    top = [section(head), *change_blocks(operation, facts)]
     if facts.program:
-        blocks.append(context(f"Asked for by a program: {escape(facts.program)}"))
+        top.append(context(f"Asked for by a program: {inline(facts.program)}"))
     if facts.reason:
-        blocks.append(section(f"*Why:*\n{quote(facts.reason)}"))
+        top.append(section(f"*Why:*\n{quote(beginning(facts.reason, 1200, quote))}"))
+    samples, beside = _samples(facts)
+    if facts.relation == "undo":
+        top += samples  # they are what it changes
+    else:
+        beside = [*samples, *beside]
     if facts.state is State.PENDING_APPROVAL:
-        blocks += note_blocks(facts)
-    if facts.state in (State.PENDING_APPROVAL, State.PLANNED, State.SCHEDULED, State.RUNNING):
-        blocks += [section(cut(record_line(each), 600)) for each in facts.sample[:3]]
-        blocks += left_out_blocks(facts)
-    blocks += [section(line) for line in _status_lines(facts, now)]
+        beside = [*note_blocks(facts), *beside]
+    end = [section(line) for line in _status_lines(facts, now)]
     under = f" · {account(facts, 'own account')}" if facts.digest else ""
-    blocks.append(context(f"Request {facts.id} · plan {facts.digest[:12]}{under}"))
+    end.append(context(f"Request {facts.id} · plan {facts.digest[:12]}{under}"))
     buttons = _buttons(facts, offers)
     if buttons:
-        blocks.append(actions(buttons, f"request:{facts.id}"))
+        end.append(actions(buttons, f"request:{facts.id}"))
     return {
         "text": cut(f"{words}: {escape(what)} for <@{facts.requester}>", 3000),
-        "blocks": fit(blocks, keep=2 if buttons else 1),
+        "blocks": fit([*top, *beside, *end], keep=len(end), first=len(top)),
         "metadata": {"event_type": "amend_request", "event_payload": _payload(facts)},
     }
+
+
+def _samples(facts: RequestFacts) -> tuple[list[Block], list[Block]]:
+    """The first records, and what is left out, as long as it is to come."""
+    if facts.state not in BEFORE_ITS_END:
+        return [], []
+    return [section(record_line(each)) for each in facts.sample[:3]], left_out_blocks(facts)
 
 
 def _relation(facts: RequestFacts) -> str:
@@ -107,7 +122,7 @@ def _status_lines(facts: RequestFacts, now: float) -> list[str]:
     if facts.ended is not None and facts.counts.ended:
         lines.append(counted(facts.counts))
     if facts.words and facts.state is not State.SUCCEEDED:
-        lines.append(quote(facts.words))
+        lines.append(quote(beginning(facts.words, 1500, quote)))
     if facts.state is State.PENDING_APPROVAL:
         lines.append(_asked(facts))
     return [*lines, *_timing(facts), *_decided(facts)]
@@ -132,7 +147,8 @@ def _decided(facts: RequestFacts) -> list[str]:
     if verb is None:
         return [f"Approved by <@{facts.decided_by}>."]
     said = f"{verb} by <@{facts.decided_by}> {when(facts.ended or facts.created)}."
-    return [said, quote(facts.decided_why)] if facts.decided_why else [said]
+    why = quote(beginning(facts.decided_why, 800, quote))
+    return [said, why] if facts.decided_why else [said]
 
 
 def _asked(facts: RequestFacts) -> str:
@@ -228,7 +244,7 @@ def _of_many(
     if said := facts.reply or facts.words:
         blocks.append(section(quote(said)))
     if facts.sent_comment and facts.counts.changed:
-        blocks.append(context(f"Comment sent: {escape(cut(facts.sent_comment, 400))}"))
+        blocks.append(context(f"Comment sent: {brief(facts.sent_comment, 400)}"))
     blocks += outcome_blocks(operation, outcomes, blocks)
     rest = facts.counts.records - listed(blocks, outcomes)
     end = f"… and {rest:,} more in the file." if rest > 0 else f"Request {facts.id}"
@@ -254,14 +270,15 @@ def offer_card(
     head = f":lock: *{escape(made)}* waits for a decision · asked for by <@{facts.requester}>"
     blocks = [section(head if offers else _decision(facts, made))]
     blocks += change_blocks(operation, facts)
-    blocks += [section(escape(cut(each.label, 300))) for each in facts.sample[:1] if each.label]
+    first = len(blocks)
+    blocks += [section(brief(each.label, 300)) for each in facts.sample[:1] if each.label]
     blocks.append(context(f"Request {facts.id}"))
     if offers:
         blocks.append(offer_block(offers, facts.id))
     text = f"{made} waits for a decision." if offers else f"{made} is decided."
     return {
         "text": escape(text),
-        "blocks": fit(blocks, keep=2 if offers else 1),
+        "blocks": fit(blocks, keep=2 if offers else 1, first=first),
         "metadata": {"event_type": "amend_request", "event_payload": _payload(facts)},
     }
 
@@ -279,7 +296,7 @@ def _decision(facts: RequestFacts, made: str) -> str:
 
 def follow_reply(operation: Operation, rows: Sequence[tuple[str, str]], more: int) -> Message:
     """What the vendor did by itself after the edit, record by record."""
-    lines = [f"*{escape(each)}* · {escape(words)}" for each, words in rows]
+    lines = [f"{bold(each)} · {inline(words)}" for each, words in rows]
     text = f"{operation.vendor_title} went on by itself"
     blocks = [section(f"*{escape(text)}*"), *(section(cut(line, 600)) for line in lines)]
     if more:

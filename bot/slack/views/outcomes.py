@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bot.domain.operations import Operation, Record, Result
 from bot.domain.plans import RESULT_WORDS
-from bot.slack.views.blocks import Block, cut, escape, section
+from bot.slack.views.blocks import Block, bold, cut, inline, section
 from bot.slack.views.tables import data_table, room, rows_of
 
 Outcomes = Sequence[tuple[Record, Result, str]]
@@ -47,6 +47,6 @@ def _move(record: Record, name: str) -> str:
 
 
 def _line(record: Record, result: Result, words: str) -> str:
-    said = f": {escape(words)}" if words else ""
-    what = escape(moved(record, result))
-    return f"*{escape(record.id)}* {what} · {RESULT_WORDS[result]}{said}"
+    said = f": {inline(words)}" if words else ""
+    what = inline(moved(record, result))
+    return f"{bold(record.id)} {what} · {RESULT_WORDS[result]}{said}"

@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bot.domain.operations import Operation, Record
-from bot.domain.parameters import Param
+from bot.domain.operations import Operation
 from bot.domain.plans import RequestFacts
 from bot.slack.views.blocks import (
     Block,
@@ -17,13 +16,14 @@ from bot.slack.views.blocks import (
     context,
     cut,
     divider,
-    escape,
+    inline,
     many,
     moment,
     plain,
     quote,
     section,
 )
+from bot.slack.views.changes import record_line, whole_blocks
 from bot.slack.views.inputs import joined
 
 _NEEDS_QUOTES = re.compile(r"[\s&%=\"“”„«»]|^['‘’]")
@@ -43,11 +43,11 @@ class ReviewValues:
 
 def review_view(operation: Operation, facts: RequestFacts) -> dict[str, Any]:
     """The modal whose submission starts the request, or asks for its approval."""
-    blocks = [section(_lead(operation, facts)), *change_blocks(operation, facts)]
+    blocks = [section(_lead(operation, facts)), *whole_blocks(operation, facts)]
     blocks += note_blocks(facts)
     if facts.sample:
         blocks.append(divider())
-        blocks += [section(cut(record_line(each), 2900)) for each in facts.sample]
+        blocks += [section(record_line(each)) for each in facts.sample]
         rest = facts.to_send - len(facts.sample)
         if rest > 0:
             blocks.append(context(f"… and {rest:,} more"))
@@ -61,11 +61,7 @@ def review_view(operation: Operation, facts: RequestFacts) -> dict[str, Any]:
     if facts.to_send:
         blocks += _inputs(facts)
     if not facts.relation:
-        blocks.append(
-            context(
-                f"As Amend reads it: {code(cut(command_line(operation, facts.parameters), 1500))}"
-            )
-        )
+        blocks.append(context(f"As Amend reads it: {_typed(operation, facts.parameters)}"))
     under = f"Goes out under {account(facts, 'your own account')}. "
     blocks.append(context(f"{under}Nothing is sent before you confirm. Plan {facts.digest[:12]}"))
     view: dict[str, Any] = {
@@ -99,6 +95,12 @@ def command_line(operation: Operation, parameters: Mapping[str, Any]) -> str:
     return " ".join([operation.typed_as() or operation.title, *words])
 
 
+def _typed(operation: Operation, parameters: Mapping[str, Any]) -> str:
+    """The command as code; in a quote where it has several lines, which code cannot hold."""
+    typed = cut(command_line(operation, parameters), 1500)
+    return code(typed) if len(typed.splitlines()) == 1 else f"\n{quote(typed)}"
+
+
 def _word(value: Any) -> str:
     """A value as it may be typed: in quotes where the grammar needs them."""
     text = joined(value)
@@ -120,7 +122,8 @@ def note_blocks(facts: RequestFacts) -> list[Block]:
     """What the vendor will do that the records alone do not show."""
     if not facts.notes:
         return []
-    return [section(cut("\n".join(f":information_source: {escape(n)}" for n in facts.notes), 2900))]
+    notes = "\n".join(f":information_source: {inline(each)}" for each in facts.notes)
+    return [section(cut(notes, 2900))]
 
 
 def _inputs(facts: RequestFacts) -> list[Block]:
@@ -176,40 +179,6 @@ def _verb(operation: Operation, facts: RequestFacts) -> str:
     return f"{verb} {many(facts.to_send, operation.noun)}"
 
 
-def change_blocks(operation: Operation, facts: RequestFacts) -> list[Block]:
-    """Each change by its title, and the comment exactly as it will be sent."""
-    if facts.relation == "undo":
-        return []
-    params = operation.params()
-    lines = []
-    for name in operation.params():
-        if name not in facts.parameters or params[name].kind != "change":
-            continue
-        if name == operation.comment:
-            continue
-        lines.append(f"*{params[name].title}:* {escape(_shown(params[name], facts, name))}")
-    blocks = [section("\n".join(lines))] if lines else []
-    if facts.sent_comment:
-        blocks.append(section(f"*Comment:*\n{quote(facts.sent_comment)}"))
-    return blocks
-
-
-def _shown(spec: Param, facts: RequestFacts, name: str) -> str:
-    value = facts.parameters[name]
-    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-    return spec.choices.get(text, text) or spec.empty_means or "empty"
-
-
-def record_line(record: Record) -> str:
-    """One record: what it is, and from → to."""
-    moves = [
-        f"{name.capitalize()}: {escape(record.state.get(name, '') or '–')} → {escape(after or '–')}"
-        for name, after in record.after.items()
-    ]
-    label = f" {escape(cut(record.label, 300))}" if record.label else ""
-    return "\n".join([f"*{escape(record.id)}*{label}", *moves])
-
-
 def left_out_blocks(facts: RequestFacts) -> list[Block]:
     """What will not be sent, and why."""
     if not facts.left_out:
@@ -220,4 +189,4 @@ def left_out_blocks(facts: RequestFacts) -> list[Block]:
 
 def _left_out(reason: str, how_many: int, ids: Any) -> str:
     more = ", …" if how_many > len(ids) else ""
-    return f"• {how_many:,} ({escape(', '.join(ids))}{more}): {escape(reason)}"
+    return f"• {how_many:,} ({inline(', '.join(ids))}{more}): {inline(reason)}"

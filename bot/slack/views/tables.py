@@ -7,12 +7,21 @@ header, 20 columns and 20,000 characters, and its header no rich text.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bot.slack.views.blocks import MOST_MESSAGE, Block, cut, escape, moment, section, when
+from bot.slack.views.blocks import (
+    MOST_MESSAGE,
+    Block,
+    cut,
+    escape,
+    inline,
+    moment,
+    section,
+    size,
+    when,
+)
 
 
 @dataclass(frozen=True)
@@ -63,16 +72,16 @@ def data_table(
     chosen = [row[:MOST_COLUMNS] for row in rows[:MOST_ROWS]]
     for width in WIDTHS:
         block = _table(caption, columns[:MOST_COLUMNS], chosen, width, page_size)
-        if _size(block) <= most:
+        if size(block) <= most:
             return block
-    while len(block["rows"]) > 2 and _size(block) > most:
+    while len(block["rows"]) > 2 and size(block) > most:
         block["rows"].pop()
     return block
 
 
 def room(blocks: Sequence[Block]) -> int:
     """How large a table may be that goes into one message with these blocks."""
-    left = MOST_MESSAGE - len(json.dumps(blocks)) - 400
+    left = MOST_MESSAGE - size(blocks) - 400
     return max(LEAST_TABLE, min(MOST_TABLE, left))
 
 
@@ -114,10 +123,6 @@ def _cell(value: Cell, width: int) -> Block:
 def _rich(element: Block) -> Block:
     inside = {"type": "rich_text_section", "elements": [element]}
     return {"type": "rich_text", "elements": [inside]}
-
-
-def _size(block: Block) -> int:
-    return len(json.dumps(block))
 
 
 def pie(title: str, parts: Mapping[str, int]) -> Block:
@@ -231,7 +236,7 @@ def _rows_in_words(rows: Sequence[Sequence[Mapping[str, Any]]]) -> list[str]:
 
 def _said(cell: Mapping[str, Any]) -> str:
     if cell["type"] != "rich_text":
-        return escape(cell["text"])
+        return inline(cell["text"])
     (element,) = cell["elements"][0]["elements"]
     return f"<@{element['user_id']}>" if element["type"] == "user" else when(element["timestamp"])
 

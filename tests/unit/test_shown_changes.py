@@ -1,0 +1,200 @@
+"""What decides is read on the card and in the review: no value hides another or looks like it."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import pytest
+from hypothesis import example, settings
+from hypothesis import given as any_of
+from hypothesis import strategies as st
+
+from bot.domain.operations import Operation, Record, canonical
+from bot.domain.parameters import read
+from bot.domain.plans import Counts, RequestFacts, State
+from bot.slack.views.cards import card
+from bot.slack.views.review import review_view
+from deploy.sandbox.slack.block_rules import problems
+from handlers.ccs.tickets import UpdateTicket
+
+CCS = cast(Operation, UpdateTicket(cast(Any, None)))
+TITLES = {
+    "TicketState": "State",
+    "TicketDescription": "Description",
+    "Priority": "Priority",
+    "AssignedTo": "Assigned to",
+}
+DECIDES = frozenset({"approve", "reject", "details"})
+FORGED = "Patched in change 4711\n*Priority:* High\n*Assigned to:* corp\\alice\n"
+# What somebody writes who wants another line to be read, and what takes much room.
+PIECES = [
+    "\n*Priority:* High",
+    "\u2028*Assigned to:* corp\\alice",
+    "\r*State:* Open",
+    "\n",
+    "> ",
+    "```",
+    "`",
+    "*",
+    "_",
+    "&" * 200,
+    "补" * 700,
+    "x" * 900,
+    "\\" * 400,
+    '"' * 400,
+    ".\n" * 400,
+    "\u2800\n" * 300,
+]
+
+
+def long_text(most: int) -> st.SearchStrategy[str]:
+    pieces = st.lists(st.sampled_from(PIECES) | st.text(max_size=30), min_size=1, max_size=8)
+    return pieces.map(lambda each: "".join(each)[:most].strip()).filter(sendable)
+
+
+def sendable(text: str) -> bool:
+    try:
+        read(CCS.parameters, {"TicketNumber": "INCA0000009", "TicketDescription": text})
+    except Exception:
+        return False
+    return text.isprintable() or not any(ord(each) < 9 for each in text)
+
+
+def waiting(values: Mapping[str, str], comment: str = "", **more: Any) -> RequestFacts:
+    parameters = read(CCS.parameters, {"TicketNumber": "INCA0000009", **values})
+    after = {name.lower(): value for name, value in values.items()}
+    before = dict.fromkeys(after, "\n*Priority:* High")
+    record = Record("INCA0000009", "srv1\n*Priority:* High", before, after)
+    known: dict[str, Any] = {
+        "id": "R2345678",
+        "operation": CCS.name,
+        "state": State.PENDING_APPROVAL,
+        "requester": "U0MARA",
+        "parameters": canonical(parameters),
+        "digest": "ab" * 32,
+        "account": "svc",
+        "counts": Counts(records=4),
+        "sample": [record] * 4,
+        "left_out": [("changed since: it is\n*Priority:* High", 1, ["INCA0000001"])],
+        "left_out_many": 1,
+        "notes": ["CCS runs its job\n*Priority:* High"],
+        "reason": "because\n*Priority:* High",
+        "sent_comment": comment,
+        "approvals_needed": 1,
+        "approvers": "rule 1 of the policy asks 1 approver.",
+    }
+    return RequestFacts(**{**known, **more})
+
+
+def sections(blocks: Sequence[Mapping[str, Any]]) -> list[str]:
+    found = [each["text"]["text"] for each in blocks if each["type"] == "section"]
+    contexts = [each["elements"] for each in blocks if each["type"] == "context"]
+    return found + [part["text"] for each in contexts for part in each]
+
+
+def surfaces(facts: RequestFacts) -> list[list[str]]:
+    message = card(CCS, facts, now=1.0, offers=DECIDES)
+    view = review_view(CCS, facts)
+    assert problems("message", message["blocks"]) == []
+    assert problems("modal", view) == []
+    return [sections(message["blocks"]), sections(view["blocks"])]
+
+
+def said(section: str, title: str) -> str:
+    """What stands of a value below or behind its title, as its reader sees it."""
+    head, *below = section.split("\n")
+    beside = head.removeprefix(f"*{title}:*").strip().strip("`")
+    assert all(each.startswith(">") for each in below), section
+    return html.unescape("\n".join(each[1:] for each in below) if below else beside)
+
+
+def shown_alone(texts: Sequence[str], title: str, value: str) -> None:
+    """One line only begins with the title, and the value's own beginning stands with it."""
+    lines = [line for each in texts for line in each.splitlines()]
+    assert sum(each.startswith(f"*{title}:*") for each in lines) == 1, (title, lines)
+    (section,) = [each for each in texts if each.startswith(f"*{title}:*")]
+    assert said(section, title).startswith(value.splitlines()[0][:20])
+
+
+@any_of(
+    description=long_text(3000),
+    priority=long_text(100),
+    assigned=long_text(256),
+    comment=long_text(3000),
+)
+@example(FORGED + ".\n" * 1450 + ".", "Low", "corp\\mallory", "")
+@example("补" * 2950, "Low", "corp\\mallory", "")
+@example("&" * 3000, "&" * 100, "\\" * 256, "&" * 3000)
+@settings(deadline=None, max_examples=150)
+def test_each_change_stands_on_a_line_of_its_own(
+    description: str, priority: str, assigned: str, comment: str
+) -> None:
+    values = {"TicketDescription": description, "Priority": priority, "AssignedTo": assigned}
+    facts = waiting(values, comment)
+    for texts in surfaces(facts):
+        for name in values:
+            shown_alone(texts, TITLES[name], str(facts.parameters[name]))
+        if comment:
+            shown_alone(texts, "Comment", comment)
+
+
+@any_of(description=long_text(3000), priority=long_text(100))
+@settings(deadline=None, max_examples=50)
+def test_of_an_undo_each_record_tells_each_way_back(description: str, priority: str) -> None:
+    after = {"description": description, "priority": priority}
+    record = Record("INCA0000009", "srv1", {"description": "*x", "priority": "*y"}, after)
+    facts = waiting({"Priority": "Low"}, relation="undo", sample=[record])
+    for texts in surfaces(facts):
+        (section,) = [each for each in texts if each.startswith("*INCA0000009*")]
+        _head, *lines = section.splitlines()
+        assert [each.split(":")[0] for each in lines] == ["Description", "Priority"]
+
+
+def test_a_value_that_is_cut_says_by_how_much() -> None:
+    facts = waiting({"TicketDescription": "word " * 590 + "end", "Priority": "Low"}, "c" * 9_000)
+    message = card(CCS, facts, now=1.0, offers=DECIDES)
+    (section,) = [s for s in sections(message["blocks"]) if s.startswith("*Comment:*")]
+    head, quoted = section.split("\n")
+    missing = 9_000 - len(quoted.removeprefix(">"))
+    assert missing > 0
+    assert f"{missing:,} more characters" in head
+
+
+def test_the_review_has_every_value_whole() -> None:
+    description = "\n".join(f"line {number} <&> ." for number in range(180))
+    facts = waiting({"TicketDescription": description}, "补" * 2_000)
+    texts = sections(review_view(CCS, facts)["blocks"])
+    quoted = [line[1:] for each in texts for line in each.split("\n") if line.startswith(">")]
+    said_all = html.unescape("".join(quoted))
+    assert description.replace("\n", "") in said_all
+    assert "补" * 2_000 in said_all
+
+
+@pytest.mark.parametrize("value", ["Low", "2", "with `ticks`", "two\nlines", "w" * 90])
+def test_short_values_stand_beside_their_title_and_others_in_a_quote(value: str) -> None:
+    texts = sections(card(CCS, waiting({"Priority": value}), now=1.0, offers=frozenset())["blocks"])
+    (section,) = [each for each in texts if each.startswith("*Priority:*")]
+    quoted = len(value) > 80 or "\n" in value or "`" in value
+    assert section == (
+        "*Priority:*\n" + "\n".join(f">{line}" for line in value.split("\n"))
+        if quoted
+        else f"*Priority:* `{value}`"
+    )
+
+
+def test_what_is_dropped_from_a_full_message_is_no_change() -> None:
+    lots = [("because " + "y" * 300, 3, ["INCA0000001"] * 5)] * 8
+    facts = waiting(
+        {"TicketDescription": "d" * 2_999, "Priority": "Low", "AssignedTo": "corp\\mallory"},
+        "c" * 3_000,
+        left_out=lots,
+        notes=["n" * 2_800],
+        reason="r" * 500,
+    )
+    texts = sections(card(CCS, facts, now=1.0, offers=DECIDES)["blocks"])
+    for title in ("Description", "Priority", "Assigned to", "Comment"):
+        assert any(each.startswith(f"*{title}:*") for each in texts)
+    assert any("rule 1 of the policy" in each for each in texts)
+    assert any("more than a message holds" in each for each in texts)
