@@ -41,6 +41,7 @@ from bot.db.tokens import Tokens
 from bot.db.vault import Vault
 from bot.db.watching import REPORT, WatchStore
 from bot.domain.operations import Registry, Vendor, VendorEntry
+from bot.domain.parameters import declared
 from bot.domain.policy import Policy
 from bot.health import DATABASE, JOBS, PARTS, SLACK, Health
 from bot.jobs.budgets import Budgets
@@ -110,7 +111,7 @@ def connect(known: list[VendorEntry]) -> Registry:
 
 def policy_names(known: list[VendorEntry]) -> tuple[dict[str, Any], dict[str, Any]]:
     """What a policy may speak of: each operation's parameters, and each vendor's roles."""
-    operations = {op.name: op.params() for entry in known for op in entry.operations}
+    operations = {op.name: declared(op.parameters) for entry in known for op in entry.operations}
     return operations, {entry.name: entry.roles for entry in known}
 
 

@@ -14,8 +14,8 @@ from dotenv import dotenv_values
 from bot import bootstrap
 from bot.commands.common import FAILED
 from bot.domain.operations import Operation
-from bot.domain.parameters import Param
-from bot.domain.policy import Demand, Policy, combined, reading
+from bot.domain.parameters import Declared, declared
+from bot.domain.policy import Demand, Policy, combined
 from bot.settings import BadSettings
 
 app = typer.Typer(help="The policy, before it is in force.", no_args_is_help=True)
@@ -103,7 +103,7 @@ def _operation(name: str) -> type[Operation]:
 
 def _values(operation: type[Operation], words: Sequence[str]) -> Mapping[str, Any]:
     """NAME=VALUE as the operation reads it. Raises `BadSettings`."""
-    params, given = operation.params(), dict[str, Any]()
+    params, given = declared(operation.parameters), dict[str, Any]()
     for word in words:
         name, equals, value = word.partition("=")
         spec = params.get(name)
@@ -114,8 +114,8 @@ def _values(operation: type[Operation], words: Sequence[str]) -> Mapping[str, An
     return given
 
 
-def _read(spec: Param, name: str, value: str) -> str:
-    found = reading(value, spec)
+def _read(spec: Declared, name: str, value: str) -> str | int | tuple[str, ...]:
+    found = spec.read(value)
     if found is None:
         message = f"{name} does not take `{value}`."
         raise BadSettings(message)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from bot.domain.ids import Ids
 from bot.domain.oauth import OAuth
-from bot.domain.parameters import Kind, Param, Parameters, given, specs
+from bot.domain.parameters import Kind, Param, Parameters, declared, given, specs
 from bot.domain.people import Account
 from bot.domain.reminders import Reminder
 
@@ -186,6 +186,13 @@ class Operation(ABC):
     def params(cls) -> dict[str, Param]:
         return specs(cls.parameters)
 
+    @classmethod
+    def as_read(cls, values: Mapping[str, str]) -> dict[str, str | int | tuple[str, ...]]:
+        """Wire values as the operation reads what people type; as they stand where it cannot."""
+        known = declared(cls.parameters)
+        read = {name: known[name].read(value) for name, value in values.items() if name in known}
+        return {name: values[name] if found is None else found for name, found in read.items()}
+
     @property
     def wishes(self) -> bool:
         """True where it asks the vendor for something that somebody decides on afterwards."""
@@ -200,11 +207,11 @@ class Operation(ABC):
 
     def changes(self, parameters: Parameters) -> dict[str, str | int | tuple[str, ...]]:
         """The changes that were set, by parameter name."""
-        declared = self.params()
+        params = self.params()
         return {
             name: value
             for name, value in given(parameters).items()
-            if declared[name].kind is Kind.CHANGE
+            if params[name].kind is Kind.CHANGE
         }
 
     @classmethod

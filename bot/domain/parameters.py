@@ -129,6 +129,33 @@ def _adapter(model: type[Parameters], name: str) -> TypeAdapter[Any]:
     return TypeAdapter(declared)
 
 
+@dataclass(frozen=True)
+class Declared:
+    """A parameter by its operation's own reader, for what else names a value of it (the policy)."""
+
+    model: type[Parameters]
+    name: str
+
+    @property
+    def choices(self) -> Mapping[str, str]:
+        return specs(self.model)[self.name].choices
+
+    def read(self, value: str) -> str | int | tuple[str, ...] | None:
+        """A value in the one spelling that counts; None where the parameter takes no such value."""
+        try:
+            found: str | int | tuple[str, ...] = _adapter(self.model, self.name).validate_python(
+                value
+            )
+        except ValidationError:
+            return None
+        return found
+
+
+def declared(model: type[Parameters]) -> dict[str, Declared]:
+    """The parameters of `model` with their readers."""
+    return {name: Declared(model, name) for name in specs(model)}
+
+
 def takes(model: type[Parameters], name: str, value: str) -> bool:
     """True where `value` alone breaks no rule of the parameter `name`."""
     try:

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from bot.domain.errors import AmendError
 from bot.domain.operations import Reach
-from bot.domain.parameters import Param, Widget, nearest
+from bot.domain.parameters import Declared, nearest
 
 Known = Mapping[str, Mapping[str, object]]
 VendorRoles = Mapping[str, frozenset[str] | None]
@@ -133,8 +133,8 @@ class Policy:
     def load(cls, text: str, known: Known, roles: VendorRoles | None = None) -> Policy:
         """Read `policy.toml`. Raises `PolicyError`, which names the line.
 
-        `known` maps every operation to its parameters (each may be a `Param`, whose choices are
-        then checked); `roles` maps a vendor to all the roles it has, or to None where sites
+        `known` maps every operation to its parameters (each may be `Declared`, whose reader then
+        checks the values); `roles` maps a vendor to all the roles it has, or to None where sites
         define their own.
         """
         return _load(text, _Names(known, roles or {}))
@@ -209,7 +209,13 @@ def _folded(value: object) -> frozenset[str]:
     if value is None:
         return frozenset()
     items = value if isinstance(value, tuple | list) else (value,)
-    return frozenset(str(item).strip().casefold() for item in items)
+    return frozenset(_spelled(str(item)) for item in items)
+
+
+def _spelled(text: str) -> str:
+    """One spelling of values that a vendor takes for the same: case, blanks, leading zeros."""
+    words = " ".join(text.split()).casefold()
+    return words.lstrip("0") or "0" if words.isdecimal() else words
 
 
 # --- reading the file -----------------------------------------------------------------------------
@@ -437,21 +443,12 @@ def _readings(table: _Table, key: str, value: object, specs: Sequence[object]) -
         choices = tuple({name: "" for spec in specs for name in getattr(spec, "choices", ())})
         message = f"{_shown(value)} is not a value of `{key}`.{_hint(str(value), choices)}"
         raise table.error(key, message, str(value))
-    return _folded(read)
+    return frozenset().union(*map(_folded, read))
 
 
-def reading(value: str, spec: object) -> str | None:
+def reading(value: str, spec: object) -> str | int | tuple[str, ...] | None:
     """A value as its parameter reads it; None where it takes no such value."""
-    value = value.strip()
-    if not isinstance(spec, Param) or (not value and spec.empty_means):
-        return value
-    if spec.choices:
-        folded = {label.casefold(): choice for choice, label in spec.choices.items()}
-        folded |= {choice.casefold(): choice for choice in spec.choices}
-        return folded.get(value.casefold())
-    if spec.widget is Widget.NUMBER:
-        return str(int(value)) if re.fullmatch(r"[+-]?[0-9]{1,12}", value) else None
-    return value
+    return spec.read(value) if isinstance(spec, Declared) else value.strip()
 
 
 def _roles(table: _Table, vendors: Iterable[str], names: _Names) -> tuple[str, ...]:

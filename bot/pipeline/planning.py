@@ -171,7 +171,7 @@ class Planner:
         to_send = tally.records - tally.left_out
         # In order, so that a plan made twice asks for the same in the same words.
         own: list[Mapping[str, Any]] = [
-            dict(each) for each in sorted(map(sorted, tally.own_changes))
+            operation.as_read(dict(each)) for each in sorted(map(sorted, tally.own_changes))
         ]
         values = own or [given(parameters)]
         found = [

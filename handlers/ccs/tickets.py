@@ -34,6 +34,7 @@ from bot.domain.parameters import (
 )
 from bot.domain.people import Account
 from integrations.ccs.client import CcsClient
+from integrations.ccs.config import priority_name
 from integrations.ccs.protocol import STATES
 from integrations.ccs.reading import CannotRead, Ticket
 from integrations.errors import VendorError
@@ -113,7 +114,7 @@ class TicketUpdate(Parameters):
     TicketDescription: Annotated[
         str | None, *text("TicketDescription", DESCRIPTION).__metadata__
     ] = None
-    Priority: Annotated[str | None, *text("Priority", PRIORITY).__metadata__] = None
+    Priority: Annotated[str | None, *text("Priority", PRIORITY, priority_name).__metadata__] = None
     AssignedTo: Annotated[str | None, *text("AssignedTo", ASSIGNEE).__metadata__] = None
 
     @model_validator(mode="after")

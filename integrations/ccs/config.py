@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings
 
 from integrations.config import Name, Secret, VendorSettings, config, load
 
+_NUMBER = re.compile(r"0*([0-9]*?)(?:\.0+)?")
 _PRIORITY = re.compile(r"[0-9]{1,4}\s*=\s*[^=,]+")
 
 
@@ -45,18 +49,13 @@ class CcsSettings(VendorSettings):
             raise ValueError("must be numbers with names, such as `1=Low,2=Medium,3=High`")
         return value.strip()
 
-    @property
-    def _names(self) -> dict[str, str]:
-        pairs = (each.partition("=") for each in self.priorities.split(",") if each.strip())
-        return {number.strip(): name.strip() for number, _, name in pairs}
-
     def priority_name(self, value: str) -> str:
         """A priority by its name, where this site's numbers are told."""
-        return self._names.get(value.removesuffix(".0"), value)
+        return _named(_names(self.priorities), value)
 
     def priority_number(self, value: str) -> str:
         """The other way round."""
-        numbers = {name.casefold(): number for number, name in self._names.items()}
+        numbers = {name.casefold(): number for number, name in _names(self.priorities).items()}
         return numbers.get(value.casefold(), value)
 
     @property
@@ -64,6 +63,39 @@ class CcsSettings(VendorSettings):
         return super().verify if self.verify_tls else False
 
 
+def _names(priorities: str) -> dict[str, str]:
+    pairs = (each.partition("=") for each in priorities.split(",") if each.strip())
+    return {number.strip(): name.strip() for number, _, name in pairs}
+
+
+def _named(names: Mapping[str, str], value: str) -> str:
+    """A site's own name for a priority in any form that CCS takes: `3`, `03`, `3.0`, `HIGH`."""
+    number = _NUMBER.fullmatch(value.strip())
+    known = {name.casefold(): name for name in names.values()}
+    known |= {key.lstrip("0"): name for key, name in names.items()}
+    return known.get(number[1] if number else value.strip().casefold(), value)
+
+
+class _Priorities(BaseSettings):
+    """Only the site's priorities: they are part of how a value is read, also where CCS is off."""
+
+    model_config = config("CCS_")
+
+    priorities: str = ""
+
+
+@lru_cache
+def priorities() -> Mapping[str, str]:
+    """The site's priorities by number. Read once; `load_settings` reads anew."""
+    return _names(_Priorities().priorities)
+
+
+def priority_name(value: str) -> str:
+    """A priority by the name that the site has for it, whichever way it was typed."""
+    return _named(priorities(), value)
+
+
 def load_settings() -> CcsSettings | None:
     """The settings, or None where `CCS_URL` is not set: a vendor is switched on by its URL."""
+    priorities.cache_clear()
     return load(CcsSettings)

@@ -3,35 +3,63 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BeforeValidator
 
 from bot.domain.errors import AmendError
 from bot.domain.operations import Reach
-from bot.domain.parameters import Kind, Param, Widget
+from bot.domain.parameters import Kind, Param, Parameters, choice, declared, number, text
 from bot.domain.policy import Demand, Policy, PolicyError, Quiet, combined
 
 STATES = {"OPEN": "Open", "RESOLVED": "Resolved", "IGNORED": "Ignored"}
-KNOWN: dict[str, dict[str, object]] = {
-    "qualys.edit_tickets": {
-        "ticket_numbers": Param(Kind.SELECTION, "Tickets"),
-        "states": Param(Kind.SELECTION, "States", choices=STATES),
-        "change_state": Param(Kind.CHANGE, "State", choices=STATES),
-        "reopen_ignored_days": Param(Kind.CHANGE, "Days", widget=Widget.NUMBER),
-        "change_assignee": Param(Kind.CHANGE, "Assignee"),
-    },
+CCS_STATES = {"1": "Open", "4": "Closed"}
+
+
+def _change(title: str, **more: Any) -> Param:
+    return Param(Kind.CHANGE, title, **more)
+
+
+def _mail(value: str) -> str:
+    return value.strip()
+
+
+class Tickets(Parameters):
+    ticket_numbers: Annotated[str, *text("ticket_numbers", _change("Tickets")).__metadata__]
+    states: Annotated[str, *choice("states", _change("States", choices=STATES)).__metadata__]
+    change_state: Annotated[
+        str, *choice("change_state", _change("State", choices=STATES)).__metadata__
+    ]
+    reopen_ignored_days: Annotated[
+        int, *number("reopen_ignored_days", _change("Days", least=1, most=730)).__metadata__
+    ]
+    change_assignee: Annotated[str, *text("change_assignee", _change("Assignee")).__metadata__]
+
+
+class Ccs(Parameters):
+    TicketState: Annotated[
+        str, *choice("TicketState", _change("State", choices=CCS_STATES)).__metadata__
+    ]
+
+
+class Xpanse(Parameters):
+    status: Annotated[str, _change("Status")]
+    assigned_user_mail: Annotated[
+        str, _change("Mail", empty_means="unassign"), BeforeValidator(_mail)
+    ]
+
+
+KNOWN: dict[str, Mapping[str, object]] = {
+    "qualys.edit_tickets": declared(Tickets),
     "qualys.request_exception": {"control_id": "", "comments": ""},
     "qualys.decide_exception": {"status": "", "end_date": "", "comments": ""},
-    "ccs.update_ticket": {
-        "TicketState": Param(Kind.CHANGE, "State", choices={"1": "Open", "4": "Closed"})
-    },
-    "xpanse.update_incident": {
-        "status": "",
-        "assigned_user_mail": Param(Kind.CHANGE, "Mail", empty_means="unassign"),
-    },
+    "ccs.update_ticket": declared(Ccs),
+    "xpanse.update_incident": declared(Xpanse),
     "zstack.change_ticket_status": {"uuid": "", "statusEvent": ""},
 }
 ROLES = {
