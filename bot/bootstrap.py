@@ -30,6 +30,7 @@ from slack_sdk.http_retry.builtin_async_handlers import AsyncRateLimitErrorRetry
 from bot import tracing
 from bot.courtesy import Courtesy
 from bot.db import audit, evidence
+from bot.db.audit import Witness
 from bot.db.engine import AWAY, close_engine, open_engine, open_reader
 from bot.db.leases import Leases
 from bot.db.ledger import Ledger
@@ -403,24 +404,31 @@ class Bot:
     def _witnesses(self) -> list[Checkpoints | Forwarding]:
         """Those that the settings ask for."""
         settings, found = self.settings, list[Checkpoints | Forwarding]()
-        if settings.audit_signer:
-            every, channel = float(settings.amend_audit_every), settings.amend_audit_channel
-            found.append(Checkpoints(self.store, settings.audit_signer, every, channel, self._wake))
+        if self._witness:
+            every = float(settings.amend_audit_every)
+            found.append(Checkpoints(self.store, self._witness, every, self._wake))
         if settings.amend_siem_url:
             token = settings.amend_siem_token.get_secret_value()
             found.append(Forwarding(self.store, self._session, settings.amend_siem_url, token))
         return found
 
+    @property
+    def _witness(self) -> Witness | None:
+        return Witness.of(self.settings.audit_signer, self.settings.amend_audit_channel)
+
     async def _bundle(self, request_id: str, actor: str) -> bytes:
         """A request's evidence, as a ZIP."""
-        reader, signer = open_reader(self.settings.database_url), self.settings.audit_signer
+        reader, witness = open_reader(self.settings.database_url), self._witness
         try:
             with TemporaryDirectory() as folder:
                 out = Path(folder) / "evidence.zip"
-                await evidence.make(self.store, reader, request_id, out, actor=actor, signer=signer)
+                await evidence.make(
+                    self.store, reader, request_id, out, actor=actor, witness=witness
+                )
                 return out.read_bytes()
         finally:
             await close_engine(reader)
+            self._wake()
 
     async def _topic(
         self, word: str, user: str, channel: str, words: str

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from bot.commands.common import FAILED, opened, run, settings
+from bot.db.audit import Witness
 from bot.db.engine import close_engine, open_reader
 from bot.db.evidence import make
 from bot.domain.errors import AmendError
@@ -41,9 +42,10 @@ async def _make(request_id: str, out: Path) -> None:
     found = settings()
     store = await opened(found)
     reader = open_reader(found.database_url)
+    witness = Witness.of(found.audit_signer, found.amend_audit_channel)
     part = out.with_name(f"{out.name}.part")
     try:
-        await make(store, reader, request_id, part, actor=ACTOR, signer=found.audit_signer)
+        await make(store, reader, request_id, part, actor=ACTOR, witness=witness)
         part.replace(out)
     except OSError as error:
         message = f"{out} cannot be written: {error.strerror}."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from bot.db.tables import AuditCheckpoint, AuditEntry, AuditHead
+from bot.db.tables import AuditCheckpoint, AuditEntry, AuditHead, Delivery
 from bot.proof.canonical import LARGEST
 from bot.proof.checkpoints import Checkpoint
 from bot.proof.notes import Signer
@@ -188,23 +189,45 @@ async def head(session: AsyncSession, origin: str) -> Checkpoint:
     return Checkpoint(origin, found.seq, Frontier.load(found.seq, found.frontier).root)
 
 
+@dataclass(frozen=True)
+class Witness:
+    """Who signs the heads of the trail, and the channel that gets each of them; "" for none."""
+
+    signer: Signer
+    channel: str = ""
+
+    @classmethod
+    def of(cls, signer: Signer | None, channel: str) -> Witness | None:
+        """The witness that settings ask for; None where nobody signs."""
+        return cls(signer, channel) if signer else None
+
+
 async def sign(
-    session: AsyncSession, signer: Signer, at: float, every: float
+    session: AsyncSession, witness: Witness, at: float, every: float
 ) -> AuditCheckpoint | None:
     """A checkpoint of the present head, stored; None where nothing is new for `every` seconds.
 
-    Of several replicas one signs: the others find its checkpoint, since none is in between.
+    Of several replicas one signs: the others find its checkpoint, since none is in between. It is
+    stored only together with its message to the witness's channel: whoever could have one made
+    without it would keep the next ones, too, from being posted.
     """
     await alone(session)
     query = select(AuditCheckpoint).order_by(col(AuditCheckpoint.size).desc()).limit(1)
     newest = (await session.exec(query)).first()
     try:
-        now = await head(session, signer.name)
+        now = await head(session, witness.signer.name)
     except BadProof:
         return None  # tampered with: `audit verify` names it, and nothing of it is signed
     if now.size == 0 or (newest and (newest.size >= now.size or newest.at > at - every)):
         return None
-    made = AuditCheckpoint(size=now.size, at=at, note=now.signed(signer))
+    made = AuditCheckpoint(size=now.size, at=at, note=now.signed(witness.signer))
     session.add(made)
+    if witness.channel:
+        session.add(_posting(made, witness.channel))
     await session.flush()
     return made
+
+
+def _posting(made: AuditCheckpoint, channel: str) -> Delivery:
+    key = f"checkpoint:{made.size}"
+    return Delivery(key=key, request_id="", kind="checkpoint", channel=channel, due_at=made.at)

@@ -15,6 +15,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bot.db import audit
+from bot.db.audit import Witness
 from bot.db.store import Store
 from bot.db.tables import AuditEntry, PlannedRecord, Request, Vote
 from bot.domain.errors import AmendError
@@ -24,7 +25,6 @@ from bot.domain.receipts import receipt_head, receipt_row
 from bot.proof.canonical import canonical
 from bot.proof.checkpoints import Checkpoint
 from bot.proof.evidence import HOW, MADE, proofs
-from bot.proof.notes import Signer
 from bot.proof.tree import inclusion_paths, leaf_hash
 
 PAGE = 1000
@@ -57,13 +57,13 @@ async def make(
     out: Path,
     *,
     actor: str,
-    signer: Signer | None,
+    witness: Witness | None,
 ) -> None:
     """Write the bundle of a request to `out`.
 
     All of it is one state of the database, read by `reader`, whose transactions are consistent; what
     ends meanwhile is not in it. The trail gets an entry that names each file's SHA-256, and a signed
-    head above that entry where there is a `signer`. Raises `AmendError` for a request that is not
+    head above that entry where there is a `witness`. Raises `AmendError` for a request that is not
     known.
     """
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -74,7 +74,7 @@ async def make(
         facts = {"sha256": bundle.sha256, "entries": len(seqs)}
         async with store.transaction() as session:
             made = await audit.append(session, store.clock(), actor, MADE, request_id, facts)
-        checkpoint = await _checkpoint(store, signer)
+        checkpoint = await _checkpoint(store, witness)
         lines, leaves = await _trail(reader, [*seqs, made], Checkpoint.parse(checkpoint).size)
         paths = inclusion_paths(leaves, [seq - 1 for seq in lines])
         archive.writestr("audit.jsonl", b"".join(line + b"\n" for line in lines.values()))
@@ -200,15 +200,15 @@ async def _records(session: AsyncSession, request_id: str) -> AsyncIterator[Plan
         session.expunge_all()  # a bundle of any size takes the memory of one page
 
 
-async def _checkpoint(store: Store, signer: Signer | None) -> str:
+async def _checkpoint(store: Store, witness: Witness | None) -> str:
     """The head of the trail: signed and kept, or only told where there is no key."""
     async with store.transaction() as session:
-        if signer is None:
+        if witness is None:
             return (await audit.head(session, "amend")).text
-        made = await audit.sign(session, signer, store.clock(), every=0.0)
+        made = await audit.sign(session, witness, store.clock(), every=0.0)
         if made is not None:
             return made.note
-        return (await audit.head(session, signer.name)).signed(signer)
+        return (await audit.head(session, witness.signer.name)).signed(witness.signer)
 
 
 async def _trail(

@@ -12,10 +12,10 @@ from sqlalchemy import update
 from sqlmodel import col
 
 from bot.db import audit
+from bot.db.audit import Witness
 from bot.db.store import Store
-from bot.db.tables import AuditForwarded, Delivery
+from bot.db.tables import AuditForwarded
 from bot.jobs.supervisor import Pause
-from bot.proof.notes import Signer
 from bot.proof.ocsf import api_activity
 
 log = structlog.get_logger(__name__)
@@ -31,13 +31,12 @@ LONGEST_PAUSE = 300.0  # seconds between two tries while the SIEM is away
 class Checkpoints:
     """Signs the tree's head where there is something new, at most once in `every` seconds.
 
-    `channel` is where each is posted, "" for nowhere; `wake` has what is to be posted sent soon.
+    `wake` has what is to be posted sent soon.
     """
 
     store: Store
-    signer: Signer
+    witness: Witness
     every: float
-    channel: str
     wake: Callable[[], None]
 
     async def tick(self) -> Pause:
@@ -48,15 +47,7 @@ class Checkpoints:
     async def sign(self, every: float = 0.0) -> bool:
         """Sign what is new, where the last one is `every` seconds old; True where it was signed."""
         async with self.store.transaction() as session:
-            now = self.store.clock()
-            made = await audit.sign(session, self.signer, now, every)
-            if made and self.channel:
-                key = f"checkpoint:{made.size}"
-                session.add(
-                    Delivery(
-                        key=key, request_id="", kind="checkpoint", channel=self.channel, due_at=now
-                    )
-                )
+            made = await audit.sign(session, self.witness, self.store.clock(), every)
         if made:
             self.wake()
         return made is not None

@@ -18,6 +18,7 @@ from bot.proof.checkpoints import Checkpoint
 from bot.proof.notes import Signer, Verifier
 from bot.proof.tree import leaf_hash, root_of
 from tests.e2e.conftest import APPROVALS, MARA, Make, World, start_bot, text_of, until
+from tests.e2e.test_evidence import amend
 
 # The key of the example of Go's sumdb/note: published, and visibly nobody's secret.
 PRIVATE = "PRIVATE+KEY+PeterNeumann+c74f20a3+AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz"
@@ -93,6 +94,21 @@ async def test_a_planned_stop_signs_what_is_new(
     ended = next(each["seq"] for each in entries if each["action"] == "request:succeeded")
     assert newest.size >= ended
     await until(lambda: any(newest.note == each for each in notes(world)), "it is posted later")
+
+
+async def test_a_checkpoint_that_evidence_brings_is_posted_as_well(
+    make: Make, tmp_path: Path
+) -> None:
+    world = await make(AMEND_ATTRIBUTION="off", **{**SIGNED, "AMEND_AUDIT_EVERY": "86400"})
+    await edited(world, 23456)
+    request_id = str(world.payload()["request_id"])
+    settings = {"AMEND_AUDIT_KEY": PRIVATE, "AMEND_AUDIT_CHANNEL": APPROVALS}
+    out = str(tmp_path / "evidence.zip")
+    made = await amend(tmp_path, "evidence", request_id, "--out", out, **settings)
+    assert made.returncode == 0, made.stderr
+    await world.bot._bundle(request_id, MARA)
+    known = [each.note for each in await audit.checkpoints(world.bot.store.engine)]
+    await until(lambda: notes(world) == known, "all of them")
 
 
 async def test_every_entry_reaches_the_siem_in_order_through_an_outage(

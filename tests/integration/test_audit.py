@@ -13,13 +13,18 @@ import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete
+from sqlmodel import select
 
 from bot.db import audit
+from bot.db.audit import Witness
 from bot.db.engine import open_engine
+from bot.db.evidence import make
 from bot.db.migrate import migrate
 from bot.db.store import Store
-from bot.db.tables import AuditCheckpoint, AuditEntry, AuditHead
+from bot.db.tables import AuditCheckpoint, AuditEntry, AuditHead, Delivery, Request
 from bot.db.upgrading import upgrade
+from bot.domain.plans import State
+from bot.jobs.witness import Checkpoints
 from bot.proof.checkpoints import Checkpoint
 from bot.proof.notes import Signer
 from bot.proof.tree import leaf_hash, root_of
@@ -113,7 +118,7 @@ async def test_no_fact_undoes_its_deed_whatever_a_vendor_or_person_wrote(
 
 async def sign(store: Store, at: float, every: float = 0.0) -> str:
     async with store.transaction() as session:
-        made = await audit.sign(session, SIGNER, at, every)
+        made = await audit.sign(session, Witness(SIGNER), at, every)
     return made.note if made else ""
 
 
@@ -130,6 +135,37 @@ async def test_a_checkpoint_is_signed_where_something_is_new_and_not_too_often(
     assert await sign(store, 6001.0, every=3600.0) == "", "too soon"
     assert Checkpoint.open(await sign(store, 9000.0, every=3600.0), SIGNER.verifier).size == 7
     assert await audit.verify(store.engine, seen) is None
+
+
+async def posted(store: Store, channel: str) -> list[int]:
+    """The sizes of the checkpoints that a channel is to get."""
+    async with store.reading() as session:
+        found = (await session.exec(select(Delivery).where(Delivery.channel == channel))).all()
+    return sorted(int(each.key.rpartition(":")[2]) for each in found if each.kind == "checkpoint")
+
+
+async def test_every_checkpoint_reaches_the_witness_also_what_the_makers_of_evidence_had_signed(
+    store: Store, tmp_path: Path
+) -> None:
+    """Somebody who asks for evidence again and again must not keep the trail from its witness."""
+    now = [10_000.0]
+    store.clock = lambda: now[0]
+    request = {"id": "R1", "origin": "R1", "operation": "qualys.edit_tickets", "team": "T"}
+    asked = {"parameters": {}, "requester": "U0MARA", "channel": "C0OPS", "state": State.FAILED}
+    async with store.transaction() as session:
+        session.add(Request(**request, **asked, created_at=1.0))
+    witness = Witness(SIGNER, "C0AUDIT")
+    hourly = Checkpoints(store, witness, 3600.0, lambda: None)
+    for number in range(4):
+        now[0] += 1800.0
+        async with store.transaction() as session:
+            await audit.append(session, now[0], "U0UMAR", "people:mapped", "", {"number": number})
+        await make(store, store.engine, "R1", tmp_path / "x.zip", actor="U0UMAR", witness=witness)
+        await hourly.tick()
+    await hourly.sign()
+    sizes = [each.size for each in await audit.checkpoints(store.engine)]
+    assert len(sizes) >= 4
+    assert await posted(store, "C0AUDIT") == sizes
 
 
 async def rewritten(store: Store, keep: int, statement: str) -> None:

@@ -316,7 +316,11 @@ def test_a_pasted_form_keeps_its_own_quotes_and_is_reviewed_where_they_may_mean_
         (
             "ccs",
             "INCA0000009 TicketState=3 TicketDescription=“Host patched",
-            {"TicketNumber": "INCA0000009", "TicketState": "3", "TicketDescription": "Host patched"},
+            {
+                "TicketNumber": "INCA0000009",
+                "TicketState": "3",
+                "TicketDescription": "Host patched",
+            },
         ),
     ],
 )

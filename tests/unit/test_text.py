@@ -238,7 +238,9 @@ def test_every_example_of_the_document_is_read_as_it_stands(
         ("a=x&b=R & D & more&c=1", {"a": "x", "b": "R & D & more", "c": "1"}),
     ],
 )
-def test_only_a_form_is_decoded_and_its_quotes_are_its_own(text: str, values: dict[str, str]) -> None:
+def test_only_a_form_is_decoded_and_its_quotes_are_its_own(
+    text: str, values: dict[str, str]
+) -> None:
     assert parse(text) == Words((), values)
 
 
