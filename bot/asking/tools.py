@@ -209,8 +209,8 @@ class Tools:
 
     async def _own(self, token: Token, request_id: str) -> Request:
         """The owner's own request. Raises `Denied`; what is not theirs is not told of either."""
-        request = await self.pipeline.looking.request(request_id, token.owner)
-        if request is None or request.requester != token.owner:
+        request = await self.pipeline.looking.own(request_id, token.owner)
+        if request is None:
             raise Denied([f"There is no request {request_id} of yours."])
         return request
 

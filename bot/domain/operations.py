@@ -287,6 +287,18 @@ class Operation(ABC):
         """
         return {}
 
+    async def out_of_scope(
+        self, records: Sequence[Record], account: Account, reach: Reach
+    ) -> Mapping[str, str]:
+        """Why some of these records lie outside an account's scope: id → reason.
+
+        Asked where somebody only looks at what was, so that it must not depend on what is to be
+        changed. Raises a `VendorError` where the vendor does not say.
+        """
+        if reach is not Reach.SCOPE:
+            return {}
+        return await self.barred(self.parameters.model_construct(), records, account, reach)
+
     async def notes(self, parameters: Parameters, records: Sequence[Record]) -> Sequence[str]:
         """Plain sentences that the review shows above its sample (what the vendor will execute …).
 

@@ -146,6 +146,16 @@ class Acting:
         operations = self.parts.registry.operations
         return [each for each in operations if access.decide(each, caller, channel, policy).allowed]
 
+    async def rights(self, user: str, channel: str) -> dict[str, access.Decision]:
+        """What this person may do here, by operation. Raises `NotNow` where that cannot be known."""
+        caller, policy = await self.parts.directory.caller(user), self.parts.policy
+        operations = self.parts.registry.operations
+        found = {each.name: access.decide(each, caller, channel, policy) for each in operations}
+        unsure = next((each for each in found.values() if each.unsure), None)
+        if unsure is not None:
+            raise NotNow(unsure.reasons)
+        return {name: each for name, each in found.items() if each.allowed}
+
     async def as_person(self, name: str, user: str) -> Operation:
         """The operation under the person's own credentials, where they stored some."""
         return (await self.vendor(self.operation(name).vendor, user)).operation(name)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from anyascii import anyascii
 
@@ -21,7 +21,10 @@ from bot.domain.plans import RequestFacts
 from bot.domain.policy import Policy
 from integrations.errors import BadCredentials, Temporary
 
+PAGE = 1000  # records that are looked at together
 LONG_WAIT = 60.0  # seconds; a vendor that asks for more gets a scheduled request
+
+T = TypeVar("T")
 
 
 class Directory(Protocol):
@@ -116,6 +119,18 @@ def name_in(operation: Operation | type[Operation], parameter: str, caller: Call
 def _unbracketed(name: str) -> str:
     """Without the brackets that an attribution stands in; a letter in Latin may be one (〔)."""
     return "".join(each for each in name if each.isprintable() and each not in "[]")
+
+
+async def pages(items: AsyncIterator[T]) -> AsyncIterator[list[T]]:
+    """What comes one by one, `PAGE` at a time."""
+    page: list[T] = []
+    async for item in items:
+        page.append(item)
+        if len(page) == PAGE:
+            yield page
+            page = []
+    if page:
+        yield page
 
 
 def explain(error: Exception) -> str:

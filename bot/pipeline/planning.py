@@ -17,10 +17,9 @@ from bot.domain.parameters import Parameters, given
 from bot.domain.plans import Digest, Intent, State, drift, notes_line, record_line
 from bot.domain.policy import Demand
 from bot.pipeline.acting import Acting
-from bot.pipeline.parts import LONG_WAIT, Parts, barred_as_sent, explain, name_in
+from bot.pipeline.parts import LONG_WAIT, PAGE, Parts, barred_as_sent, explain, name_in, pages
 from integrations.errors import Temporary, VendorError
 
-PAGE = 1000
 UNSURE_FOR = 600.0  # seconds for which a person waits for a plan while who they are is not known
 ASKS_AGAIN = 10.0  # seconds between two tries meanwhile
 NOTED = 20  # records that the vendor is asked about for the review's notes
@@ -61,7 +60,7 @@ async def keep(
     """Add up and write down records as they come; a page is written while the next is read."""
     writing: asyncio.Task[None] | None = None
     try:
-        async for page in _pages(planned):
+        async for page in pages(planned):
             for record, changes in page:
                 tally.add(record, changes)
             if writing:
@@ -228,7 +227,7 @@ class Planner:
     ) -> AsyncIterator[Planned]:
         """The records that the source changed, each with what brings it back."""
         changed = self.parts.ledger.all(request.source, (Result.CHANGED,))
-        async for rows in _pages(changed):
+        async for rows in pages(changed):
             before = [as_record(row) for row in rows]
             now = await operation.read([each.id for each in before])
             barred: Mapping[str, str] = {}
@@ -251,7 +250,8 @@ def _reversed(
     back = operation.revert(record)
     if not barred and back.changes and _is_back(record, now):
         state = dict(now or {})
-        return Record(record.id, record.label, state, {}, "is back already", True), back.changes
+        told = "is back already"
+        return replace(record, state=state, after={}, left_out=told, already=True), back.changes
     why = (
         barred
         or _moved(record, back, now)
@@ -259,7 +259,8 @@ def _reversed(
     )
     label = f"{record.label} · {back.lost}" if back.lost and not why else record.label
     state = dict(now or record.state)
-    return Record(record.id, label, state, {} if why else back.after, left_out=why), back.changes
+    after = {} if why else back.after
+    return replace(record, label=label, state=state, after=after, left_out=why), back.changes
 
 
 def _is_back(record: Record, now: Mapping[str, str] | None) -> bool:
@@ -281,17 +282,6 @@ def _moved(record: Record, back: Reversal, now: Mapping[str, str] | None) -> str
         if now.get(name, "").casefold() != record.after.get(name, "").casefold()
     ]
     return f"changed since: {'; '.join(other)}" if other else ""
-
-
-async def _pages(items: AsyncIterator[Any]) -> AsyncIterator[list[Any]]:
-    page: list[Any] = []
-    async for item in items:
-        page.append(item)
-        if len(page) == PAGE:
-            yield page
-            page = []
-    if page:
-        yield page
 
 
 def demand_json(demand: Demand) -> dict[str, Any]:

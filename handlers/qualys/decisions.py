@@ -98,11 +98,11 @@ class DecideException(Operation):
     ) -> Mapping[str, str]:
         listed = await self._listed([each.id for each in records])
         own = {n: YOURS for n, each in listed.items() if _asked(each, account.account)}
-        return {**await self._out_of_scope(records, account, reach), **own}
+        return {**await self.out_of_scope(records, account, reach), **own}
 
-    async def _out_of_scope(
+    async def out_of_scope(
         self, records: Sequence[Record], account: Account, reach: Reach
-    ) -> dict[str, str]:
+    ) -> Mapping[str, str]:
         if reach is not Reach.SCOPE:
             return {}
         scope = Scope(account.scope)

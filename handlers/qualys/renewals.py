@@ -62,7 +62,7 @@ class RenewException(DecideException):
     async def barred(
         self, parameters: Parameters, records: Sequence[Record], account: Account, reach: Reach
     ) -> Mapping[str, str]:
-        return await self._out_of_scope(records, account, reach)
+        return await self.out_of_scope(records, account, reach)
 
     async def apply(self, batch: Batch) -> Sequence[Outcome]:
         changes = {"status": "Approved", **batch.changes}

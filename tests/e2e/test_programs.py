@@ -203,6 +203,23 @@ async def test_what_is_asked_for_is_declared_once(world: World) -> None:
             assert names == list(known[each["operation"]].params())
 
 
+async def test_a_program_is_told_no_more_of_the_past_than_its_owners_scope_holds(
+    world: World,
+) -> None:
+    far = next(
+        each.number
+        for each in world.qualys.tickets.values()
+        if each.condition == "OPEN" and not str(each.host.ip).startswith("10.10.10.")
+    )
+    await world.type(MARA, f"/qualys {far} add_comment=secretwords")
+    await world.settled()
+    async with program(world, await token_of(world, UMAR)) as session:
+        story = await told(session, "history", record=str(far))
+    assert (story["edits"], story["news"]) == ([], [])
+    async with program(world, await token_of(world)) as session:
+        assert (await told(session, "history", record=str(far)))["edits"]
+
+
 async def test_another_persons_request_is_nobodys(world: World) -> None:
     async with program(world, await token_of(world)) as session:
         plan = await told(session, "plan", operation="qualys.edit_tickets", parameters=EDIT)

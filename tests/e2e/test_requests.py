@@ -8,8 +8,11 @@ import io
 import time
 from typing import Any
 
+from bot.db import audit
+from bot.db.tables import News
+from bot.domain.people import Account
 from bot.domain.plans import State
-from tests.e2e.conftest import APPROVALS, MARA, ONCA, OPS, SAMI, World, text_of, until
+from tests.e2e.conftest import APPROVALS, MARA, ONCA, OPS, SAMI, UMAR, World, text_of, until
 
 BULK = "/qualys states=OPEN change_state=RESOLVED add_comment=patched"
 
@@ -353,6 +356,136 @@ async def test_who_may_not_do_it_is_not_shown_it(world: World) -> None:
     await world.told(SAMI, "Scanner")
     await world.type(SAMI, "/amend history 23456")
     await world.told(SAMI, "has not touched")
+
+
+def apart(world: World) -> tuple[int, int]:
+    """An open ticket within Umar's scope (10.10.10.0/24), and one outside of it."""
+    open_ones = [each for each in world.qualys.tickets.values() if each.condition == "OPEN"]
+    near = next(each for each in open_ones if str(each.host.ip).startswith("10.10.10."))
+    far = next(each for each in open_ones if not str(each.host.ip).startswith("10.10.10."))
+    return near.number, far.number
+
+
+async def test_what_lies_outside_somebodys_scope_is_not_shown_to_them(world: World) -> None:
+    near, far = apart(world)
+    await confirmed(world, MARA, f"/qualys {near},{far} add_comment=secretwords")
+    both = (await world.settled())["request_id"]
+    await world.type(MARA, f"/qualys {near} add_comment=nearwords")
+    await until(lambda: len(world.cards()) == 2, "the second card")
+    inside = (await world.settled())["request_id"]
+
+    for many, word in enumerate(("show", "evidence"), 1):
+        await world.type(UMAR, f"/amend {word} {both}")
+        await until(lambda many=many: len(world.private(UMAR)) == many, word)
+        refusal = world.private(UMAR)[-1]
+        assert "outside your scope (10.10.10.0/24)" in refusal
+        assert MARA in refusal, "who may see it"
+        assert str(far) not in refusal
+    assert not world.files_there(), "no bundle of it"
+    await world.type(UMAR, f"/amend show {inside}")
+    await world.told(UMAR, "nearwords")
+
+    await world.type(UMAR, f"/amend history {far}")
+    await world.told(UMAR, "has not touched")
+    await world.type(UMAR, f"/amend history {near}")
+    story = await world.told(UMAR, f"The story of {near}")
+    assert inside in story
+    assert both in story, "a row within the scope is shown whatever else its request was about"
+    assert str(far) not in story
+    denials = [line async for _, line in audit.lines(world.bot.store.engine)]
+    assert sum(b"access:denied" in each for each in denials) == 2
+
+
+async def test_what_was_asked_for_by_oneself_stays_to_be_seen(world: World) -> None:
+    near, far = apart(world)
+    await confirmed(world, UMAR, f"/qualys {near},{far} add_comment=mine")
+    request_id = (await world.settled())["request_id"]
+    await world.type(UMAR, f"/amend show {request_id}")
+    await world.told(UMAR, "1 changed")
+
+
+async def noticed(world: World, number: int) -> None:
+    """A watch saw a ticket being resolved in the vendor's console."""
+    ticket = world.qualys.tickets[number]
+    news = News(
+        watch_id="W1",
+        seq=number,
+        vendor="qualys",
+        record_id=str(number),
+        label=f"{ticket.host.ip} · {ticket.vulnerability.title}",
+        from_state="OPEN",
+        to_state="RESOLVED",
+        at="2026-01-02T03:04:05+00:00",
+        by="somebody.else",
+        noticed_at=time.time(),
+    )
+    async with world.bot.store.transaction() as session:
+        session.add(news)
+
+
+async def test_what_a_watch_saw_is_shown_where_it_is_known_to_lie_within_the_scope(
+    world: World,
+) -> None:
+    near, far = apart(world)
+    for number in (near, far):
+        await noticed(world, number)
+    story = world.bot.pipeline.looking.story
+    assert len((await story(str(far), MARA)).news) == 1
+    assert not (await story(str(near), UMAR)).news, "nothing says yet where it lies"
+    await confirmed(world, MARA, f"/qualys {near},{far} add_comment=checked")
+    await world.settled()
+    assert len((await story(str(near), UMAR)).news) == 1
+    assert not (await story(str(far), UMAR)).news
+    assert not (await story(str(far), SAMI)).edits
+
+
+async def test_a_scoped_person_takes_back_what_they_changed(world: World) -> None:
+    near, _ = apart(world)
+    await world.type(UMAR, f"/qualys {near} change_state=RESOLVED")
+    await world.settled()
+    await press(world, UMAR, "undo")
+    view = await world.view_is(UMAR, "review")
+    await world.act(UMAR, "submit", view_id=view["id"], values={})
+    await until(lambda: len(world.cards()) == 2, "the undo's card")
+    assert (await world.settled())["state"] == "succeeded"
+    assert world.payload()["changed"] == 1
+
+
+async def test_details_are_shown_within_the_scope_only(world: World) -> None:
+    near, far = apart(world)
+    await confirmed(world, MARA, f"/qualys {near},{far} add_comment=checked")
+    await world.settled()
+    await press(world, UMAR, "details")
+    await until(lambda: "Not allowed" in str(world.view(UMAR)), "a no")
+    assert str(far) not in str(world.view(UMAR))
+
+
+async def test_a_request_without_records_is_within_nobodys_scope(world: World) -> None:
+    """Its parameters tell of a vendor's data, and nothing says where they lie."""
+    await world.type(MARA, "/qualys 23456,23457 add_comment=checked")
+    await world.view_is(MARA, "review")
+    (left,) = await world.bot.store.requests_in((State.PLANNED,))
+    await world.bot.store.set_fields(left.id, planned_at=time.time() - 25 * 3600)
+    await world.bot.upkeep.forget_reviews()
+    await world.type(UMAR, f"/amend show {left.id}")
+    await world.told(UMAR, "within your scope")
+
+
+async def test_where_the_vendor_does_not_say_what_lies_in_a_scope_it_is_neither_yes_nor_no(
+    world: World,
+) -> None:
+    near, far = apart(world)
+    await confirmed(world, MARA, f"/qualys {near},{far} add_comment=checked")
+    request_id = (await world.settled())["request_id"]
+    scoped = Account("qualys", "uhaddad", "Unit Manager", ("Web servers",))
+    await world.bot.store.map_person(world.bot.team, UMAR, scoped, "test")
+    world.qualys.set_fault("http_500", {"times": 50})
+    for many, words in enumerate((f"show {request_id}", f"history {far}"), 1):
+        await world.type(UMAR, f"/amend {words}")
+        await until(lambda many=many: len(world.private(UMAR)) == many, words, within=30)
+    assert all("try again" in each for each in world.private(UMAR)), world.private(UMAR)
+    lines = [line async for _, line in audit.lines(world.bot.store.engine)]
+    assert not any(b"access:denied" in each for each in lines)
 
 
 async def test_details_open_in_a_modal(world: World) -> None:

@@ -14,7 +14,7 @@ from slack_sdk.errors import SlackApiError
 from bot import tracing
 from bot.db.store import NotKnown
 from bot.db.tables import Draft, Request
-from bot.domain.errors import AmendError, Denied, InvalidInput, Problem
+from bot.domain.errors import AmendError, Denied, InvalidInput, NotNow, Problem
 from bot.domain.operations import Context, Operation, Refinement
 from bot.domain.parameters import Parameters, read
 from bot.pipeline import Origin, Pipeline, bounds
@@ -349,12 +349,12 @@ class Modals:
 
     async def _details(self, body: Body, request: Request) -> Body:
         try:
-            operation = self.pipeline.acting.operation(request.operation)
-            if request.requester != user_of(body):
-                await self.pipeline.acting.require(operation, user_of(body), request.channel)
+            await self.pipeline.looking.require(request, user_of(body))
         except Denied as error:
             await self.pipeline.acting.turned_away(user_of(body), "details", error, request.id)
             return forms.message_view("Not allowed", _lines(error))
+        except NotNow as error:
+            return forms.message_view("Not now", str(error))
         return await self.deeds.details(request)
 
 

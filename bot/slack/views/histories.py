@@ -61,7 +61,10 @@ def story_message(
     lines = [(request.created_at, _edit(request, row)) for request, row in edits]
     lines += [(each.noticed_at, _news(each)) for each in news]
     if not lines:
-        text = f"Amend has not touched {escape(record)}, and no watch has seen it change."
+        text = (
+            f"Amend has not touched {escape(record)}, and no watch has seen it change, as far as"
+            " your rights let you see."
+        )
         return {"text": text, "blocks": [section(text)]}
     lines.sort(key=lambda each: -each[0])
     title = f"The story of {record}"
