@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -116,44 +117,89 @@ def _tame(value: Any) -> Any:
 
 
 async def lines(
-    engine: AsyncEngine, since: float = 0.0, after: int = 0, request_id: str = ""
+    engine: AsyncEngine, since: float = 0.0, after: int = 0
 ) -> AsyncIterator[tuple[int, bytes]]:
     """(number, line) of the entries from `since` (epoch seconds) and behind `after`, read in pages."""
-    while page := await batch(engine, after, PAGE, since, request_id):
+    while page := await batch(engine, after, PAGE, since):
         for each in page:
             yield each
         after = page[-1][0]
 
 
 async def batch(
-    engine: AsyncEngine, after: int, limit: int, since: float = 0.0, request_id: str = ""
+    engine: AsyncEngine, after: int, limit: int, since: float = 0.0
 ) -> list[tuple[int, bytes]]:
     """The next entries behind `after`, at most `limit`."""
     query = select(AuditEntry.seq, AuditEntry.line).where(
         col(AuditEntry.seq) > after, col(AuditEntry.at) >= since
     )
-    if request_id:
-        query = query.where(AuditEntry.request_id == request_id)
     async with AsyncSession(engine) as session:
         found = await session.exec(query.order_by(col(AuditEntry.seq)).limit(limit))
         return [(seq, line.encode()) for seq, line in found.all()]
 
 
+async def of_request(session: AsyncSession, request_id: str) -> list[int]:
+    """The numbers of a request's entries, by what their lines say: a column could be changed."""
+    told = f'"request_id":"{request_id}"'  # as RFC 8785 writes it
+    query = select(AuditEntry.seq, AuditEntry.line).where(col(AuditEntry.line).contains(told))
+    found = (await session.exec(query.order_by(col(AuditEntry.seq)))).all()
+    return [seq for seq, line in found if _concerns(line, request_id)]
+
+
+def _concerns(line: str, request_id: str) -> bool:
+    """Is a line of this request? One that cannot be read is shown, so that it is found."""
+    try:
+        return bool(json.loads(line)["request_id"] == request_id)
+    except (ValueError, LookupError, TypeError):
+        return True
+
+
 async def verify(engine: AsyncEngine, seen: Checkpoint | None = None) -> Finding | None:
     """The first thing that is wrong with the trail, or None where all of it holds.
 
-    Checked are the chain, the tree against every stored checkpoint and against `seen`, and that the
-    trail ends where the head says, without which the newest entries could go unnoticed.
+    Checked are the chain, the tree against every stored checkpoint and against `seen`, that what
+    finds an entry says what its line says, and that the trail ends where the head says, without
+    which the newest entries could go unnoticed.
     """
     known = [Checkpoint.parse(each.note) for each in await checkpoints(engine)]
     reading = Reading([*known, *([seen] if seen else [])])
-    async for seq, line in lines(engine):
-        missing = seq != reading.frontier.size + 1
+    async for row in _rows(engine):
+        missing = row.seq != reading.frontier.size + 1
         found = Finding(reading.frontier.size + 1, "it is missing") if missing else None
-        found = found or reading.take(line)
+        found = found or reading.take(row.line.encode()) or _beside(row)
         if found:
             return found
     return reading.end() or await _end(engine, reading)
+
+
+async def _rows(engine: AsyncEngine) -> AsyncIterator[AuditEntry]:
+    """Every entry with what finds it, read in pages."""
+    after = 0
+    while True:
+        query = select(AuditEntry).where(col(AuditEntry.seq) > after)
+        async with AsyncSession(engine) as session:
+            page = (await session.exec(query.order_by(col(AuditEntry.seq)).limit(PAGE))).all()
+        for row in page:
+            yield row
+        if len(page) < PAGE:
+            return
+        after = page[-1].seq
+
+
+def _beside(row: AuditEntry) -> Finding | None:
+    """A column that says something else than its line, which holds."""
+    entry = json.loads(row.line)
+    columns = {"request_id": row.request_id, "action": row.action, "at": _moment(row.at)}
+    other = next((name for name, value in columns.items() if entry[name] != value), None)
+    return Finding(row.seq, f"its column `{other}` says what its line does not") if other else None
+
+
+def _moment(at: float) -> str:
+    """A column's time as a line writes it; "" for one that no line could hold."""
+    try:
+        return iso(at)
+    except (ValueError, OverflowError, TypeError):
+        return ""
 
 
 async def _end(engine: AsyncEngine, reading: Reading) -> Finding | None:

@@ -17,7 +17,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from bot.db import audit
 from bot.db.audit import Witness
 from bot.db.store import Store
-from bot.db.tables import AuditEntry, PlannedRecord, Request, Vote
+from bot.db.tables import PlannedRecord, Request, Vote
 from bot.domain.errors import AmendError
 from bot.domain.operations import Record
 from bot.domain.plans import OVER, Counts, Intent, notes_line, record_line
@@ -96,8 +96,7 @@ async def _state(session: AsyncSession, request_id: str, bundle: Bundle) -> list
     bundle.write("votes.json", canonical([_vote(each) for each in votes]))
     await bundle.stream("calls.jsonl", _calls(session, request_id))
     await bundle.stream("receipt.csv", _receipt(session, request_id))
-    query = select(AuditEntry.seq).where(AuditEntry.request_id == request_id)
-    return list((await session.exec(query.order_by(col(AuditEntry.seq)))).all())
+    return await audit.of_request(session, request_id)
 
 
 async def _request(session: AsyncSession, request: Request) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import zipfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,43 @@ async def test_what_was_changed_removed_or_inserted_is_named(
     assert found.line == broken
 
 
+BESIDE = [
+    ("UPDATE audit SET request_id = '' WHERE seq = 4", "request_id"),
+    ("UPDATE audit SET request_id = 'R2' WHERE seq = 4", "request_id"),
+    ("UPDATE audit SET action = 'request:vote' WHERE seq = 4", "action"),
+    ("UPDATE audit SET at = at + 0.5 WHERE seq = 4", "at"),
+    ("UPDATE audit SET at = 1e300 WHERE seq = 4", "at"),
+]
+
+
+@pytest.mark.parametrize(("statement", "column"), BESIDE)
+async def test_what_finds_an_entry_says_what_its_line_says(
+    store: Store, statement: str, column: str
+) -> None:
+    """Else an entry could be hidden from who asks by request or time, and nobody would hear of it."""
+    async with store.transaction() as session:
+        await (await session.connection()).exec_driver_sql(statement)
+    found = await audit.verify(store.engine)
+    assert found is not None
+    assert found.line == 4
+    assert f"`{column}`" in found.why
+
+
+async def test_evidence_holds_an_entry_that_its_column_hides(store: Store, tmp_path: Path) -> None:
+    await asked(store)
+    hide = "UPDATE audit SET request_id = 'R2' WHERE seq = 4"
+    show = "UPDATE audit SET request_id = 'R1' WHERE seq = 7"
+    async with store.transaction() as session:
+        await audit.append(session, 2000.0, "U0ONCA", "request:vote", "R2", {"request_id": "R1"})
+        connection = await session.connection()
+        await connection.exec_driver_sql(hide)
+        await connection.exec_driver_sql(show)
+    await make(store, store.engine, "R1", tmp_path / "x.zip", actor="U0MARA", witness=None)
+    with zipfile.ZipFile(tmp_path / "x.zip") as archive:
+        held = [json.loads(line)["seq"] for line in archive.read("audit.jsonl").splitlines()]
+    assert held == [1, 2, 3, 4, 5, 6, 8]
+
+
 async def lines(store: Store) -> list[bytes]:
     return [line async for _, line in audit.lines(store.engine)]
 
@@ -137,6 +175,14 @@ async def test_a_checkpoint_is_signed_where_something_is_new_and_not_too_often(
     assert await audit.verify(store.engine, seen) is None
 
 
+async def asked(store: Store) -> None:
+    """The request that the trail tells of."""
+    what = {"id": "R1", "origin": "R1", "operation": "qualys.edit_tickets", "team": "T"}
+    who = {"parameters": {}, "requester": "U0MARA", "channel": "C0OPS", "state": State.FAILED}
+    async with store.transaction() as session:
+        session.add(Request(**what, **who, created_at=1.0))
+
+
 async def posted(store: Store, channel: str) -> list[int]:
     """The sizes of the checkpoints that a channel is to get."""
     async with store.reading() as session:
@@ -150,10 +196,7 @@ async def test_every_checkpoint_reaches_the_witness_also_what_the_makers_of_evid
     """Somebody who asks for evidence again and again must not keep the trail from its witness."""
     now = [10_000.0]
     store.clock = lambda: now[0]
-    request = {"id": "R1", "origin": "R1", "operation": "qualys.edit_tickets", "team": "T"}
-    asked = {"parameters": {}, "requester": "U0MARA", "channel": "C0OPS", "state": State.FAILED}
-    async with store.transaction() as session:
-        session.add(Request(**request, **asked, created_at=1.0))
+    await asked(store)
     witness = Witness(SIGNER, "C0AUDIT")
     hourly = Checkpoints(store, witness, 3600.0, lambda: None)
     for number in range(4):
