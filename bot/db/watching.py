@@ -127,6 +127,10 @@ class WatchStore:
         watch.epoch, watch.polled_at = epoch, polled_at
         return True
 
+    async def hold(self, watch: Watch, until: float) -> bool:
+        """Hold a watch on for longer; False where it is another one's by now, or has ended."""
+        return await self._set(watch, next_at=until)
+
     async def postpone(self, watch: Watch, next_at: float) -> None:
         """Nothing went wrong; it is only not yet to be polled."""
         await self._set(watch, next_at=next_at)
@@ -155,10 +159,11 @@ class WatchStore:
             )
             return int(done.rowcount) == 1
 
-    async def _set(self, watch: Watch, **values: object) -> None:
+    async def _set(self, watch: Watch, **values: object) -> bool:
         """Only while the watch is held as it was taken: who has lost it changes nothing."""
         async with self.store.transaction() as session:
-            await session.exec(update(Watch).where(*_held(watch)).values(**values))
+            done = await session.exec(update(Watch).where(*_held(watch)).values(**values))
+            return int(done.rowcount) == 1
 
     # --- repeated looks back ----------------------------------------------------------------------
 

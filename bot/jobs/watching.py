@@ -21,7 +21,9 @@ from integrations.errors import Temporary, VendorError
 log = structlog.get_logger(__name__)
 
 PAGE = 1000
-LEASE = 180.0  # seconds for which a poll is its replica's; the vendor's slowest list takes less
+LEASE = 180.0  # seconds for which a poll is its replica's; held on while it reads
+LONGEST_POLL = 3600.0  # seconds; a list that takes longer would never be read to its end
+TOO_LONG = "its list took more than an hour to read"
 LONGEST_GAP = 900.0  # seconds between two tries at a vendor that is down
 AT_ONCE = 4  # watches polled at the same time
 APART = 3  # changes that get a message each; more at once are one digest
@@ -78,17 +80,18 @@ class Watching:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _safely(self, group: Sequence[Watch]) -> None:
+    async def _safely(self, group: list[Watch]) -> None:
         try:
             await self.poll(group)
             await each_apart("tell of a watch", group, self.tell)
         except Exception:
             log.exception("poll_failed", watch=group[0].id)
 
-    async def poll(self, group: Sequence[Watch]) -> None:
+    async def poll(self, group: list[Watch]) -> None:
         """One poll for all of `group`: page by page what changed, then the new cursor.
 
-        The first was polled longest ago, so its cursor holds for all of them.
+        The first was polled longest ago, so its cursor holds for all of them. Those that are not
+        ours any more leave the group, and with the last of them the poll ends.
         """
         watcher = self.registry.watcher(group[0].watcher)
         now = self.watches.store.clock()
@@ -102,15 +105,31 @@ class Watching:
                 await self.watches.postpone(watch, yields_until)
             return
         try:
-            cursor = await self._read(group, watcher)
+            cursor = await self._read_in_time(group, watcher)
         except Exception as error:
             # Whatever it is: a watch that cannot go on says so, backs off, and holds up no other.
             if not isinstance(error, (VendorError, AmendError)):
                 log.exception("poll_failed", watch=group[0].id)
+            now = self.watches.store.clock()
             await each_apart("note a failure", group, partial(self._failed, error=error, now=now))
             return
         for watch in group:
             await self.watches.polled(watch, cursor, now + self.every)
+
+    async def _read_in_time(self, group: list[Watch], watcher: Watcher) -> str:
+        """The new cursor; "" for none, where the group is empty by then."""
+        reading = asyncio.create_task(self._read(group, watcher))
+        try:
+            async with asyncio.timeout(LONGEST_POLL):
+                while group and not (await asyncio.wait((reading,), timeout=LEASE / 3))[0]:
+                    until = self.watches.store.clock() + LEASE
+                    group[:] = [each for each in group if await self.watches.hold(each, until)]
+        except TimeoutError:
+            raise AmendError(TOO_LONG) from None
+        finally:
+            reading.cancel()
+            await asyncio.wait((reading,))
+        return "" if reading.cancelled() else reading.result()
 
     async def _read(self, group: Sequence[Watch], watcher: Watcher) -> str:
         cursor = group[0].cursor
@@ -121,7 +140,7 @@ class Watching:
         async def notice() -> None:
             changes = [each for each in page if each.reminder is None]
             ends = [each for each in page if each.reminder is not None]
-            for watch in group:
+            for watch in tuple(group):
                 await self.watches.notice(watch, changes, states)
                 await self.watches.remind(watch, ends)
             page.clear()

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import httpx
+import pytest
 import pytest_asyncio
 
 from bot.db.engine import open_engine
+from bot.db.leases import Leases
 from bot.db.migrate import migrate
 from bot.db.store import Store
 from bot.db.tables import Watch
 from bot.db.watching import WatchStore
 from bot.domain.operations import Cursor, Registry, Sighting, Vendor, Watcher
 from bot.domain.parameters import Kind, Param, Parameters, text
+from bot.jobs import watching
 from bot.jobs.watching import Watching
 from integrations.qualys.client import QualysClient
 from integrations.qualys.config import QualysSettings
@@ -214,3 +219,89 @@ async def test_a_watch_that_fails_for_ever_backs_off_is_told_and_holds_up_no_oth
     good = await house.watches.get("good")
     assert good is not None
     assert (good.failures, good.trouble) == (0, "")
+
+
+class Slow(Lamps):
+    """Its list takes far longer than a lease lasts; `ended` counts how often it came to its end."""
+
+    def __init__(self, pages: int) -> None:
+        super().__init__()
+        self.pages, self.read, self.ended = pages, 0, 0
+
+    async def poll(self, selection: Parameters, cursor: str) -> AsyncIterator[Sighting | Cursor]:
+        self.polls.append(cursor)
+        for page in range(6):
+            await asyncio.sleep(0.25)
+            self.read += 1
+            if page < self.pages:
+                yield Sighting(f"lamp {page}", "a lamp", "off", "", "")
+        self.ended += 1
+        yield Cursor("read to the end")
+
+
+@pytest_asyncio.fixture
+async def slow(store: Store, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[House]:
+    """A house that is watched by a clock that goes on."""
+    monkeypatch.setattr(watching, "LEASE", 0.6)
+    monkeypatch.setattr(watching, "PAGE", 1)
+    house = House(store)
+    store.clock = time.time
+    yield house
+    await house.watching.close()
+
+
+def shows(house: House, pages: int) -> Slow:
+    made = Slow(pages)
+    vendor = Vendor("acme", "Acme", (), None, nothing, nothing, watchers=(made,))
+    house.watching = Watching(house.watches, Registry((vendor,)), 60.0, lambda: None)
+    return made
+
+
+async def rounds(house: House, seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        await house.watching.round()
+        await asyncio.sleep(0.1)
+
+
+@pytest.mark.parametrize("pages", [6, 0], ids=["of many pages", "that shows nothing for long"])
+async def test_a_poll_that_takes_longer_than_its_lease_is_read_to_its_end_and_once(
+    pages: int, slow: House
+) -> None:
+    lamps = shows(slow, pages)
+    await slow.add("a")
+    await rounds(slow, 2.5)
+    watch = await slow.watches.get("a")
+    assert watch is not None
+    assert (len(lamps.polls), lamps.ended) == (1, 1)
+    assert (watch.cursor, watch.based, watch.trouble) == ("read to the end", True, "")
+
+
+async def test_a_poll_ends_where_the_watch_is_another_ones_by_now(
+    slow: House, store: Store
+) -> None:
+    lamps = shows(slow, 6)
+    await slow.add("a")
+    await slow.watching.round()
+    await asyncio.sleep(0.1)
+    await Leases(store, "b", "1").end("")  # as who takes over from a replica that is gone
+    other = WatchStore(store, "b")
+    now = store.clock()
+    assert await other.claim(now, now + 60) is not None
+    await asyncio.gather(*slow.watching._tasks)
+    assert lamps.read < 6
+    watch = await slow.watches.get("a")
+    assert watch is not None
+    assert (watch.next_at, watch.cursor, watch.failures) == (now + 60, "", 0)
+
+
+async def test_a_poll_that_never_ends_is_given_up_and_its_watch_says_so(
+    slow: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shows(slow, 6)
+    monkeypatch.setattr(watching, "LONGEST_POLL", 0.5)
+    await slow.add("a")
+    await rounds(slow, 1.0)
+    watch = await slow.watches.get("a")
+    assert watch is not None
+    assert (watch.failures, watch.trouble) == (1, "its list took more than an hour to read")
