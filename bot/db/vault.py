@@ -148,8 +148,11 @@ class Vault:
         """
         many = lost = 0
         async with self.store.transaction() as session:
-            rows = (await session.exec(select(Credential).order_by(col(Credential.vendor)))).all()
-            for row in rows:
+            # Locked, so that what another replica renews or forgets meanwhile is not written over; in
+            # one order, so that two of us never wait for each other.
+            key = (col(Credential.team), col(Credential.slack_user), col(Credential.vendor))
+            query = select(Credential).order_by(*key).with_for_update()
+            for row in (await session.exec(query)).all():
                 if self._lost(row):
                     lost += 1
                     continue

@@ -7,13 +7,15 @@ from collections.abc import AsyncIterator
 
 import pytest
 from cryptography.fernet import Fernet
+from sqlalchemy import delete, update
+from sqlmodel import col
 
 from bot.db import audit
 from bot.db.engine import open_engine
 from bot.db.migrate import migrate
 from bot.db.outbox import Outbox
 from bot.db.store import Store
-from bot.db.tables import Delivery, Draft
+from bot.db.tables import Credential, Delivery, Draft
 from bot.db.vault import Vault
 from bot.domain.people import Account
 
@@ -87,3 +89,37 @@ async def test_credentials_kept_twice_at_once_are_kept_once(stores: list[Store])
         secret = {"password": "not-a-secret"}
         await asyncio.gather(*(each.keep("T", user, "qualys", "me", secret) for each in vaults * 2))
         assert await vaults[0].linked("T", user) == {"qualys": "me"}
+
+
+async def test_sealing_anew_brings_no_credentials_back_that_were_renewed_or_forgotten_meanwhile(
+    stores: list[Store],
+) -> None:
+    """Both are about to be committed as it begins, at the other replica."""
+    key = Fernet.generate_key().decode()
+    one, other = (Vault(each, [key]) for each in stores)
+    for user in ("UFORGETS", "URENEWS", "USTAYS"):
+        await one.keep("T", user, "acme", "me", {"refresh": "the first"})
+    async with stores[1].transaction() as session:
+        await session.exec(
+            update(Credential)
+            .where(col(Credential.slack_user) == "URENEWS")
+            .values(sealed=other.seal({"refresh": "the second"}))
+        )
+        await session.exec(delete(Credential).where(col(Credential.slack_user) == "UFORGETS"))
+        sealing = asyncio.create_task(one.rotate())
+        await asyncio.sleep(0.5)
+    assert await sealing == 2
+    held = {each: await one.take("T", each, "acme") for each in ("UFORGETS", "URENEWS", "USTAYS")}
+    found = {each: taken and taken[1]["refresh"] for each, taken in held.items()}
+    assert found == {"UFORGETS": None, "URENEWS": "the second", "USTAYS": "the first"}
+
+
+async def test_credentials_sealed_anew_by_two_at_once_are_sealed_twice(
+    stores: list[Store],
+) -> None:
+    key = Fernet.generate_key().decode()
+    vaults = [Vault(each, [key]) for each in stores]
+    for number in range(50):
+        await vaults[0].keep("T", f"U{number}", "acme", "me", {"refresh": str(number)})
+    for _ in range(ROUNDS):
+        assert await asyncio.gather(*(each.rotate() for each in vaults * 2)) == [50] * 4
