@@ -350,7 +350,7 @@ class Bot:
         )
         self.pipeline = Pipeline(parts)
         self.looks = LooksBack(self.pipeline, watches)
-        notices = Notices(watches, self.outbox, self.registry, voice)
+        notices = Notices(watches, self.outbox, self.registry, voice, self.pipeline.looking)
         self.witnesses = self._witnesses()
         self.messenger = Messenger(
             self.client,

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 
 from bot.db.ledger import Row, as_record
 from bot.db.tables import News, Request
+from bot.domain import access
 from bot.domain.access import Decision
 from bot.domain.errors import Denied, NotAllowed, NotNow
-from bot.domain.operations import Operation, Reach
+from bot.domain.operations import Operation, Reach, Watcher
+from bot.domain.people import Account
+from bot.domain.policy import quoted
 from bot.pipeline.acting import Acting
 from bot.pipeline.parts import Parts, pages
 from integrations.errors import VendorError
@@ -148,3 +151,37 @@ class Looking:
                 " please try again."
             )
             raise NotNow([words]) from error
+
+    async def watching(
+        self, watcher: Watcher | type[Watcher], user: str, channel: str
+    ) -> Decision:
+        """May this person have a channel told of what a watcher sees there?
+
+        A watch tells everybody in the channel of all that it sees, so a right that a scope
+        narrows is not enough.
+        """
+        caller = await self.parts.directory.caller(user)
+        found = [
+            access.decide(each, caller, channel, self.parts.policy)
+            for each in self.parts.registry.operations
+            if each.vendor == watcher.vendor
+        ]
+        whole = next((each for each in found if each.allowed and each.reach is Reach.ALL), None)
+        unsure = next((each for each in found if each.unsure), None)
+        if decision := whole or unsure:
+            return decision
+        part = next((each.account for each in found if each.allowed and each.account), None)
+        return Decision(access.Answer.NO, (_why_not(watcher, part),))
+
+
+def _why_not(watcher: Watcher | type[Watcher], part: Account | None) -> str:
+    title = watcher.vendor_title
+    if part is None:
+        return (
+            f"To watch {title} you must be allowed to do something there, here."
+            " `/amend whoami` shows what you are mapped to."
+        )
+    return (
+        f"Your role at {title} reaches {', '.join(map(quoted, part.scope))} only, and a watch tells"
+        " the channel of all that it sees; somebody whose role reaches all may set it up."
+    )

@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from bench.sandbox import many_tickets
+from bot.domain.people import Account
 from deploy.sandbox.company import BOT_USER
 from deploy.sandbox.vendors.seed import Entry
 from deploy.sandbox.vendors.zstack_tickets import ticket_uuid
@@ -20,7 +21,9 @@ from tests.e2e.conftest import (
     MARA,
     ONCA,
     OPS,
+    PEOPLE,
     SAMI,
+    UMAR,
     Make,
     World,
     filled,
@@ -294,3 +297,36 @@ async def test_the_form_sets_up_a_watch(world: World) -> None:
     await world.told(MARA, "is told from now on")
     (row,) = await world.bot.watching.watches.listed()
     assert row.quiet["timezone"] != "UTC"
+
+
+async def test_who_has_lost_the_right_has_no_channel_told_any_more(watched: World) -> None:
+    await watch(watched, "qualys mode=now", ONCA)
+    await based(watched)
+    left = [each for each in PEOPLE if each[0] != ONCA]
+    bot = watched.bot
+    await bot.store.import_people(bot.team, left, replace=True, actor="test")
+    change(watched, open_tickets(watched, 1)[0], "RESOLVED")
+    await until(lambda: "parked" in str(watched.slack.state(ONCA)["messages"]), "word to the owner")
+    (row,) = await bot.watching.watches.listed()
+    assert "may not" in row.parked
+    assert changes(watched) == []
+
+
+async def test_nor_whose_role_came_to_reach_a_part_only(watched: World) -> None:
+    await watch(watched, "qualys mode=now", ONCA)
+    await based(watched)
+    scoped = (ONCA, Account("qualys", "oreyes", "Unit Manager", ("10.10.10.0/24",)))
+    left = [each for each in PEOPLE if each[0] != ONCA]
+    bot = watched.bot
+    await bot.store.import_people(bot.team, [*left, scoped], replace=True, actor="test")
+    change(watched, open_tickets(watched, 1)[0], "RESOLVED")
+    await until(lambda: "parked" in str(watched.slack.state(ONCA)["messages"]), "word to the owner")
+    assert "10.10.10.0/24" in str(watched.slack.state(ONCA)["messages"])
+    assert changes(watched) == []
+
+
+async def test_who_reaches_a_part_only_has_no_channel_told_of_the_rest(world: World) -> None:
+    await world.type(UMAR, "/amend watch qualys states=OPEN")
+    told = await world.told(UMAR, "reaches")
+    assert "10.10.10.0/24" in told
+    assert await world.bot.watching.watches.listed() == []

@@ -9,11 +9,11 @@ from typing import Any
 from bot.db.lookback import Counting
 from bot.db.tables import Delivery, Watch
 from bot.db.watching import WatchStore
-from bot.domain.errors import Denied, NotAllowed
+from bot.domain.errors import Denied, NotAllowed, NotNow
 from bot.domain.lookback import DAYS, next_weekly
 from bot.domain.operations import Vendor
 from bot.pipeline import Pipeline
-from bot.slack.outgoing.messenger import Rendered
+from bot.slack.outgoing.messenger import NotYet, Rendered
 from bot.slack.views.lookback import look_back_blocks, look_back_message
 
 EVENT = "amend_report"
@@ -29,8 +29,11 @@ class LooksBack:
     async def visible(self, user: str, channel: str, vendor: str = "") -> list[Vendor]:
         """The vendors of which this person may see numbers here, or the one that was asked for.
 
-        Raises `NotAllowed` where there is none.
+        Raises `NotAllowed` where there is none, and `NotNow` where that cannot be known.
         """
+        caller = await self.pipeline.parts.directory.caller(user)
+        if caller.unsure:
+            raise NotNow([caller.unsure])
         allowed = {each.vendor for each in await self.pipeline.acting.allowed(user, channel)}
         registry = self.pipeline.parts.registry
         found = [each for each in registry.vendors if each.name in allowed]
@@ -84,12 +87,17 @@ class LooksBack:
             await self.watches.report(watch, next_weekly(watch.selection["every"], zone, now))
 
     async def render(self, delivery: Delivery) -> Rendered | None:
-        """What a repeated look back says now; rights are looked at anew each time."""
+        """What a repeated look back says now; rights are looked at anew each time.
+
+        Raises `NotYet` where they cannot be known now.
+        """
         watch = await self.watches.get(delivery.request_id)
         if watch is None:
             return None
         try:
             vendors = await self.visible(watch.owner, watch.channel, vendor_of(watch))
+        except NotNow:
+            raise NotYet from None
         except Denied:
             await self.watches.park(watch.id, "who set it up may not see these numbers any more")
             return None

@@ -14,6 +14,7 @@ from bot.db.tables import Delivery, News, Watch
 from bot.db.watching import ENDS, WatchStore
 from bot.domain.operations import Registry, Sighting, Watcher
 from bot.domain.receipts import receipt_csv
+from bot.pipeline.looking import Looking
 from bot.slack.outgoing.messenger import NotYet, Rendered
 from bot.slack.outgoing.voice import SlackVoice
 from bot.slack.views.blocks import Block, button, code, context, cut, escape, fit, many, section
@@ -36,6 +37,7 @@ class Notices:
     outbox: Outbox
     registry: Registry
     voice: SlackVoice
+    looking: Looking
 
     async def change(self, delivery: Delivery) -> Rendered | None:
         """A record's message, with its newest change and the buttons for its present state."""
@@ -50,10 +52,11 @@ class Notices:
     async def step(self, delivery: Delivery) -> Rendered | None:
         """A line of history in the thread under the record's message."""
         seq = int(delivery.key.rpartition(":")[2])
-        watch = await self.watches.get(delivery.request_id)
         news = await self.watches.at(delivery.request_id, seq)
-        if watch is None or news is None:
+        found = await self._still(delivery)
+        if found is None or news is None:
             return None
+        watch, _ = found
         parent = await self.outbox.get(f"{watch.id}:of:{news.record_id}")
         if parent is None or (not parent.ts and not watch.parked):
             raise NotYet
@@ -68,22 +71,22 @@ class Notices:
     async def ends(self, delivery: Delivery) -> Rendered | None:
         """A reminder is a message of its own: an edit of an old one would tell nobody."""
         seq = int(delivery.key.rpartition(":")[2])
-        watch = await self.watches.get(delivery.request_id)
-        watcher = self.registry.watcher(watch.watcher) if watch else None
         news = await self.watches.at(delivery.request_id, seq)
-        if watch is None or watcher is None or news is None:
+        found = await self._still(delivery)
+        if found is None or news is None:
             return None
+        watch, watcher = found
         message = ends_message(watcher, news, watch.id)
         mark = {"vendor": news.vendor, "record": news.record_id, "at": news.at, "seq": seq}
         return Rendered(message, ("amend_change", mark), no_entry=self._gone(watch))
 
     async def digest(self, delivery: Delivery) -> Rendered | None:
         """Several changes at once: what moved where, the first of them, and all in a file."""
-        watch = await self.watches.get(delivery.request_id)
-        watcher = self.registry.watcher(watch.watcher) if watch else None
         news = await self.watches.in_digest(delivery.request_id, delivery.key)
-        if watch is None or watcher is None or not news:
+        found = await self._still(delivery)
+        if found is None or not news:
             return None
+        watch, watcher = found
         facts = {"watch": watch.id, "digest": delivery.key}
         if news[0].to_state == ENDS:
             renews = self.registry.by_name(watcher.lets_end)
@@ -106,11 +109,31 @@ class Notices:
     async def _of(
         self, delivery: Delivery, record: str
     ) -> tuple[Watch, Watcher, Sequence[News]] | None:
-        watch = await self.watches.get(delivery.request_id)
-        watcher = self.registry.watcher(watch.watcher) if watch else None
         news = await self.watches.of_record(delivery.request_id, record)
         told = [each for each in news if each.told and not each.digest]
-        return (watch, watcher, told) if watch and watcher and told else None
+        found = await self._still(delivery)
+        return (*found, told) if found and told else None
+
+    async def _still(self, delivery: Delivery) -> tuple[Watch, Watcher] | None:
+        """The watch that speaks, where its owner may have the channel told still; else it is parked.
+
+        Raises `NotYet` where that cannot be known now.
+        """
+        watch = await self.watches.get(delivery.request_id)
+        watcher = self.registry.watcher(watch.watcher) if watch else None
+        if watch is None or watcher is None:
+            return None
+        decision = await self.looking.watching(watcher, watch.owner, watch.channel)
+        if decision.unsure:
+            raise NotYet
+        if decision.allowed:
+            return watch, watcher
+        words = f"who set it up may not watch {watcher.vendor_title} here any more"
+        why = (
+            f"you may not watch {watcher.vendor_title} there any more. {' '.join(decision.reasons)}"
+        )
+        await self._park(watch, words, why)
+        return None
 
     def _gone(self, watch: Watch) -> Any:
         """What happens where the channel cannot be posted to: the owner hears of it, once."""
@@ -120,14 +143,16 @@ class Notices:
                 "not_in_channel": "Amend is no longer a member of it",
                 "is_archived": "it is archived",
             }.get(reason, "Slack no longer lets Amend post there")
-            if await self.watches.park(watch.id, words):
-                text = (
-                    f"Your watch {code(watch.id)} on <#{watch.channel}> is parked: {words}. Invite"
-                    " Amend again and set it up anew with `/amend watch`."
-                )
-                await self.voice.direct(watch.owner, {"text": text})
+            again = "Invite Amend again and set it up anew with `/amend watch`."
+            await self._park(watch, words, f"{words}. {again}")
 
         return park
+
+    async def _park(self, watch: Watch, words: str, told: str) -> None:
+        """No more of it, and its owner hears so, once."""
+        if await self.watches.park(watch.id, words):
+            text = f"Your watch {code(watch.id)} on <#{watch.channel}> is parked: {told}"
+            await self.voice.direct(watch.owner, {"text": text})
 
 
 def change_message(watcher: Watcher, news: News, times: int) -> Message:

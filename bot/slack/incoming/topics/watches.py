@@ -12,7 +12,7 @@ from slack_sdk.errors import SlackApiError
 
 from bot.db.tables import Watch
 from bot.db.watching import WatchStore
-from bot.domain.errors import AmendError, Denied, InvalidInput, NotAllowed, Problem, invalid
+from bot.domain.errors import AmendError, Denied, InvalidInput, NotAllowed, NotNow, Problem, invalid
 from bot.domain.operations import Watcher
 from bot.domain.parameters import Parameters, nearest, read
 from bot.domain.reading import read_filters, salvage_filters
@@ -98,11 +98,11 @@ class Watches:
         return found
 
     async def _require(self, watcher: Watcher, user: str, channel: str) -> None:
-        allowed = await self.pipeline.acting.allowed(user, channel)
-        if any(each.vendor == watcher.vendor for each in allowed):
-            return
-        reason = f"To watch {watcher.vendor_title} you must be allowed to do something there."
-        raise NotAllowed([f"{reason} `/amend whoami` shows what you are mapped to."])
+        decision = await self.pipeline.looking.watching(watcher, user, channel)
+        if decision.unsure:
+            raise NotNow(decision.reasons)
+        if not decision.allowed:
+            raise NotAllowed(decision.reasons)
 
     async def _add(
         self,
