@@ -46,9 +46,12 @@ class SlackDirectory:
     _asking_groups: Shared[Collection[str] | None] = field(default_factory=Shared)
 
     async def caller(self, user: str, *, fresh: bool = False) -> Caller:
-        """The caller behind a Slack user id, with the reason why they may do nothing, if any."""
+        """The caller behind a Slack user id, with the reason why they may do nothing, if any.
+
+        `fresh` is for who decides: what Slack said before it was away is no yes then.
+        """
         try:
-            profile = await self._profile(user, FRESH if fresh else KEPT)
+            profile = await (self._asked(user, FRESH) if fresh else self._profile(user))
         except NotNow as error:
             return Caller(user, self.team, user, {}, unsure=str(error))
         if profile is None:
@@ -96,7 +99,17 @@ class SlackDirectory:
         self._groups[group] = (self.clock(), members)
         return members
 
-    async def _profile(self, user: str, believed: float) -> Mapping[str, Any] | None:
+    async def _profile(self, user: str) -> Mapping[str, Any] | None:
+        """The same; while Slack is away, what it said within the hour still counts."""
+        try:
+            return await self._asked(user, KEPT)
+        except NotNow:
+            known = self._known.get(user)
+            if known and self.clock() - known[0] < OUTAGE:
+                return known[1]
+            raise
+
+    async def _asked(self, user: str, believed: float) -> Mapping[str, Any] | None:
         """What Slack says of a person; None for nobody. Raises `NotNow` where it does not answer."""
         known = self._known.get(user)
         if known and self.clock() - known[0] < believed:
@@ -115,10 +128,6 @@ class SlackDirectory:
             profile: Mapping[str, Any] = answer["user"]
             self._known[user] = (self.clock(), profile)
             return profile
-        # While Slack is away, what it said within the hour still counts.
-        known = self._known.get(user)
-        if known and self.clock() - known[0] < OUTAGE:
-            return known[1]
         raise NotNow(["Slack could not say who you are just now; please try again."])
 
     def _barred(self, profile: Mapping[str, Any]) -> str:

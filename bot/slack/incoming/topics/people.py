@@ -136,8 +136,8 @@ class People:
     async def _entry_errors(self, cells: dict[str, str]) -> list[tuple[str, str]]:
         found = entry_problems(cells, self._vendors())
         caller = await self.pipeline.parts.directory.caller(cells["slack_user"], fresh=True)
-        if caller.barred:
-            found.append(("slack_user", caller.barred))
+        if why := caller.barred or caller.unsure:
+            found.append(("slack_user", why))
         return [
             (name, f"{name} {words}" if name != "slack_user" else words) for name, words in found
         ]
