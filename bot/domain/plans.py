@@ -233,6 +233,7 @@ class RequestFacts:
 
     `account` is whose credentials the plan goes out under ("" where its vendor names none), and
     `own_account` whether they are the requester's own and not the shared ones;
+    `unsigned` is a comment under the shared account that has no room for a name;
     `missed` records were to be sent and were refused or held back; `decided_upon` is the state of
     the request that decided on what this one made, "" while none did; `program` is the token by which
     a program asked for this, "" where a person did; `asked_by` is who asked for
@@ -255,6 +256,7 @@ class RequestFacts:
     words: str = ""
     reply: str = ""
     sent_comment: str = ""
+    unsigned: bool = False
     approvers: str = ""
     approvals_needed: int = 0
     approved_by: Sequence[str] = ()

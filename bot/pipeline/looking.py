@@ -152,9 +152,7 @@ class Looking:
             )
             raise NotNow([words]) from error
 
-    async def watching(
-        self, watcher: Watcher | type[Watcher], user: str, channel: str
-    ) -> Decision:
+    async def watching(self, watcher: Watcher | type[Watcher], user: str, channel: str) -> Decision:
         """May this person have a channel told of what a watcher sees there?
 
         A watch tells everybody in the channel of all that it sees, so a right that a scope

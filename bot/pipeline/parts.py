@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
+import unicodedata
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
@@ -13,7 +15,7 @@ from bot.db.ledger import Ledger
 from bot.db.store import Store
 from bot.db.tables import Request
 from bot.db.vault import Vault
-from bot.domain.errors import AmendError
+from bot.domain.errors import AmendError, InvalidInput, Problem
 from bot.domain.operations import Operation, Reach, Record, Registry
 from bot.domain.parameters import Kind, Parameters, keeps, wire
 from bot.domain.people import Account, Caller
@@ -22,6 +24,7 @@ from bot.domain.policy import Policy
 from integrations.errors import BadCredentials, Temporary
 
 PAGE = 1000  # records that are looked at together
+SIGNED = re.compile(r"via\s+amend\s*\]")  # how the end of an attribution reads in small letters
 LONG_WAIT = 60.0  # seconds; a vendor that asks for more gets a scheduled request
 
 T = TypeVar("T")
@@ -131,6 +134,31 @@ async def pages(items: AsyncIterator[T]) -> AsyncIterator[list[T]]:
             page = []
     if page:
         yield page
+
+
+def refuse_signed(operation: Operation, parameters: Parameters) -> None:
+    """Raises `InvalidInput` for words of a person that read like an attribution of Amend's.
+
+    Under the shared account that attribution is all by which the vendor's history tells people
+    apart.
+    """
+    problems = [
+        Problem(name, f"`{name}` holds what reads like `… via Amend]`, which Amend alone writes.")
+        for name, value in operation.changes(parameters).items()
+        if isinstance(value, str) and SIGNED.search(_as_read(value))
+    ]
+    if problems:
+        raise InvalidInput(problems)
+
+
+def _as_read(text: str) -> str:
+    """As an eye reads it: in Latin letters and small ones, without signs that nobody sees."""
+    seen = (each for each in unicodedata.normalize("NFKC", text) if not _is_format(each))
+    return anyascii("".join(seen)).casefold()
+
+
+def _is_format(character: str) -> bool:
+    return unicodedata.category(character) == "Cf"
 
 
 def explain(error: Exception) -> str:

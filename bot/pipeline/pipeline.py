@@ -272,6 +272,7 @@ class Pipeline:
             words=request.words,
             reply=request.reply,
             sent_comment=request.comment,
+            unsigned=self._unsigned(request),
             approvers=" ".join(dict.fromkeys(str(each["why"]) for each in request.demands)),
             approvals_needed=needed(request),
             approved_by=await store.approvers(request.id) if request.demands else (),
@@ -296,6 +297,11 @@ class Pipeline:
             decision_after=decided[0].after if decided else {},
             quiet_from=self._quiet(operation.vendor),
         )
+
+    def _unsigned(self, request: Request) -> bool:
+        """True where a comment under the shared account has no room for a name."""
+        nameless = bool(request.comment) and not request.comment.endswith(" via Amend]")
+        return self.parts.attribution and not request.own_account and nameless
 
     async def _asked_by(self, request: Request) -> str:
         """Who asked for what a decision is about; "" for other requests."""

@@ -17,7 +17,16 @@ from bot.domain.parameters import Parameters, given
 from bot.domain.plans import Digest, Intent, State, drift, notes_line, record_line
 from bot.domain.policy import Demand
 from bot.pipeline.acting import Acting
-from bot.pipeline.parts import LONG_WAIT, PAGE, Parts, barred_as_sent, explain, name_in, pages
+from bot.pipeline.parts import (
+    LONG_WAIT,
+    PAGE,
+    Parts,
+    barred_as_sent,
+    explain,
+    name_in,
+    pages,
+    refuse_signed,
+)
 from integrations.errors import Temporary, VendorError
 
 UNSURE_FOR = 600.0  # seconds for which a person waits for a plan while who they are is not known
@@ -185,13 +194,16 @@ class Planner:
     ) -> str:
         """The comment as it will be sent: with the human's name, where that fits the limit.
 
-        Under a person's own credentials the vendor names them itself.
+        Under a person's own credentials the vendor names them itself. Raises `InvalidInput` for
+        words that name somebody in Amend's stead.
         """
-        typed = getattr(parameters, operation.comment, None) if operation.comment else None
-        if not typed or request.relation == "undo":
+        if request.relation == "undo":
             return ""
-        if own or not self.parts.attribution:
-            return str(typed)
+        if not own:
+            refuse_signed(operation, parameters)
+        typed = getattr(parameters, operation.comment, None) if operation.comment else None
+        if not typed or own or not self.parts.attribution:
+            return str(typed or "")
         caller = await self.parts.directory.caller(request.requester)
         name = name_in(operation, operation.comment, caller)
         signed = f"{typed} [{name} via Amend]"

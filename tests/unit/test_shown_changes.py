@@ -198,3 +198,10 @@ def test_what_is_dropped_from_a_full_message_is_no_change() -> None:
         assert any(each.startswith(f"*{title}:*") for each in texts)
     assert any("rule 1 of the policy" in each for each in texts)
     assert any("more than a message holds" in each for each in texts)
+
+
+def test_a_comment_without_a_name_says_so_where_it_is_decided_on() -> None:
+    for unsigned in (True, False):
+        for texts in surfaces(waiting({"Priority": "Low"}, "c" * 40, unsigned=unsigned)):
+            (section,) = [each for each in texts if each.startswith("*Comment:*")]
+            assert ("without a name" in section.split("\n")[0]) is unsigned

@@ -29,6 +29,7 @@ class Change:
     text: str
     plain: bool = False
     comment: bool = False
+    note: str = ""
 
     @property
     def beside(self) -> str:
@@ -49,7 +50,8 @@ def changes(operation: Operation, facts: RequestFacts) -> list[Change]:
         if name in facts.parameters and spec.kind is Kind.CHANGE and name != operation.comment
     ]
     if facts.sent_comment:
-        found.append(Change("Comment", facts.sent_comment, comment=True))
+        note = " _without a name: it has no room for one_" if facts.unsigned else ""
+        found.append(Change("Comment", facts.sent_comment, comment=True, note=note))
     return sorted(found, key=lambda each: 0 if each.beside else len(each.text))
 
 
@@ -87,7 +89,7 @@ def _told(change: Change, part: str) -> str:
         return f"*{change.title}:* {change.beside}"
     rest = len(change.text) - len(part)
     more = f" _{rest:,} more characters: see Details_" if rest else ""
-    return f"*{change.title}:*{more}\n{quote(part)}"
+    return f"*{change.title}:*{change.note}{more}\n{quote(part)}"
 
 
 def whole_blocks(operation: Operation, facts: RequestFacts) -> list[Block]:
@@ -110,7 +112,7 @@ def _pieces(change: Change, most: int) -> Iterator[Block]:
         at += len(parts[-1])
     rest = len(change.text) - at
     more = f" _{rest:,} more characters: see the file in the thread_" if rest else ""
-    yield section(f"*{change.title}:*{more}\n{quote(parts[0])}")
+    yield section(f"*{change.title}:*{change.note}{more}\n{quote(parts[0])}")
     for part in parts[1:]:
         yield section(quote(part))
 
