@@ -60,7 +60,7 @@ from bot.slack.incoming.frame import Frame
 from bot.slack.incoming.listeners import Listeners
 from bot.slack.incoming.topics.watches import Watches
 from bot.slack.link.directory import SlackDirectory
-from bot.slack.link.reach import answering, route
+from bot.slack.link.reach import answering, authorities, proxy_for, route
 from bot.slack.link.server import build_server
 from bot.slack.link.socket import SocketLink
 from bot.slack.link.token import Token
@@ -292,6 +292,7 @@ class Bot:
             self.watching.watches,
             [each.name for each in self.registry.vendors],
             self.work.leases,
+            bool(self.settings.amend_siem_url),
         )
         days = self.settings.amend_retention_days
         self.retention = Retention(self.store, days, self.engine.purge)
@@ -408,8 +409,9 @@ class Bot:
             every = float(settings.amend_audit_every)
             found.append(Checkpoints(self.store, self._witness, every, self._wake))
         if settings.amend_siem_url:
-            token = settings.amend_siem_token.get_secret_value()
-            found.append(Forwarding(self.store, self._session, settings.amend_siem_url, token))
+            url, token = settings.amend_siem_url, settings.amend_siem_token.get_secret_value()
+            way = proxy_for(settings, url), authorities(url)
+            found.append(Forwarding(self.store, self._session, url, token, *way))
         return found
 
     @property

@@ -17,8 +17,10 @@ from slack_sdk.web.async_client import AsyncWebClient
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bot.bootstrap import entries, load_policy, slack_client
+from bot.db import audit
 from bot.db.engine import close_engine, open_engine, open_reader
 from bot.db.migrate import is_newer, newest, present
 from bot.domain.errors import AmendError
@@ -32,6 +34,7 @@ log = structlog.get_logger(__name__)
 
 SKEW = 60.0  # seconds; Slack refuses signatures that are five minutes off
 WITHIN = 10.0  # seconds for each check; who accepts a connection may say nothing for minutes
+SIEM_LATE = 900.0  # seconds; it is tried again after 300 at most
 LEAST_DISK = 500 * 1024 * 1024  # bytes free beside a SQLite file
 
 
@@ -60,6 +63,8 @@ async def examine(
         yield check
     yield _secret_key(settings)
     yield _audit_key(settings)
+    if settings.amend_siem_url:
+        yield await _safely("siem", lambda: _siem(settings))
     yield await _safely("policy", lambda: _policy(settings))
     if not registry.vendors:
         yield Check("vendors", False, "none is switched on; set QUALYS_URL, for example")
@@ -281,6 +286,24 @@ def _audit_key(settings: Settings) -> Check:
     if signer is None:
         return Check("audit key", True, "not set: the audit trail is chained, and not signed")
     return Check("audit key", True, f"set; checkpoints are signed by {signer.verifier}")
+
+
+async def _siem(settings: Settings) -> str:
+    """What was forwarded, and for how long the next waits; nobody wants a test entry there."""
+    engine = open_reader(settings.database_url)
+    try:
+        async with AsyncSession(engine) as session:
+            found = await audit.forwarded(session)
+    finally:
+        await close_engine(engine)
+    words = f"it has {found.seq} of {found.end} entries of the audit trail"
+    waits = 0.0 if found.since is None else time.time() - found.since
+    if waits > SIEM_LATE:
+        message = (
+            f"{words}; the next waits {waits / 60:.0f} min: see `siem_takes_nothing` in the log"
+        )
+        raise ValueError(message)
+    return words
 
 
 async def _policy(settings: Settings) -> str:

@@ -26,6 +26,10 @@ WATCH_LAG = Gauge(
     "Seconds since the last good poll of the watch that waits longest; 0 without one",
     ["vendor"],
 )
+SIEM_OLDEST = Gauge(
+    "amend_siem_oldest_seconds",
+    "Seconds that the oldest audit entry waits which the SIEM has not taken; 0 without one",
+)
 REFUSED = Counter("amend_http_refused_total", "Requests refused at the edge", ["why"])
 READY = Gauge(
     "amend_ready", "1 where this part of the process works, looked at now, else 0", ["part"]

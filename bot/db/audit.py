@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from bot.db.tables import AuditCheckpoint, AuditEntry, AuditHead, Delivery
+from bot.db.tables import AuditCheckpoint, AuditEntry, AuditForwarded, AuditHead, Delivery
 from bot.proof.canonical import LARGEST
 from bot.proof.checkpoints import Checkpoint
 from bot.proof.notes import Signer
@@ -211,6 +211,23 @@ async def _end(engine: AsyncEngine, reading: Reading) -> Finding | None:
     if head.frontier != bytes(reading.frontier):
         return Finding(size, "the stored tree is not that of the entries")
     return None
+
+
+@dataclass(frozen=True)
+class Forwarded:
+    """How far a SIEM has the trail: `seq` of `end` entries; since when the next waits."""
+
+    seq: int
+    end: int
+    since: float | None
+
+
+async def forwarded(session: AsyncSession) -> Forwarded:
+    """What the SIEM has taken, and what waits for it."""
+    taken = await session.get(AuditForwarded, 1) or AuditForwarded(id=1)
+    head = await session.get(AuditHead, 1) or AuditHead(id=1)
+    waits = await session.get(AuditEntry, taken.seq + 1)
+    return Forwarded(taken.seq, head.seq, waits.at if waits else None)
 
 
 # --- checkpoints ----------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from bot.db import audit
 from bot.db.leases import Leases
 from bot.db.outbox import Outbox
 from bot.db.store import Store
@@ -19,6 +20,7 @@ from bot.metrics import (
     OUTBOX_OLDEST,
     OUTBOX_WAITING,
     REQUESTS,
+    SIEM_OLDEST,
     WATCH_LAG,
 )
 from bot.pipeline import Pipeline
@@ -40,6 +42,7 @@ class Upkeep:
     watching: WatchStore
     vendors: Sequence[str]
     leases: Leases | None = None
+    forwards: bool = False  # a SIEM is to have the trail
 
     def chores(self) -> list[Chore]:
         return [
@@ -122,6 +125,13 @@ class Upkeep:
             lanes = (many for lane, many in waiting.items() if lane.partition(":")[0] == vendor)
             LANE_WAITING.labels(vendor).set(sum(lanes))
             WATCH_LAG.labels(vendor).set(now - polled[vendor] if vendor in polled else 0.0)
+        if self.forwards:
+            SIEM_OLDEST.set(await self._waits_for_siem())
+
+    async def _waits_for_siem(self) -> float:
+        async with self.store.reading() as session:
+            since = (await audit.forwarded(session)).since
+        return 0.0 if since is None else max(0.0, self.store.clock() - since)
 
 
 def _is_to_tell(request: Request) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from ssl import SSLContext
 
 import structlog
 from aiohttp import ClientError, ClientSession, ClientTimeout
@@ -53,6 +54,14 @@ class Checkpoints:
         return made is not None
 
 
+class NotTaken(ClientError):
+    """The SIEM answered, and took nothing."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"the SIEM answered {status}")
+        self.status = status
+
+
 @dataclass
 class Forwarding:
     """Posts entries to a SIEM in order, as arrays of OCSF events, each until it was taken.
@@ -65,6 +74,8 @@ class Forwarding:
     http: ClientSession
     url: str
     token: str
+    proxy: str | None = None
+    authorities: SSLContext | None = None
     _pause: float = LOOKS_EVERY
 
     async def tick(self) -> Pause:
@@ -73,7 +84,8 @@ class Forwarding:
             while await self._forward():
                 pass
         except (ClientError, TimeoutError, OSError) as error:
-            log.warning("siem_not_reached", error=type(error).__name__)
+            status = getattr(error, "status", None)  # of the SIEM, or of a proxy before it
+            log.warning("siem_takes_nothing", error=type(error).__name__, status=status)
             self._pause = min(self._pause * 2, LONGEST_PAUSE)
         else:
             self._pause = LOOKS_EVERY
@@ -116,14 +128,15 @@ class Forwarding:
             )
 
     async def _post(self, events: list[dict[str, object]]) -> None:
-        """Raises `ClientError` unless the SIEM took them."""
+        """Raises `NotTaken` where the SIEM does not take them, `ClientError` where it is not reached."""
         async with self.http.post(
             self.url,
             json=events,
             headers={"Authorization": f"Bearer {self.token}"} if self.token else {},
             timeout=ClientTimeout(total=PATIENCE),
             allow_redirects=False,
+            proxy=self.proxy,
+            ssl=self.authorities or True,
         ) as answer:
             if answer.status // 100 != 2:
-                message = f"the SIEM answered {answer.status}"
-                raise ClientError(message)
+                raise NotTaken(answer.status)

@@ -36,6 +36,7 @@ PROMISED = {
     "amend_http_refused_total": {"why"},
     "amend_slack_link_up": set(),
     "amend_ready": {"part"},
+    "amend_siem_oldest_seconds": set(),
     "amend_build_info": {"version"},
 }
 RESULTS = ("changed", "unchanged", "refused", "unknown", "not_sent")

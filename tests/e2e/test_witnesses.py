@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from aiohttp import web
+from prometheus_client import REGISTRY
+from structlog.testing import capture_logs
 
+from bot import doctor
 from bot.db import audit
+from bot.doctor import Check
+from bot.domain.operations import Registry
 from bot.jobs import witness
 from bot.proof.checkpoints import Checkpoint
 from bot.proof.notes import Signer, Verifier
@@ -115,6 +122,7 @@ async def test_every_entry_reaches_the_siem_in_order_through_an_outage(
     make: Make, siem: tuple[Siem, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(witness, "LOOKS_EVERY", 0.05)
+    monkeypatch.setattr(witness, "LONGEST_PAUSE", 0.1)
     monkeypatch.setattr(witness, "AT_ONCE", 3)
     service, url = siem
     service.answers = 503
@@ -138,6 +146,47 @@ async def test_every_entry_reaches_the_siem_in_order_through_an_outage(
     assert event["api"]["operation"] == lines[0]["action"]
     assert event["actor"]["user"]["uid"] == lines[0]["actor"]
     assert event["unmapped"] == lines[0]["facts"]
+
+
+async def test_a_siem_that_refuses_everything_is_seen(
+    make: Make, siem: tuple[Siem, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(witness, "LONGEST_PAUSE", 0.1)
+    service, url = siem
+    service.answers = 403
+    with capture_logs() as logged:
+        world = await make(AMEND_SIEM_URL=url)
+        await until(lambda: service.posts > 1, "tries")
+    refused = [each for each in logged if each["event"] == "siem_takes_nothing"]
+    assert refused
+    assert {(each["log_level"], each["status"]) for each in refused} == {("warning", 403)}
+    entries = [json.loads(line) async for _, line in audit.lines(world.bot.store.engine)]
+    began = datetime.fromisoformat(entries[0]["at"]).timestamp()
+    world.bot.store.clock = lambda: began + 1000.0
+    await world.bot.upkeep.measure()
+    assert REGISTRY.get_sample_value("amend_siem_oldest_seconds") == pytest.approx(1000.0)
+
+    async def told(late: float = doctor.SIEM_LATE) -> Check:
+        monkeypatch.setattr(doctor, "SIEM_LATE", late)
+        settings, nobody = world.bot.settings, Registry([])
+        return {each.name: each async for each in doctor.examine(settings, nobody)}["siem"]
+
+    fresh = await told()
+    assert fresh.ok
+    assert f"0 of {len(entries)}" in fresh.words
+    late = await told(0.0)
+    assert not late.ok
+    assert "siem_takes_nothing" in late.words
+    world.bot.store.clock = time.time
+    service.answers = 200
+    await until(lambda: bool(service.events), "events")
+    await until(lambda: service.events[-1]["metadata"]["uid"] == str(len(entries)), "the last")
+    async with asyncio.timeout(60):
+        while not (found := await told(0.0)).ok:  # noqa: ASYNC110 - a database tells nobody
+            await asyncio.sleep(0.05)
+    assert f"{len(entries)} of {len(entries)}" in found.words
+    await world.bot.upkeep.measure()
+    assert REGISTRY.get_sample_value("amend_siem_oldest_seconds") == 0
 
 
 def test_a_signer_of_the_settings_is_the_published_key() -> None:

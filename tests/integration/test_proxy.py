@@ -17,7 +17,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import SecretStr
 from slack_bolt.async_app import AsyncApp
 
-from bot.bootstrap import slack_client
+from bot.bootstrap import Bot, slack_client
+from bot.db.engine import open_engine
+from bot.db.migrate import migrate
+from bot.db.store import Store
+from bot.domain.operations import Registry
+from bot.domain.policy import Policy
 from bot.settings import Settings
 from bot.slack.link.reach import answering, proxy_for
 from bot.slack.link.socket import SocketLink
@@ -143,6 +148,39 @@ async def test_calls_and_uploads_and_the_socket_go_through_the_proxy_with_a_priv
         await link.close()
         assert len(asked) > before, "the WebSocket goes through it too"
         assert set(asked) == {f"CONNECT {HOST}:443"}
+    await runner.cleanup()
+
+
+async def test_the_siem_is_reached_as_slack_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority, context = certificate(tmp_path)
+    taken: list[str] = []
+
+    async def take(request: web.Request) -> web.Response:
+        taken.extend(each["api"]["operation"] for each in await request.json())
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_post("/events", take)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+    store = Store(open_engine(f"sqlite:///{tmp_path / 'amend.db'}"))
+    await migrate(store.engine)
+    await store.note("U0MARA", "seen:here", "", {})
+    async with proxied(runner.addresses[0][1]) as (proxy, asked), ClientSession() as session:
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority))
+        settings = Settings(
+            _env_file=None, amend_siem_url=f"https://{HOST}/events", https_proxy=proxy, no_proxy=""
+        )
+        bot = Bot(settings, Registry([]), Policy.default())
+        bot.store, bot._session = store, session
+        (forwarding,) = bot._witnesses()
+        await forwarding.tick()
+    assert taken == ["seen:here"]
+    assert asked == [f"CONNECT {HOST}:443"]
+    await store.close()
     await runner.cleanup()
 
 

@@ -1,4 +1,4 @@
-"""How Slack is reached: through the environment's proxy, never so on loopback, with its authorities."""
+"""How Slack and a SIEM are reached: by the proxy that is set, never on loopback, with its authorities."""
 
 from __future__ import annotations
 
@@ -31,9 +31,13 @@ def route(client: AsyncWebClient, settings: Settings) -> AsyncWebClient:
     By itself the SDK takes `HTTPS_PROXY` for every host, and authorities as they were at import.
     """
     client.proxy = proxy_for(settings, settings.slack_api_url)
-    if settings.slack_api_url.startswith("https"):
-        client.ssl = ssl.create_default_context()
+    client.ssl = authorities(settings.slack_api_url)
     return client
+
+
+def authorities(url: str) -> ssl.SSLContext | None:
+    """Those that are trusted now: aiohttp by itself keeps the ones that were so at its import."""
+    return ssl.create_default_context() if url.startswith("https") else None
 
 
 def answering(client: AsyncWebClient, settings: Settings, url: str) -> AsyncWebhookClient:
