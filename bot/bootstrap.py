@@ -53,6 +53,7 @@ from bot.jobs.trouble import Trouble
 from bot.jobs.upkeep import SWEEP, Upkeep
 from bot.jobs.watching import Watching
 from bot.jobs.witness import Checkpoints, Forwarding
+from bot.metrics import POLL
 from bot.pipeline import Parts, Pipeline, bounds
 from bot.settings import BadSettings, Settings, explain
 from bot.slack.incoming.deeds import Deeds
@@ -382,6 +383,7 @@ class Bot:
             self.courtesy,
         )
         every = float(settings.amend_poll_seconds)
+        POLL.set(every)
         self.watching = Watching(watches, self.registry, every, self._wake, notices.trouble)
         self.tokens = Tokens(self.store)
         frame = Frame(self.store, team, enterprise, courtesy=self.courtesy)

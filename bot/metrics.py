@@ -26,6 +26,7 @@ WATCH_LAG = Gauge(
     "Seconds since the last good poll of the watch that waits longest; 0 without one",
     ["vendor"],
 )
+POLL = Gauge("amend_poll_seconds", "Seconds between two reads of a watched vendor, as they are set")
 SIEM_OLDEST = Gauge(
     "amend_siem_oldest_seconds",
     "Seconds that the oldest audit entry waits which the SIEM has not taken; 0 without one",

@@ -37,6 +37,7 @@ PROMISED = {
     "amend_slack_link_up": set(),
     "amend_ready": {"part"},
     "amend_siem_oldest_seconds": set(),
+    "amend_poll_seconds": set(),
     "amend_build_info": {"version"},
 }
 RESULTS = ("changed", "unchanged", "refused", "unknown", "not_sent")
@@ -173,6 +174,31 @@ def test_what_cannot_work_calls_somebody() -> None:
     )
     for name in ("AmendNotReady", "AmendRefusesEverything"):
         assert rules[name]["labels"]["severity"] == "page"
+
+
+@pytest.mark.parametrize(
+    ("every", "lag", "fires"),
+    [
+        (60, 60, False),
+        (60, 3000, False),
+        (60, 3700, True),
+        (7200, 7300, False),
+        (7200, 14400, True),
+    ],
+)
+def test_a_watch_is_behind_by_its_own_interval(every: float, lag: float, fires: bool) -> None:
+    """Where watches are read every two hours, one that was read an hour ago is not behind."""
+    rules = {each["alert"]: each["expr"] for each in alerts()}
+    told = rules["AmendWatchBehind"]
+    told = told.replace("max by (vendor) (amend_watch_lag_seconds)", str(lag))
+    told = told.replace("scalar(max(amend_poll_seconds))", str(every))
+    assert re.fullmatch(r"[0-9.> +*]+", told), "the rest is arithmetic"
+    assert eval(told) is fires  # noqa: S307 - digits and signs, as was just looked at
+
+
+async def test_the_interval_is_that_of_the_settings(make: Make) -> None:
+    samples = await scraped(await make(AMEND_POLL_SECONDS="7200"))
+    assert samples["amend_poll_seconds"] == [({}, 7200.0)]
 
 
 async def test_every_expression_asks_for_what_is_there(make: Make) -> None:
