@@ -43,7 +43,7 @@ from bot.db.vault import Vault
 from bot.db.watching import REPORT, WatchStore
 from bot.domain.operations import Registry, Vendor, VendorEntry
 from bot.domain.parameters import declared
-from bot.domain.policy import Policy
+from bot.domain.policy import Policy, PolicyError
 from bot.health import DATABASE, JOBS, PARTS, SLACK, Health
 from bot.jobs.budgets import Budgets
 from bot.jobs.engine import VERSION, Engine
@@ -118,15 +118,33 @@ def policy_names(known: list[VendorEntry]) -> tuple[dict[str, Any], dict[str, An
 
 
 def load_policy(path: str, known: list[VendorEntry]) -> Policy:
-    """The policy file, or the default. Raises `BadSettings` or `PolicyError`."""
-    if not path:
-        return Policy.default()
+    """The policy file that AMEND_POLICY names, or the default. Raises `BadSettings`."""
     try:
-        text = Path(path).read_text(encoding="utf-8")
-    except OSError:
-        message = f"AMEND_POLICY: {path} cannot be read."
+        return read_policy(path, known) if path else Policy.default()
+    except BadSettings as error:
+        message = f"AMEND_POLICY: {error}"
         raise BadSettings(message) from None
-    return Policy.load(text, *policy_names(known))
+
+
+def read_policy(path: str | Path, known: list[VendorEntry]) -> Policy:
+    """Raises `BadSettings`, which names the file and, where it can be read, the line."""
+    try:
+        return Policy.load(policy_text(path), *policy_names(known))
+    except PolicyError as error:
+        message = f"{path}, line {error.line}: {error.words}"
+        raise BadSettings(message) from None
+
+
+def policy_text(path: str | Path) -> str:
+    """Raises `BadSettings`."""
+    shown = str(path) if str(path).isprintable() else ascii(str(path))
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        message = f"{shown} cannot be read: it is not UTF-8."
+    except (OSError, ValueError):
+        message = f"{shown} cannot be read."
+    raise BadSettings(message) from None
 
 
 def slack_client(settings: Settings, session: ClientSession | None = None) -> SlackClient:
@@ -607,7 +625,7 @@ def settle() -> None:
 
 
 def build(settings: Settings) -> Bot:
-    """A bot from settings, not started yet. Raises `BadSettings` or `PolicyError`."""
+    """A bot from settings, not started yet. Raises `BadSettings`."""
     known = entries()
     return Bot(settings, connect(known), load_policy(settings.amend_policy, known))
 

@@ -36,7 +36,6 @@ from bot.domain.errors import AmendError
 from bot.domain.operations import Result
 from bot.domain.people import Account
 from bot.domain.plans import RESULT_WORDS
-from bot.domain.policy import PolicyError
 from bot.domain.receipts import receipt_csv
 from bot.jobs.replicas import anybody_lives
 from bot.logs import configure_logs
@@ -74,7 +73,7 @@ def main() -> None:
         # Without a message its words are the help, which is printed already.
         message = error.format_message()
         sys.exit(_say(message, error.exit_code) if message else error.exit_code)
-    except (BadSettings, PolicyError, AlreadyOwned) as error:
+    except (BadSettings, AlreadyOwned) as error:
         sys.exit(_say(error, WRONG))
     except AmendError as error:
         sys.exit(_say(error, FAILED))

@@ -14,11 +14,10 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.domain.errors import AmendError
 from bot.domain.mapping import Vendors, entry, entry_problems
-from bot.domain.people import Account
+from bot.domain.people import SLACK_USER, Account
 
 COLUMNS = ("slack_user", "vendor", "account", "role", "scope")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
-_ID = re.compile(r"[UW][A-Z0-9]{2,}")
 
 
 class BadPeople(AmendError):
@@ -69,7 +68,7 @@ def _wrong(raw: Mapping[str, Any], vendors: Vendors) -> list[tuple[str, str]]:
     wrong += [each for each in entry_problems(raw, vendors) if each not in wrong]
     wrong += [(name, "holds a control character") for name in COLUMNS if _CONTROL.search(raw[name])]
     user = raw["slack_user"].strip()
-    if user and "@" not in user and not _ID.fullmatch(user):
+    if user and "@" not in user and not re.fullmatch(SLACK_USER, user):
         wrong.append(("slack_user", f"{user} is no Slack user id and no e-mail address"))
     return wrong
 

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
-from collections.abc import Sequence
-from typing import Literal
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Literal
 from urllib.parse import unquote, urlsplit
 
 from cryptography.fernet import Fernet
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from bot import databases
 from bot.domain.errors import AmendError
+from bot.domain.people import SLACK_CHANNEL, SLACK_USER
 from bot.proof.notes import BadKey, Signer
-from integrations.config import unreadable
+from integrations.addresses import (
+    is_exemption,
+    is_host,
+    server_address,
+    web_address,
+)
+from integrations.config import Shown, unreadable, utf8
 
 SLACK_API = "https://slack.com/api/"
+LONGEST = 31_536_000  # seconds between two rounds: a year
 
 TO_BEGIN = """\
 SLACK_BOT_TOKEN is not set, nor is anything else of Slack. To begin,
@@ -35,9 +45,9 @@ class Settings(BaseSettings):
         env_file=".env", env_file_encoding="utf-8", extra="ignore", hide_input_in_errors=True
     )
 
-    slack_bot_token: SecretStr = SecretStr("")
-    slack_signing_secret: SecretStr = SecretStr("")
-    slack_app_token: SecretStr = SecretStr("")
+    slack_bot_token: Annotated[SecretStr, Shown] = SecretStr("")
+    slack_signing_secret: Annotated[SecretStr, Shown] = SecretStr("")
+    slack_app_token: Annotated[SecretStr, Shown] = SecretStr("")
     slack_api_url: str = SLACK_API
 
     amend_host: str = "127.0.0.1"
@@ -48,15 +58,15 @@ class Settings(BaseSettings):
     amend_admins: str = ""
     amend_approvals_channel: str = ""
     amend_policy: str = ""
-    amend_poll_seconds: int = Field(default=60, ge=1)
+    amend_poll_seconds: int = Field(default=60, ge=1, le=LONGEST)
     amend_lost_answer_seconds: int = Field(default=60, ge=1, le=3600)
     amend_attribution: Literal["on", "off"] = "on"
     amend_audit_key: SecretStr = SecretStr("")
     amend_audit_channel: str = ""
-    amend_audit_every: int = Field(default=3600, ge=1)
+    amend_audit_every: int = Field(default=3600, ge=1, le=LONGEST)
     amend_retention_days: int = Field(default=400, ge=1, le=36_500)
     amend_siem_url: str = ""
-    amend_siem_token: SecretStr = SecretStr("")
+    amend_siem_token: Annotated[SecretStr, Shown] = SecretStr("")
     amend_mcp: Literal["on", "off"] = "off"
     amend_log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     amend_log_format: Literal["console", "json"] = "console"
@@ -64,22 +74,41 @@ class Settings(BaseSettings):
     no_proxy: str = ""
     ssl_cert_file: str = ""
 
+    _text = field_validator("*", mode="before")(utf8)
+
     @field_validator("slack_api_url")
     @classmethod
     def _slack_url(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("must be an http(s) URL")
-        if parts.scheme == "http" and not is_loopback(parts.hostname):
-            raise ValueError("must be https:// (http:// is taken on loopback only)")
+        server_address(value, SLACK_API)
         return value.rstrip("/") + "/"
+
+    @field_validator("amend_host")
+    @classmethod
+    def _listens(cls, value: str) -> str:
+        if not is_host(value):
+            raise ValueError("must be an address or the name of a host")
+        return value
 
     @field_validator("database_url")
     @classmethod
     def _database(cls, value: str) -> str:
-        if value.startswith(("sqlite:///", "postgresql://")):
-            return value
-        raise ValueError("must begin with sqlite:/// or postgresql://")
+        return databases.checked(value)
+
+    @field_validator("amend_admins")
+    @classmethod
+    def _people(cls, value: str) -> str:
+        if not all(re.fullmatch(SLACK_USER, each) for each in several(value)):
+            raise ValueError("must be Slack user ids such as U0MARA, comma separated")
+        return value
+
+    @field_validator("amend_approvals_channel", "amend_audit_channel")
+    @classmethod
+    def _channel(cls, value: str) -> str:
+        shape, wanted = SLACK_CHANNEL
+        if value.strip() and not re.fullmatch(shape, value.strip()):
+            message = f"must be {wanted}"
+            raise ValueError(message)
+        return value.strip()
 
     @field_validator("amend_secret_key")
     @classmethod
@@ -105,29 +134,32 @@ class Settings(BaseSettings):
     @field_validator("amend_public_url")
     @classmethod
     def _browsers(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.query or parts.fragment:
-            raise ValueError("must hold no query")
-        return cls._siem(value).rstrip("/")
+        if value:
+            server_address(value, "https://amend.example")
+        return value.rstrip("/")
 
     @field_validator("amend_siem_url")
     @classmethod
     def _siem(cls, value: str) -> str:
-        parts = urlsplit(value)
-        safe = parts.scheme == "https" or (
-            parts.scheme == "http" and is_loopback(parts.hostname or "")
-        )
-        if value and not (safe and parts.hostname):
-            raise ValueError("must be an https:// URL (http:// is taken on loopback only)")
+        if value:
+            server_address(value, "https://siem.example/collect", query=True)
         return value
 
     @field_validator("https_proxy")
     @classmethod
     def _proxy(cls, value: str) -> str:
-        parts = urlsplit(value.strip())
-        if value.strip() and (parts.scheme not in ("http", "https") or not parts.hostname):
+        found = value.strip()
+        parts = web_address(found)
+        if found and (parts is None or parts.path.strip("/") or parts.query or parts.fragment):
             raise ValueError("must be a URL like http://proxy.example:3128")
-        return value.strip()
+        return found
+
+    @field_validator("no_proxy")
+    @classmethod
+    def _directly(cls, value: str) -> str:
+        if not all(map(is_exemption, several(value))):
+            raise ValueError("must be hosts such as db.example,.internal,10.0.0.0/8")
+        return value
 
     @field_validator("ssl_cert_file")
     @classmethod
@@ -144,7 +176,7 @@ class Settings(BaseSettings):
 
     @property
     def admins(self) -> frozenset[str]:
-        return frozenset(each.strip() for each in self.amend_admins.split(",") if each.strip())
+        return frozenset(several(self.amend_admins))
 
     @property
     def audit_signer(self) -> Signer | None:
@@ -167,19 +199,14 @@ class Settings(BaseSettings):
             self.amend_siem_token,
         )
         keys = self.amend_secret_key.get_secret_value().split(",")
-        in_urls = [urlsplit(each).password or "" for each in (self.https_proxy, self.database_url)]
-        spelt = [*in_urls, *map(unquote, in_urls)]
+        proxy = urlsplit(self.https_proxy).password or ""
+        spelt = [proxy, unquote(proxy), *databases.passwords(self.database_url)]
         return [each for each in (*(one.get_secret_value() for one in held), *keys, *spelt) if each]
 
 
-def is_loopback(host: str) -> bool:
-    """True for localhost and the loopback ranges."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def several(text: str) -> list[str]:
+    """The parts of a list that is written with commas."""
+    return [each.strip() for each in text.split(",") if each.strip()]
 
 
 def _export(settings: Settings) -> None:
@@ -190,10 +217,20 @@ def _export(settings: Settings) -> None:
             os.environ[name.upper()] = value
 
 
+@contextmanager
+def readable_env() -> Iterator[None]:
+    """Raises `BadSettings` where reading `.env` fails; its own words may hold what stands in it."""
+    try:
+        yield
+    except (OSError, UnicodeDecodeError):
+        raise BadSettings(".env cannot be read: it must be a file of text in UTF-8.") from None
+
+
 def load_settings() -> Settings:
     """Read the settings. Raises `BadSettings`, naming the first variable that is wrong."""
     try:
-        found = Settings()
+        with readable_env():
+            found = Settings()
     except ValidationError as error:
         raise explain(error) from None
     _export(found)
@@ -214,7 +251,8 @@ def require_slack(settings: Settings) -> None:
 def explain(error: ValidationError, prefix: str = "") -> BadSettings:
     """One line for the first bad variable of a settings model with `prefix`."""
     detail = error.errors()[0]
-    name = prefix + (str(detail["loc"][0]) if detail["loc"] else "")
     message = detail["msg"].removeprefix("Value error, ")
     message = "is not set" if detail["type"] == "missing" else message
-    return BadSettings(f"{name.upper()}: {message}.")
+    if not detail["loc"]:  # of several together: its words name them
+        return BadSettings(f"{message}.")
+    return BadSettings(f"{prefix}{detail['loc'][0]}".upper() + f": {message}.")

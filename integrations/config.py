@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import ssl
 from typing import Annotated, ClassVar, TypeVar
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from integrations.http import is_loopback
+from integrations.addresses import in_one_piece, server_address
 
 
 def config(prefix: str) -> SettingsConfigDict:
@@ -25,6 +24,7 @@ def config(prefix: str) -> SettingsConfigDict:
 
 
 S = TypeVar("S", bound="VendorSettings")
+V = TypeVar("V", str, SecretStr)
 
 
 def _named(value: str) -> str:
@@ -39,8 +39,27 @@ def _set(value: SecretStr) -> SecretStr:
     return value
 
 
+def _shown(value: V) -> V:
+    if not in_one_piece(value.get_secret_value() if isinstance(value, SecretStr) else value):
+        raise ValueError("must be as it was shown, in one piece")
+    return value
+
+
 Name = Annotated[str, AfterValidator(_named)]
 Secret = Annotated[SecretStr, AfterValidator(_set)]
+
+
+def utf8(value: object) -> object:
+    """For every variable: what is no text can be sent to nobody, and fails where nobody looks for it."""
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ValueError("must be text in UTF-8") from None
+    return value
+
+
+Shown = AfterValidator(_shown)  # for what goes out in a header as it is, if it is there
 
 
 class VendorSettings(BaseSettings):
@@ -56,18 +75,13 @@ class VendorSettings(BaseSettings):
     url: str
     ca_bundle: str = ""
 
+    _text = field_validator("*", mode="before")(utf8)
+
     @field_validator("url")
     @classmethod
     def _reachable(cls, value: str) -> str:
-        parts = urlsplit(value.strip())
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            message = f"must be a URL like {cls.example}"
-            raise ValueError(message)
-        if parts.scheme == "http" and not (cls.plain_http or is_loopback(parts.hostname)):
-            raise ValueError("must be https:// (http:// is taken on loopback only)")
-        if parts.username or parts.query or parts.fragment:
-            raise ValueError("must hold neither a login nor a query")
         found = value.strip().rstrip("/")
+        parts = server_address(found, cls.example, plain_http=cls.plain_http)
         if cls.default_port and parts.scheme == "https" and parts.port is None:
             found = parts._replace(netloc=f"{parts.netloc}:{cls.default_port}").geturl()
         return found.rstrip("/")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import re
 import ssl
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from integrations.addresses import is_loopback
 from integrations.errors import NoAnswer, Temporary, Unreadable, VendorError
 from integrations.last_look import traced
 from integrations.secrets import Mask
@@ -271,13 +271,3 @@ def not_reached(request: Request, error: Exception) -> str:
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         return f"the TLS certificate of {where} could not be verified"
     return f"{where} cannot be reached"
-
-
-def is_loopback(host: str) -> bool:
-    """True for localhost and the loopback ranges."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

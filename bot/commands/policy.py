@@ -16,7 +16,7 @@ from bot.commands.common import FAILED
 from bot.domain.operations import Operation
 from bot.domain.parameters import Declared, declared
 from bot.domain.policy import Demand, Policy, combined
-from bot.settings import BadSettings
+from bot.settings import BadSettings, readable_env
 
 app = typer.Typer(help="The policy, before it is in force.", no_args_is_help=True)
 
@@ -26,7 +26,7 @@ def check(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A policy.toml.")],
 ) -> None:
     """Print each error by its line; exit 1 if there are any."""
-    text, names = _text(file), bootstrap.policy_names(bootstrap.entries())
+    text, names = bootstrap.policy_text(file), bootstrap.policy_names(bootstrap.entries())
     problems = Policy.problems(text, *names)
     for each in problems:
         print(f"{file}: {each}", file=sys.stderr)
@@ -51,9 +51,9 @@ def explain(
     """Tell what a policy demands for an edit, and why."""
     found = _operation(operation)
     given = _values(found, values or [])
-    chosen = policy or _in_force()
-    rules = _load(chosen) if chosen else Policy.default()
-    print(f"Policy: {chosen or 'the defaults'}")
+    known, named = bootstrap.entries(), "" if policy else _in_force()
+    rules = bootstrap.read_policy(policy, known) if policy else bootstrap.load_policy(named, known)
+    print(f"Policy: {policy or named or 'the defaults'}")
     if channel and not rules.channel_allows(channel, found.name):
         allowed = ", ".join(rules.allowed_in(channel) or ()) or "nothing"
         print(f"Refused: {channel} allows {allowed}.")
@@ -75,22 +75,10 @@ def _tell(demands: Sequence[Demand]) -> None:
         print(f"- {each.approvers}{by}: {each.why}")
 
 
-def _in_force() -> Path | None:
-    """The file that AMEND_POLICY names, in the environment or in `.env`."""
-    path = os.environ.get("AMEND_POLICY", dotenv_values(".env").get("AMEND_POLICY") or "")
-    return Path(path) if path else None
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        message = f"{file} cannot be read."
-        raise BadSettings(message) from None
-
-
-def _load(file: Path) -> Policy:
-    return Policy.load(_text(file), *bootstrap.policy_names(bootstrap.entries()))
+def _in_force() -> str:
+    """The file that AMEND_POLICY names, in the environment or in `.env`; "" for none."""
+    with readable_env():
+        return os.environ.get("AMEND_POLICY", dotenv_values(".env").get("AMEND_POLICY") or "")
 
 
 def _operation(name: str) -> type[Operation]:

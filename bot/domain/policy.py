@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from bot.domain.errors import AmendError
 from bot.domain.operations import Reach
 from bot.domain.parameters import Declared, nearest
+from bot.domain.people import SLACK_CHANNEL
 
 Known = Mapping[str, Mapping[str, object]]
 VendorRoles = Mapping[str, frozenset[str] | None]
@@ -28,7 +29,7 @@ class PolicyError(AmendError):
     """The policy file is wrong; the message names the line, and `path` what is wrong there."""
 
     def __init__(self, line: int, message: str, path: Path = ()) -> None:
-        self.line, self.path = line, path
+        self.line, self.words, self.path = line, message, path
         super().__init__(f"Policy, line {line}: {message}")
 
 
@@ -334,7 +335,6 @@ class _Table:
                 yield _Table(self.text, path, row, self.left_out)
 
 
-_CHANNEL = (r"[CGD][A-Z0-9]+", 'a Slack channel id such as "C0OPS"')
 _GROUPS = (r"S[A-Z0-9]+", 'ids of Slack user groups such as "S0ONCALL"')
 _PEOPLE = (r"[UW][A-Z0-9]+", 'ids of Slack members such as "U0LEAD"')
 _CLOCK = (r"([01][0-9]|2[0-3]):[0-5][0-9]", 'a time of day such as "22:00"')
@@ -374,7 +374,7 @@ def _approvals(table: _Table) -> Approvals:
     table.only("channel", "expires_after", "remind_after", "defaults", "rules")
     usual = Approvals()
     return Approvals(
-        channel=table.text_of("channel", "", *_CHANNEL),
+        channel=table.text_of("channel", "", *SLACK_CHANNEL),
         expires_after=table.seconds("expires_after", usual.expires_after),
         remind_after=table.seconds("remind_after", usual.remind_after),
         defaults=table.flag("defaults", usual.defaults),
@@ -466,7 +466,7 @@ def _channels(root: _Table, names: _Names) -> dict[str, tuple[str, ...]]:
     for table in root.tables("channels"):
         table.only("id", "allow")
         table.need("id", "allow")
-        channel = table.text_of("id", "", *_CHANNEL)
+        channel = table.text_of("id", "", *SLACK_CHANNEL)
         if channel in found:
             raise table.error("id", f"the channel {channel} is listed twice.")
         found[channel] = _operations(table, "allow", names)

@@ -11,7 +11,7 @@ from bot.domain.operations import Vendor, VendorEntry
 from handlers.zstack.probes import probes
 from handlers.zstack.tickets import MAY_FIRE, ChangeTicketStatus
 from handlers.zstack.watches import TicketWatcher
-from integrations.http import is_loopback
+from integrations.addresses import is_loopback
 from integrations.zstack.client import ZstackClient
 from integrations.zstack.config import ZstackSettings, load_settings
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings
 
-from integrations.config import Name, VendorSettings, config, load
+from integrations.config import Name, Secret, Shown, VendorSettings, config, load
 
 # document, "Allowed values" of `status`.
 DOCUMENTED = {"new": "New", "under_investigation": "Under investigation", "resolved": "Resolved"}
@@ -27,8 +27,8 @@ class XpanseSettings(VendorSettings):
     model_config = config("XPANSE_")
     example: ClassVar[str] = "https://api-example.crtx.us.paloaltonetworks.com"
 
-    api_key: SecretStr
-    api_key_id: Name
+    api_key: Annotated[Secret, Shown]
+    api_key_id: Annotated[Name, Shown]
     auth: Literal["standard", "advanced"] = "standard"
     unassign: Literal["empty", "none"] = "empty"
     statuses: str = ""
@@ -39,14 +39,6 @@ class XpanseSettings(VendorSettings):
     def _words(cls, value: str) -> str:
         if any(not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", each) for each in several(value)):
             raise ValueError("must be status names such as `resolved_-_no_risk`, comma separated")
-        return value
-
-    @field_validator("api_key")
-    @classmethod
-    def _set(cls, value: SecretStr) -> SecretStr:
-        key = value.get_secret_value()
-        if not key or not key.isascii() or any(each.isspace() for each in key):
-            raise ValueError("must be the key as it was shown, in one piece")
         return value
 
 

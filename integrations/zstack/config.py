@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from integrations.config import VendorSettings, config, load
+from integrations.config import Shown, VendorSettings, config, load
 from integrations.zstack.wallclock import AUTO
 
 
@@ -26,8 +26,8 @@ class ZstackSettings(VendorSettings):
     account: str = ""
     password: SecretStr = SecretStr("")
     login: Literal["account", "virtual-id"] = "account"
-    access_key_id: str = ""
-    access_key_secret: SecretStr = SecretStr("")
+    access_key_id: Annotated[str, Shown] = ""
+    access_key_secret: Annotated[SecretStr, Shown] = SecretStr("")
     action_key: Literal["changeticketstatus", "changeTicketStatus"] = "changeticketstatus"
     time_zone: str = AUTO
     edits_per_second: int = Field(default=10, ge=0, le=1000)
@@ -56,7 +56,7 @@ class ZstackSettings(VendorSettings):
         by_key = self.access_key_id and self.access_key_secret.get_secret_value()
         by_password = self.account and self.password.get_secret_value()
         if not by_key and not by_password:
-            raise ValueError("needs ZSTACK_ACCOUNT and ZSTACK_PASSWORD, or an access key")
+            raise ValueError("ZSTACK_ACCOUNT and ZSTACK_PASSWORD are not set, nor is an access key")
         return self
 
     @property

@@ -10,17 +10,16 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from bot.bootstrap import connect, entries
-from bot.cli import main
 from bot.db.engine import close_engine, open_engine
 from bot.db.migrate import migrate
 from bot.db.store import Store
 from bot.domain.people import Account
+from tests.integration.conftest import Amend
 
 ROOT = Path(__file__).parents[2]
 SLACK = {"SLACK_BOT_TOKEN": "xoxb-not-a-secret", "SLACK_SIGNING_SECRET": "not-a-secret"}
@@ -43,34 +42,6 @@ def amend(folder: Path, *words: str, **settings: str) -> subprocess.CompletedPro
         timeout=120,
         check=False,
     )
-
-
-Amend = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def here(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    logging_as_before: None,
-) -> Amend:
-    """`amend WORDS` in this process, which saves its start; answers code, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-    for name in list(os.environ):
-        if name not in ("PATH", "HOME"):
-            monkeypatch.delenv(name)
-
-    def run(*words: str, **settings: str) -> tuple[int, str, str]:
-        for name, value in settings.items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setattr(sys, "argv", ["amend", *words])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        told = capsys.readouterr()
-        return int(ended.value.code or 0), told.out, told.err
-
-    return run
 
 
 def test_the_version(tmp_path: Path) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 from bot.domain.operations import VendorEntry
-from bot.settings import is_loopback
+from integrations.addresses import server_address
 
 SCOPES = {
     "app_mentions:read": "requests by mention in a thread",
@@ -91,9 +90,5 @@ def _command(command: tuple[str, str, str], target: str) -> dict[str, Any]:
 
 
 def _checked(url: str) -> str:
-    parts = urlsplit(url)
-    local = parts.scheme == "http" and is_loopback(parts.hostname or "")
-    if not parts.hostname or not (parts.scheme == "https" or local):
-        message = "must be an https:// URL"
-        raise ValueError(message)
+    server_address(url, "https://amend.example")
     return url.rstrip("/")

@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
-from bot.settings import Settings, is_loopback
+from bot.settings import Settings
+from integrations.addresses import is_loopback
 
 
 def proxy_for(settings: Settings, url: str) -> str | None:
