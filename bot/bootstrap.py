@@ -62,7 +62,7 @@ from bot.slack.incoming.listeners import Listeners
 from bot.slack.incoming.topics.watches import Watches
 from bot.slack.link.directory import SlackDirectory
 from bot.slack.link.reach import answering, authorities, proxy_for, route
-from bot.slack.link.server import build_server
+from bot.slack.link.server import build_server, runner
 from bot.slack.link.socket import SocketLink
 from bot.slack.link.token import Token
 from bot.slack.outgoing import checkpoints
@@ -492,7 +492,7 @@ class Bot:
         server = build_server(
             self._dispatch, secret, self.health.reasons, programs, sign_in=sign_in
         )
-        self._runner = web.AppRunner(server, access_log=None, shutdown_timeout=1.0)
+        self._runner = runner(server)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self.settings.amend_host, self.settings.amend_port)
         try:

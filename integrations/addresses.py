@@ -15,9 +15,7 @@ LAST_PORT = 65535
 # A name's labels as DNS and what lets containers find each other have them.
 _NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?\.?")
 _PLACE = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:]+))(?::([0-9]{1,5}))?")
-_EXEMPT = re.compile(
-    r"\*|(?:https?://)?(?:\*?\.)?([A-Za-z0-9_.-]+)(?::([0-9]{1,5})|/[0-9]{1,2})?"
-)
+_EXEMPT = re.compile(r"\*|(?:https?://)?(?:\*?\.)?([A-Za-z0-9_.-]+)(?::([0-9]{1,5})|/[0-9]{1,2})?")
 
 
 def is_loopback(host: str) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
-from aiohttp import ClientError, web
+from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from slack_bolt.adapter.aiohttp import to_aiohttp_response
 from slack_bolt.request.async_request import AsyncBoltRequest
@@ -22,6 +24,10 @@ log = structlog.get_logger(__name__)
 
 WARNED_EVERY = 60.0  # seconds
 LARGEST = 1024 * 1024  # bytes; Slack's own payloads stay far below
+LONGEST_LINE = 256 * 1024  # bytes of one header
+MOST_HEADERS = 1024
+READ_WITHIN = 10.0  # seconds for a whole body; Slack itself waits three for the answer
+STAMP = re.compile(r"[0-9]{1,12}")  # seconds; `int` takes other signs, too, and raises for many
 
 Dispatch = Callable[[AsyncBoltRequest], Awaitable[BoltResponse]]
 Programs = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -77,7 +83,7 @@ def build_server(
             headers=signed_in.HEADERS,
         )
 
-    server.router.add_post("/slack/events", events)
+    server.router.add_post("/slack/events", events, expect_handler=_expected)
     server.router.add_get("/healthz", alive)
     server.router.add_get("/readyz", ready)
     server.router.add_get("/metrics", metrics)
@@ -108,14 +114,40 @@ def _measure(reasons: Mapping[str, str]) -> None:
     LINK_UP.set(SLACK not in reasons)
 
 
+def runner(server: web.Application) -> web.AppRunner:
+    """What the application runs in: whoever signs nothing is refused by it, not by HTTP's own errors.
+
+    So headers may be longer and more than aiohttp takes by itself, and no body is unpacked (Slack packs
+    none, and a small one may hold gigabytes).
+    """
+    return web.AppRunner(
+        server,
+        access_log=None,
+        shutdown_timeout=1.0,
+        auto_decompress=False,
+        max_line_size=LONGEST_LINE,
+        max_field_size=LONGEST_LINE,
+        max_headers=MOST_HEADERS,
+    )
+
+
+async def _expected(request: web.Request) -> None:
+    """Who waits for a word before the body gets it; any other expectation is passed over, and no 417."""
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # the answer itself has not begun
+
+
 async def _text(request: web.Request) -> str | None:
-    """The body as Slack writes it, in UTF-8; None for anything else (too large, broken, compressed).
+    """The body as Slack writes it, in UTF-8; None for anything else (too large, broken, too slow).
 
     Whatever it claims of its charset is not asked: who signs nothing gets no error of its own.
     """
     try:
-        return (await request.read()).decode()
-    except (web.HTTPException, ClientError, ValueError, OSError):
+        async with asyncio.timeout(READ_WITHIN):
+            return (await request.read()).decode()
+    except Exception as error:  # whatever aiohttp raises at a body, a stranger is refused alike
+        log.debug("body_not_read", error=type(error).__name__)
         return None
 
 
@@ -123,7 +155,7 @@ def _genuine(verifier: SignatureVerifier, body: str, headers: Mapping[str, Any])
     """True for a signature of ours that is at most five minutes off, in either direction."""
     stamp = str(headers.get("X-Slack-Request-Timestamp") or "")
     signature = str(headers.get("X-Slack-Signature") or "")
-    # A stamp that is no number would raise inside the verifier: an error instead of a refusal.
-    if not (stamp.isascii() and stamp.isdigit() and signature.isascii()):
+    # What is no stamp would raise inside the verifier: an error instead of a refusal.
+    if not (STAMP.fullmatch(stamp) and signature.isascii()):
         return False
     return verifier.is_valid(body=body, timestamp=stamp, signature=signature)
