@@ -145,8 +145,9 @@ def _vote(vote: Vote) -> dict[str, str]:
 
 
 async def _plan(session: AsyncSession, request: Request) -> AsyncIterator[bytes]:
-    """The lines that the digest was made of; nothing where no plan was made."""
-    if not request.digest:
+    """The lines that the digest was made of; nothing where no plan was made, or none was kept."""
+    kept = select(PlannedRecord.seq).where(PlannedRecord.request_id == request.id).limit(1)
+    if not request.digest or (await session.exec(kept)).first() is None:
         return
     yield Intent(
         request.operation,

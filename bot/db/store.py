@@ -196,14 +196,15 @@ class Store:
         action: str,
         facts: dict[str, Any] | None = None,
         unbegun: bool = False,
-        rest: str = "",
+        rest: str | None = "",
         **fields: Any,
     ) -> bool:
         """Compare-and-set the state, with its audit entry; False where somebody was first.
 
         Raises `ValueError` for a step that the life of a request does not have (`plans.NEXT`).
         `unbegun`: only where it has not begun to run either. `rest`: why its records that are still
-        to do end with it as not sent. The entry that ends a request names the SHA-256 of its receipt.
+        to do end with it as not sent; None: no record of it is kept. The entry that ends a request
+        names the SHA-256 of its receipt.
         """
         async with self.transaction() as session:
             statement = (
@@ -226,6 +227,10 @@ class Store:
                         col(PlannedRecord.result) == Result.TO_SEND,
                     )
                     .values(result=Result.NOT_SENT, words=rest)
+                )
+            if rest is None:
+                await session.exec(
+                    delete(PlannedRecord).where(col(PlannedRecord.request_id) == request_id)
                 )
             if to in OVER:
                 facts = {**(facts or {}), "receipt": await _receipt(session, request_id)}

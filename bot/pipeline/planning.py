@@ -390,10 +390,9 @@ class Preparer:
             State.EXPIRED,
             actor="amend",
             action="request:abandoned",
+            rest=None,
             words="Nobody submitted its review.",
             ended_at=self.parts.clock(),
         )
-        if moved:
-            await self.parts.ledger.clear(request.id)
         if moved and request.program and request.channel:
             await self.parts.voice.show(request.id)

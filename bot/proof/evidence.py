@@ -27,6 +27,8 @@ from bot.proof.tree import BadProof, leaf_hash, root_by_path
 SEALED = ("request.json", "plan.jsonl", "votes.json", "calls.jsonl", "receipt.csv", "VERIFY.md")
 FILES = (*SEALED, "audit.jsonl", "proofs.json")
 MADE = "evidence:made"
+ABANDONED = "request:abandoned"  # nobody submitted its review, so its records were not kept
+UNSENT = frozenset({"not sent", "to do", "was so already"})  # results of what was only planned
 LARGEST = 1 << 30  # bytes of one file; a bundle of 100,000 records has a tenth of it
 
 # What the ZIP reader raises for damaged bytes; an `OSError` is a place outside of the file.
@@ -182,18 +184,30 @@ class _Bundle:
         same = (facts["operation"], facts["parameters"], asked["actor"])
         if same != tuple(self.request[name] for name in ("operation", "parameters", "requester")):
             raise Broken("the trail has another operation, other parameters or another requester")
-        if self.request["ended"] and self._ending()["action"] != f"request:{self.request['state']}":
+        if self.request["ended"] and self._ending()["action"] not in self._ends():
             raise Broken("the trail has another end")
+
+    def _ends(self) -> set[str]:
+        """The actions by which a request comes to the state that it is in."""
+        state = self.request["state"]
+        return {f"request:{state}", *([ABANDONED] if state == "expired" else [])}
+
+    def _forgotten(self) -> bool:
+        """Does it end with a review that nobody submitted, as the trail says, too?"""
+        return ABANDONED in self._ends() and self._ending()["action"] == ABANDONED
 
     def _plan(self) -> str:
         """It hashes to the digest, which is what the trail says was planned and approved."""
-        told = self.request["digest"]
-        if not told:
-            return "no plan was made"
-        if _sha(self.files["plan.jsonl"]) != told:
-            raise Broken("its SHA-256 is not the digest")
-        if told not in {entry["facts"].get("digest") for entry in self._all("request:planned")}:
+        told, raw = self.request["digest"], self.files["plan.jsonl"]
+        planned = {entry["facts"].get("digest") for entry in self._all("request:planned")}
+        if planned != ({told} if told else set()):
             raise Broken("the trail has another digest")
+        if not told or self._forgotten():
+            if raw:
+                raise Broken("it holds a plan where none was made, or kept")
+            return "its records were not kept, nobody submitted it" if told else "no plan was made"
+        if _sha(raw) != told:
+            raise Broken("its SHA-256 is not the digest")
         return ""
 
     def _votes(self) -> None:
@@ -202,19 +216,24 @@ class _Bundle:
             {"who": each["actor"], "at": each["at"], **each["facts"]}
             for each in self._all("request:vote")
         ]
-        if votes != noted:
+        if _by_time(votes) != _by_time(noted):
             raise Broken("the trail has other votes")
         if any(each["digest"] != self.request["digest"] for each in votes):
             raise Broken("a vote names another plan")
 
     def _receipt(self) -> str:
         """It has one row for each record of the plan, and is the one that ended the request."""
-        rows = list(csv.reader(io.StringIO(self.files["receipt.csv"].decode(), newline="")))
-        planned = [each["id"] for each in self._planned()]
-        if [row[0] for row in rows[1:]] != [_tamed(each) for each in planned]:
-            raise Broken("its records are not those of the plan")
+        _, *rows = csv.reader(io.StringIO(self.files["receipt.csv"].decode(), newline=""))
+        if self.request["digest"]:
+            planned = [_tamed(each["id"]) for each in self._planned()]
+            if [row[0] for row in rows] != planned:
+                raise Broken("its records are not those of the plan")
+        elif any(row[1] not in UNSENT for row in rows):
+            raise Broken("a record of it was sent without a plan")
         if not self.request["ended"]:
             return "the request has not ended yet"
+        if self._forgotten():
+            return ""  # it has no row; older trails sealed the receipt of what was then forgotten
         if self._ending()["facts"]["receipt"] != _sha(self.files["receipt.csv"]):
             raise Broken("its SHA-256 is not the one in the entry that ended the request")
         return ""
@@ -243,6 +262,11 @@ class _Bundle:
         if not found:
             raise Broken("the trail has no entry that ended the request")
         return found[-1]
+
+
+def _by_time(votes: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """In one order, also where a clock was set back between two votes."""
+    return sorted(votes, key=lambda each: (each["at"], each["who"]))
 
 
 def _tamed(cell: str) -> str:
@@ -275,8 +299,10 @@ makes all of these checks; none of them needs Amend. JSON stands in RFC 8785 for
    is the operation, its parameters, the comment as sent and the account that it goes out under; then
    comes one line for each record: its state when it was planned, and after.
 2. **What ran.** `sha256sum receipt.csv` is `facts.receipt` of the entry that ended the request. It has
-   one row for each record of the plan. `calls.jsonl` tells when how many records went out together,
-   and what the vendor said.
+   one row for each record of the plan. Where that entry is `request:abandoned`, nobody submitted the
+   review: nothing was sent, no record was kept, and `plan.jsonl` is empty. Without a `digest` no plan
+   was finished, and no row may tell of a record that was sent. `calls.jsonl` tells when how many records
+   went out together, and what the vendor said.
 3. **The entries.** In each line of `audit.jsonl`, `hash` is the SHA-256 of that line's object without
    `hash`, in RFC 8785 form. `previous` is the hash of the entry before it in the trail.
 4. **The bundle.** The last entry, `evidence:made`, names in `facts.sha256` the SHA-256 of each other
