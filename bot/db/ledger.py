@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Dialect, Select, Text, cast, delete, func, update
+from sqlalchemy import ColumnElement, Dialect, Select, Text, case, cast, delete, func, update
 from sqlmodel import col, select
 
 from bot.db.fence import insist
@@ -174,12 +174,17 @@ class Ledger:
 
     async def counts(self, request_id: str) -> Counts:
         async with self._store.reading() as session:
+            held = func.sum(case((col(PlannedRecord.left_out) != "", 1), else_=0))
             query = (
-                select(PlannedRecord.result, func.count())
+                select(PlannedRecord.result, func.count(), held)
                 .where(PlannedRecord.request_id == request_id)
                 .group_by(PlannedRecord.result)
             )
-            return Counts.of(dict((await session.exec(query)).all()))
+            rows = (await session.exec(query)).all()
+            by_result = {result: many for result, many, _ in rows}
+            return Counts.of(
+                by_result, sum(h for result, _, h in rows if result == Result.NOT_SENT)
+            )
 
     async def maker(self, operations: Sequence[str], made: str) -> Request | None:
         """The newest request of one of these operations whose call made `made` at the vendor."""

@@ -86,7 +86,10 @@ def steps(before: Collection[State], to: State) -> Collection[State]:
 
 @dataclass(frozen=True)
 class Counts:
-    """How many records of a request ended how; the rest of `records` is still to do."""
+    """How many records of a request ended how; the rest of `records` is still to do.
+
+    `held` of the `not_sent` were never to be sent: the plan left them out.
+    """
 
     records: int = 0
     changed: int = 0
@@ -94,14 +97,16 @@ class Counts:
     refused: int = 0
     unknown: int = 0
     not_sent: int = 0
+    held: int = 0
 
     @property
     def ended(self) -> int:
         return self.changed + self.unchanged + self.refused + self.unknown + self.not_sent
 
-    def missed(self, left_out: int) -> int:
-        """Those that were to be sent and were refused or held back; `left_out` by the plan."""
-        return max(0, self.refused + self.not_sent - left_out)
+    @property
+    def missed(self) -> int:
+        """Those that were to be sent and were refused, or not sent."""
+        return self.refused + self.not_sent - self.held
 
     def public(self) -> dict[str, int]:
         """The counts that a card's metadata carries."""
@@ -109,20 +114,20 @@ class Counts:
         return {name: getattr(self, name) for name in names}
 
     @classmethod
-    def of(cls, by_result: Mapping[str, int]) -> Counts:
+    def of(cls, by_result: Mapping[str, int], held: int = 0) -> Counts:
         """Counts from a tally of `Result` values; what is not an end counts as a record only."""
-        ends = {each.name: by_result.get(each.name, 0) for each in fields(cls)[1:]}
-        return cls(records=sum(by_result.values()), **ends)
+        ends = {each.name: by_result.get(each.name, 0) for each in fields(cls)[1:-1]}
+        return cls(records=sum(by_result.values()), **ends, held=held)
 
 
-def outcome(counts: Counts, left_out: int, cancelled: bool) -> State:
-    """The state that a finished run ends in. `left_out`: how many of the `not_sent` the plan left."""
-    if cancelled:
+def outcome(counts: Counts, cancelling: bool) -> State:
+    """The state that a finished run ends in. `cancelling`: somebody stopped it, maybe too late."""
+    if cancelling and counts.not_sent > counts.held:
         return State.CANCELLED
     done = counts.changed + counts.unchanged
     if counts.unknown:
         return State.PARTIAL if counts.changed else State.UNKNOWN
-    if counts.missed(left_out):
+    if counts.missed:
         return State.PARTIAL if counts.changed else State.FAILED
     return State.SUCCEEDED if done else State.FAILED
 

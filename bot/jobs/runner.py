@@ -198,8 +198,7 @@ class Runner:
             await voice.show(request.source, "reply", "offer")
 
     async def _end(self, request: Request, operation: Operation | None, counts: Counts) -> None:
-        cancelled = request.cancelling and counts.not_sent > request.left_out
-        state = outcome(counts, request.left_out, cancelled)
+        state = outcome(counts, request.cancelling)
         now = self.store.clock()
         goes_on = (
             operation is not None

@@ -97,12 +97,13 @@ class Upkeep:
         await each_apart("wait on approval", pending, self._wait_on)
 
     async def _wait_on(self, request: Request) -> None:
-        now = self.store.clock()
-        await self.pipeline.approvals.recount(request)
-        if request.expires_at and request.expires_at < now:
-            await self.pipeline.approvals.expire(request.id)
-        elif request.remind_at and request.remind_at < now:
-            await self.pipeline.approvals.remind(request)
+        approvals = self.pipeline.approvals
+        if approvals.is_late(request):
+            await approvals.expire(request.id)
+            return
+        await approvals.recount(request)
+        if request.remind_at and request.remind_at < self.store.clock():
+            await approvals.remind(request)
 
     async def forget_reviews(self) -> None:
         """A plan whose review nobody submitted is let go."""

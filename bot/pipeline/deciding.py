@@ -32,11 +32,24 @@ class Approvals:
 
     async def approve(self, request_id: str, digest: str, user: str) -> str:
         """One person's approval; the sentence that they are told, "" where the card says it all."""
-        request = await self.parts.store.request(request_id)
+        request = await self._pending(request_id)
         if request is None or request.state != State.PENDING_APPROVAL or request.digest != digest:
             return no_longer(request)
         with tracing.following("request.approve", request.id, request.operation):
             return await self._approved(request, user)
+
+    async def _pending(self, request_id: str) -> Request | None:
+        """The request as it is now; one whose time to be decided on is over expires with this."""
+        request = await self.parts.store.request(request_id)
+        if request is None or not self.is_late(request):
+            return request
+        await self.expire(request_id)
+        return await self.parts.store.request(request_id)
+
+    def is_late(self, request: Request) -> bool:
+        """True where it waited for a decision longer than policy lets it."""
+        waits = request.state == State.PENDING_APPROVAL and request.expires_at is not None
+        return waits and (request.expires_at or 0.0) <= self.parts.clock()
 
     async def _approved(self, request: Request, user: str) -> str:
         decision = await self.may(request, user)
@@ -98,7 +111,7 @@ class Approvals:
 
     async def reject(self, request_id: str, digest: str, user: str, why: str) -> str:
         """One person's rejection ends a pending request."""
-        request = await self.parts.store.request(request_id)
+        request = await self._pending(request_id)
         if request is None or request.state != State.PENDING_APPROVAL or request.digest != digest:
             return no_longer(request)
         with tracing.following("request.approve", request.id, request.operation):

@@ -268,7 +268,7 @@ class Pipeline:
             sample=[as_record(row) for row in await ledger.sample(request.id, SAMPLE)],
             left_out=await ledger.left_out(request.id) if request.left_out else [],
             left_out_many=request.left_out,
-            missed=counts.missed(request.left_out) if request.state in OVER else 0,
+            missed=counts.missed if request.state in OVER else 0,
             words=request.words,
             reply=request.reply,
             sent_comment=request.comment,

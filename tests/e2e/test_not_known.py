@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.domain.people import Account
 from tests.e2e.conftest import APPROVALS, MARA, ONCA, Make, World, text_of, until
 from tests.e2e.test_exceptions import press
 from tests.e2e.test_requests import at, confirmed, state_is
@@ -72,3 +73,23 @@ async def due_now(world: World) -> None:
     request_id = world.payload()["request_id"]
     await world.bot.store.set_fields(request_id, run_at=time.time())
     await world.bot.upkeep.start_due()
+
+
+@pytest.mark.parametrize("at_its_click", [True, False])
+async def test_whose_time_to_be_decided_on_is_over_never_runs(
+    make: Make, tmp_path: Path, at_its_click: bool
+) -> None:
+    """Neither by a click that comes before the sweep, nor by votes that could not be counted."""
+    world = await asked(make, tmp_path)
+    request = world.payload()["request_id"]
+    if not at_its_click:
+        account = Account("qualys", "oreyes", "Manager")
+        digest = world.payload()["digest"]
+        assert await world.bot.store.vote(request, ONCA, digest, account) == [ONCA]
+    await world.bot.store.set_fields(request, expires_at=time.time() - 3600)
+    if at_its_click:
+        await press(world, ONCA, "approve")
+    else:
+        await world.bot.upkeep.wait_on_approvals()
+    await state_is(world, "expired")
+    assert world.edits() == []

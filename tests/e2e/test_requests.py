@@ -127,6 +127,22 @@ async def test_a_review_that_nobody_submits_is_forgotten_after_a_day(world: Worl
     assert world.edits() == []
 
 
+async def test_what_is_so_already_hides_nothing_that_was_missed(world: World) -> None:
+    tickets = sorted(world.qualys.tickets.values(), key=lambda each: each.number)[:8]
+    for at, each in enumerate(tickets):
+        each.condition = "RESOLVED" if at < 5 else "OPEN"
+    numbers = ",".join(str(each.number) for each in tickets)
+    await world.type(MARA, f"/qualys {numbers} change_state=RESOLVED")
+    view = await world.view_is(MARA, "review")
+    for each in tickets[5:]:
+        each.condition = "IGNORED"
+    await world.act(MARA, "submit", view_id=view["id"], values={})
+    payload = await world.settled()
+    assert payload["state"] == "failed"
+    assert world.edits() == []
+    await until(lambda: has(world.cards()[-1], "retry"), "its Retry")
+
+
 # --- cancel ---------------------------------------------------------------------------------------
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -15,11 +16,13 @@ from bot.domain.operations import Record
 from bot.domain.plans import (
     NEXT,
     OVER,
+    Counts,
     Digest,
     Intent,
     State,
     as_json,
     notes_line,
+    outcome,
     record_line,
     steps,
 )
@@ -133,3 +136,36 @@ def test_every_state_is_reached_and_an_end_stays_an_end() -> None:
 def test_nothing_comes_after_an_end(end: State, to: State) -> None:
     with pytest.raises(ValueError, match="never becomes"):
         steps((State.RUNNING, end), to)
+
+
+# What may become of a record: was it to be sent, and how it ended.
+ENDED = st.sampled_from(
+    [
+        (True, "changed"),
+        (True, "unchanged"),
+        (True, "refused"),
+        (True, "unknown"),
+        (True, "not_sent"),
+        (False, "unchanged"),  # it is so already
+        (False, "not_sent"),  # left out for another reason
+    ]
+)
+
+
+@given(st.lists(ENDED, max_size=8), st.booleans())
+def test_a_run_has_succeeded_only_where_all_that_was_to_be_sent_was_done(
+    ended: list[tuple[bool, str]], cancelling: bool
+) -> None:
+    by_result = Counter(result for _, result in ended)
+    held = sum(not sent and result == "not_sent" for sent, result in ended)
+    state = outcome(Counts.of(by_result, held), cancelling)
+    missed = [result for sent, result in ended if sent and result in {"refused", "not_sent"}]
+    if cancelling and (True, "not_sent") in ended:
+        assert state is State.CANCELLED
+    elif missed or by_result["unknown"]:
+        assert state in {State.PARTIAL, State.FAILED, State.UNKNOWN}
+        assert (state is State.PARTIAL) == bool(by_result["changed"])
+    elif by_result["changed"] or by_result["unchanged"]:
+        assert state is State.SUCCEEDED
+    else:
+        assert state is State.FAILED
