@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import hashlib
 import os
@@ -191,7 +192,7 @@ class Bot:
     async def start(self) -> None:
         """Listen, then bring up database, Slack and engine; each is tried until it is there.
 
-        Raises `BadSettings` where the port cannot be listened on.
+        Raises `BadSettings` where that cannot be listened on, and where the database is none.
         """
         for part in PARTS:
             self.health.awaits(part, "not started yet")
@@ -498,10 +499,7 @@ class Bot:
         try:
             await site.start()
         except OSError as error:
-            message = (
-                f"AMEND_PORT: {self.settings.amend_port} cannot be listened on ({error.strerror})."
-            )
-            raise BadSettings(message) from None
+            raise _not_listening(self.settings, error) from None
         self.port = self._runner.addresses[0][1]
 
     async def _dispatch(self, request: AsyncBoltRequest) -> BoltResponse:
@@ -544,6 +542,14 @@ class Bot:
         await self.pipeline.acting.close()
         for vendor in self.registry.vendors:
             await vendor.close()
+
+
+def _not_listening(settings: Settings, error: OSError) -> BadSettings:
+    """A port may be taken, or not ours to take; what else is wrong is wrong with the host."""
+    at_port = error.errno in (errno.EADDRINUSE, errno.EACCES)
+    name, value = ("PORT", settings.amend_port) if at_port else ("HOST", settings.amend_host)
+    why = error.strerror or "it is none of this machine's addresses"
+    return BadSettings(f"AMEND_{name}: {value} cannot be listened on ({why}).")
 
 
 @dataclass

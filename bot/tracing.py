@@ -23,6 +23,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, Status, StatusCod
 from structlog.contextvars import bound_contextvars
 
 from bot.settings import BadSettings
+from integrations.addresses import web_address
 
 _TRACER = trace.get_tracer("amend")
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
@@ -46,11 +47,10 @@ _sampled: Callable[[int], bool] = _always
 def export() -> Callable[[], None] | None:
     """Begin to export; what to call at the end. None where no collector is named.
 
-    Raises `BadSettings` where one is named and the packages for it are not installed.
+    Raises `BadSettings` where what is named is none, or the packages for it are not installed.
     """
     exporting = exporter()
-    end: Callable[[], None] | None = exporting.start() if exporting else None
-    return end
+    return _started(exporting.start) if exporting else None
 
 
 def exporter() -> ModuleType | None:
@@ -58,10 +58,24 @@ def exporter() -> ModuleType | None:
     named = [each for each in ENDPOINTS if os.environ.get(each)]
     if not named or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return None
+    for each in named:
+        if web_address(os.environ[each]) is None:
+            message = f"{each}: must be a URL like http://collector.example:4318."
+            raise BadSettings(message)
     try:
         return import_module("bot.exporting")
     except ImportError:
         message = f"{named[0]} is set, and what traces need is not there: install amend[otel]."
+        raise BadSettings(message) from None
+
+
+def _started(start: Callable[[], Callable[[], None]]) -> Callable[[], None]:
+    """Raises `BadSettings`; the SDK passes over most of what is malformed, and says so in the log."""
+    try:
+        return start()
+    except ValueError:
+        sizes = sorted(each for each in os.environ if each.startswith("OTEL_BSP_"))
+        message = f"{' or '.join(sizes) or 'OTEL_*'}: OpenTelemetry does not take it."
         raise BadSettings(message) from None
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot.db import audit
-from bot.db.engine import close_engine, open_engine, open_reader
+from bot.db.engine import close_engine, open_engine, open_reader, sqlite_file
 from bot.db.migrate import migrate
 from bot.db.store import Store
 from bot.domain.errors import AmendError
@@ -44,17 +44,25 @@ async def opened(found: Settings) -> Store:
     """The store on a database that has the newest schema; what it records came by the command line."""
     audit.VIA.set("cli")
     engine = open_engine(found.database_url)
-    await migrate(engine)
+    try:
+        await migrate(engine)
+    except BaseException:
+        await close_engine(engine)
+        raise
     return Store(engine)
 
 
 @asynccontextmanager
 async def reading(found: Settings) -> AsyncIterator[AsyncEngine]:
-    """The database for reading only: nothing is made or migrated. Raises `AmendError`."""
+    """The database for reading only: nothing is made or migrated.
+
+    Raises `AmendError`; `BadSettings` where a SQLite file is no database.
+    """
     _must_exist(found.database_url)
     engine = open_reader(found.database_url)
     try:
-        yield engine
+        with sqlite_file():
+            yield engine
     except DBAPIError as error:
         message = (
             f"the database cannot be read as it is ({type(error.orig).__name__});"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from threading import Thread
 from typing import Any
@@ -11,11 +13,12 @@ from weakref import WeakKeyDictionary, WeakSet
 
 import psycopg
 from sqlalchemy import Engine, ExceptionContext, event
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
 
 from bot.db import onehop
+from bot.settings import BadSettings
 
 # What tells of a database that is not there, or not yet; anything else is a fault that stays.
 AWAY = (OperationalError, InterfaceError, psycopg.OperationalError, OSError, TimeoutError)
@@ -110,6 +113,17 @@ def _as_lost(context: ExceptionContext) -> DBAPIError | None:
     lost = OperationalError(error.statement, error.params, error.orig or error)
     lost.connection_invalidated = True
     return lost
+
+
+@contextmanager
+def sqlite_file() -> Iterator[None]:
+    """Raises `BadSettings` where a file is no database of SQLite's: no try later mends that."""
+    try:
+        yield
+    except DatabaseError as error:
+        if getattr(error.orig, "sqlite_errorcode", None) != sqlite3.SQLITE_NOTADB:
+            raise
+        raise BadSettings("DATABASE_URL: the file that it names is no SQLite database.") from None
 
 
 def open_reader(url: str) -> AsyncEngine:

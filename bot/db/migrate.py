@@ -9,6 +9,8 @@ import structlog
 from sqlalchemy import Connection, inspect
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from bot.db.engine import sqlite_file
+
 log = structlog.get_logger(__name__)
 
 MIGRATIONS = Path(__file__).with_name("migrations")
@@ -37,13 +39,16 @@ async def migrate(engine: AsyncEngine) -> bool:
 
     False where a later version did so before. Migrations only add what the version before can do
     without, so that it goes on beside the later one, and in its place if that is taken back.
+
+    Raises `BadSettings` where a SQLite file is no database.
     """
-    async with engine.begin() as connection:
-        found = await connection.run_sync(present)
-        if is_newer(found):
-            log.warning("database_is_newer", schema=found, known=newest())
-            return False
-        if found != newest():
-            # Alembic costs a good part of a start's time, and most starts have nothing to migrate.
-            await connection.run_sync(import_module("bot.db.upgrading").upgrade)
+    with sqlite_file():
+        async with engine.begin() as connection:
+            found = await connection.run_sync(present)
+            if is_newer(found):
+                log.warning("database_is_newer", schema=found, known=newest())
+                return False
+            if found != newest():
+                # Alembic costs a good part of a start's time, and most have nothing to migrate.
+                await connection.run_sync(import_module("bot.db.upgrading").upgrade)
     return True

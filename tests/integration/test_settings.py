@@ -6,11 +6,15 @@ here fails.
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
 
-from bot import bootstrap, cli
+from bot import bootstrap, cli, tracing
+from bot.domain.operations import Registry
+from bot.domain.policy import Policy
+from bot.settings import BadSettings, Settings
 from docs.make.settings import GROUPS, names
 from tests.integration.conftest import Amend
 
@@ -218,3 +222,88 @@ def _names(err: str, name: str) -> bool:
     """One line of moderate length that is about this setting, and tells no secret."""
     one = err.startswith("amend: ") and len(err.splitlines()) == 1 and len(err) < 300
     return one and name in err and SECRET not in err
+
+
+# 192.0.2.0/24 is nobody's (RFC 5737), as are names below .invalid (RFC 2606).
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "192.0.2.7"])
+async def test_a_host_that_cannot_be_listened_on_is_named_and_not_its_port(host: str) -> None:
+    assert await _refused(host, 0) == f"AMEND_HOST: {host}"
+
+
+async def test_a_port_that_is_taken_is_named_and_not_its_host() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert await _refused("127.0.0.1", port) == f"AMEND_PORT: {port}"
+
+
+async def _refused(host: str, port: int) -> str:
+    """What a start says first that is to listen there."""
+    settings = Settings(_env_file=None, amend_host=host, amend_port=port)
+    bot = bootstrap.Bot(settings, Registry(()), Policy.default())
+    with pytest.raises(BadSettings) as refused:
+        await bot.start()
+    await bot.stop()
+    said = str(refused.value)
+    assert "None" not in said
+    return said.partition(" cannot be listened on (")[0]
+
+
+def test_a_database_that_is_none_is_named_by_every_command(here: Amend, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no database, but something of somebody's\n" * 100, "utf-8")
+    settings = GOOD | {"DATABASE_URL": "sqlite:///notes.txt"}
+    asked = (["run"], ["migrate"], ["people", "list"], ["show", "R1"], ["audit", "verify"])
+    for words in asked:
+        code, out, err = here(*words, **settings)
+        assert (code, out) == (2, ""), (words, err)
+        assert _names(err, "DATABASE_URL"), (words, err)
+    assert (tmp_path / "notes.txt").read_text("utf-8").startswith("no database")
+
+
+def test_a_database_whose_lock_cannot_be_made_is_named(start: Amend, tmp_path: Path) -> None:
+    (tmp_path / "amend.db.lock").mkdir()
+    code, _, err = start()
+    assert code == 2
+    assert _names(err, "DATABASE_URL"), err
+
+
+@pytest.mark.parametrize("words", [["run"], ["policy", "explain", "qualys.edit_tickets"]])
+def test_a_file_of_settings_that_is_no_text_is_named(
+    here: Amend, tmp_path: Path, words: list[str]
+) -> None:
+    (tmp_path / ".env").write_bytes(f"AMEND_SIEM_TOKEN={SECRET}ü\n".encode("latin-1"))
+    code, out, err = here(*words)
+    assert (code, out) == (2, "")
+    assert _names(err, ".env"), err
+
+
+def test_what_a_policy_demands_names_the_file_that_does_not_hold(
+    here: Amend, tmp_path: Path
+) -> None:
+    (tmp_path / "wrong.toml").write_text('[approvals]\nexpire_after = "8h"\n', "utf-8")
+    asked = ("policy", "explain", "qualys.edit_tickets")
+    code, _, err = here(*asked, "--policy", "wrong.toml")
+    assert code == 2
+    assert err.startswith("amend: wrong.toml, line 2: ")
+    code, _, err = here(*asked, AMEND_POLICY="wrong.toml")
+    assert code == 2
+    assert err.startswith("amend: AMEND_POLICY: wrong.toml, line 2: ")
+
+
+TRACES = {
+    "OTEL_EXPORTER_OTLP_ENDPOINT": ("nonsense", "http://h:abc", f"https://me:{SECRET}[@h:1"),
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": ("nonsense", "ftp://h.example"),
+    "OTEL_BSP_SCHEDULE_DELAY": ("-1",),
+    "OTEL_BSP_MAX_QUEUE_SIZE": ("-1",),
+}
+
+
+@pytest.mark.parametrize("name", TRACES)
+def test_a_malformed_variable_of_the_traces_is_named(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for value in TRACES[name]:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+        monkeypatch.setenv(name, value)
+        with pytest.raises(BadSettings) as refused:
+            tracing.export()
+        assert _names(f"amend: {refused.value}", name)

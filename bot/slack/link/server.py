@@ -26,7 +26,7 @@ WARNED_EVERY = 60.0  # seconds
 LARGEST = 1024 * 1024  # bytes; Slack's own payloads stay far below
 LONGEST_LINE = 256 * 1024  # bytes of one header
 MOST_HEADERS = 1024
-READ_WITHIN = 10.0  # seconds for a whole body; Slack itself waits three for the answer
+READ_WITHIN = 3.0  # seconds for a whole body; Slack waits as long for its answer
 STAMP = re.compile(r"[0-9]{1,12}")  # seconds; `int` takes other signs, too, and raises for many
 
 Dispatch = Callable[[AsyncBoltRequest], Awaitable[BoltResponse]]
