@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import ColumnElement, delete, func, insert, or_, update
@@ -238,6 +238,18 @@ class WatchStore:
             await self._write(session, watch, ending, was)
             return len(news)
 
+    async def forget_ends(self, watch: Watch, near: Collection[str]) -> None:
+        """Keep no end but those of the records in `near`: a later look found no other."""
+        async with self.store.transaction() as session:
+            if not await _ours(session, watch):
+                return
+            query = select(Watched.record_id).where(
+                Watched.watch_id == watch.id, col(Watched.record_id).endswith(ENDS_KEY)
+            )
+            known = (await session.exec(query)).all()
+            gone = [each for each in known if each.removesuffix(ENDS_KEY) not in near]
+            await _forget(session, watch.id, gone)
+
     async def let_end(self, watch_id: str, record: str, ends: str, actor: str, why: str) -> bool:
         """End the reminders of one end in a watch; False where the watch has ended."""
         async with self.store.transaction() as session:
@@ -379,14 +391,18 @@ async def _remember(
     rows = [
         {"watch_id": watch_id, "record_id": key, "state": state} for key, state in moved.items()
     ]
-    stale = [each for each in moved if each in known]
-    for at in range(0, len(stale), _IN):
+    await _forget(session, watch_id, [each for each in moved if each in known])
+    await connection.execute(insert(_WATCHED), rows)
+
+
+async def _forget(session: AsyncSession, watch_id: str, keys: Sequence[str]) -> None:
+    connection = await session.connection()
+    for at in range(0, len(keys), _IN):
         await connection.execute(
             delete(_WATCHED).where(
-                _WATCHED.c.watch_id == watch_id, _WATCHED.c.record_id.in_(stale[at : at + _IN])
+                _WATCHED.c.watch_id == watch_id, _WATCHED.c.record_id.in_(keys[at : at + _IN])
             )
         )
-    await connection.execute(insert(_WATCHED), rows)
 
 
 async def _own_edits(
@@ -402,7 +418,7 @@ async def _own_edits(
             .where(
                 Request.channel == watch.channel,
                 Request.created_at > since,
-                col(Request.operation).startswith(watch.watcher.partition(".")[0]),
+                col(Request.operation).startswith(f"{watch.watcher.partition('.')[0]}."),
                 # The vendor may show what it did before its answer to us is written down.
                 col(PlannedRecord.result).in_((Result.CHANGED, Result.SENDING, Result.UNKNOWN)),
                 col(PlannedRecord.record_id).in_(ids[at : at + _IN]),

@@ -350,9 +350,13 @@ class Sighting:
 
 @dataclass(frozen=True)
 class Cursor:
-    """Where the next poll of a watch begins; it comes last."""
+    """Where the next poll of a watch begins; it comes last.
+
+    `ends`: each end that is near was among what came before it, so that no other is near any more.
+    """
 
     value: str
+    ends: bool = False
 
 
 class Watcher(ABC):

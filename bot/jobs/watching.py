@@ -132,28 +132,31 @@ class Watching:
         return "" if reading.cancelled() else reading.result()
 
     async def _read(self, group: Sequence[Watch], watcher: Watcher) -> str:
-        cursor = group[0].cursor
+        last = Cursor(group[0].cursor)
         selection = read(watcher.parameters, group[0].selection)
         states = watcher.states(selection)
-        page: list[Sighting] = []
+        page, near = list[Sighting](), set[str]()
 
         async def notice() -> None:
             changes = [each for each in page if each.reminder is None]
             ends = [each for each in page if each.reminder is not None]
+            near.update(each.id for each in ends)
             for watch in tuple(group):
                 await self.watches.notice(watch, changes, states)
                 await self.watches.remind(watch, ends)
             page.clear()
 
-        async for each in watcher.poll(selection, cursor):
+        async for each in watcher.poll(selection, last.value):
             if isinstance(each, Cursor):
-                cursor = each.value
+                last = each
                 continue
             page.append(each)
             if len(page) == PAGE:
                 await notice()
         await notice()
-        return cursor
+        for watch in tuple(group) if last.ends else ():
+            await self.watches.forget_ends(watch, near)
+        return last.value
 
     async def _failed(self, watch: Watch, error: Exception, now: float) -> None:
         failures = watch.failures + 1

@@ -152,17 +152,18 @@ class ExceptionWatcher(Watcher):
     async def poll(self, selection: Parameters, cursor: str) -> AsyncIterator[Sighting | Cursor]:
         began, asked = self._now(), given(selection)
         since, _, looked = cursor.partition("|")
-        within = asked.get("ends_within")
+        within, looks = asked.get("ends_within"), False
         if within is None or "status" in asked:
             async for changed in self._changes(since, began):
                 yield changed
         if isinstance(within, int):
             last = datetime.fromisoformat(looked) if looked else None
-            if last is None or began - last >= LOOK_AT_ENDS or began.date() != last.date():
+            looks = last is None or began - last >= LOOK_AT_ENDS or began.date() != last.date()
+            if looks:
                 looked = began.isoformat(timespec="seconds")
                 async for ending in self._ends(within, began.date()):
                     yield ending
-        yield Cursor(f"{began.isoformat(timespec='seconds')}|{looked}")
+        yield Cursor(f"{began.isoformat(timespec='seconds')}|{looked}", ends=looks)
 
     async def _changes(self, since: str, began: datetime) -> AsyncIterator[Sighting]:
         filters = {}
