@@ -85,29 +85,21 @@ class Counting:
 
     async def _elsewhere(self, session: AsyncSession, since: float) -> Counter[date]:
         """Changes that watches noticed and Amend did not make, each once however many watch it."""
-        own = (
-            select(PlannedRecord.request_id)
-            .where(
-                PlannedRecord.record_id == News.record_id,
-                PlannedRecord.result == Result.CHANGED,
-                col(PlannedRecord.sent_at) <= News.noticed_at,
-                col(PlannedRecord.sent_at) > News.noticed_at - ECHO,
-            )
-            .exists()
-        )
         query = (
-            select(func.min(News.noticed_at))
+            select(News.vendor, News.record_id, News.to_state, func.min(News.noticed_at))
             .where(
                 News.noticed_at >= since,
                 col(News.vendor).in_(self.vendors),
                 News.to_state != ENDS,
-                ~own,
             )
             .group_by(News.vendor, News.record_id, News.to_state, News.at)
         )
+        noticed = (await session.exec(query)).all()
+        own = await _brought_about(session, {each[1] for each in noticed}, since - ECHO)
         found: Counter[date] = Counter()
-        for at in (await session.exec(query)).all():
-            found[day_of(at, self.zone)] += 1
+        for *change, at in noticed:
+            if not any(at - ECHO < sent <= at for sent in own.get(tuple(change), ())):
+                found[day_of(at, self.zone)] += 1
         return found
 
     async def _watches(self, session: AsyncSession) -> list[Watch]:
@@ -151,6 +143,34 @@ class Counting:
         last = (today + timedelta(days=ENDS_SOON)).isoformat()
         rows = (await session.exec(query)).all()
         return len({key for key, told in rows if today.isoformat() <= told[:10] <= last})
+
+
+async def _brought_about(
+    session: AsyncSession, ids: Collection[str], since: float
+) -> dict[tuple[str, ...], list[float]]:
+    """When Amend sent what brought a record to a state, by (vendor, record, state)."""
+    found: dict[tuple[str, ...], list[float]] = {}
+    listed = sorted(ids)
+    for at in range(0, len(listed), _IN):
+        query = (
+            select(
+                Request.operation,
+                PlannedRecord.record_id,
+                PlannedRecord.after,
+                PlannedRecord.sent_at,
+            )
+            .join(Request, col(Request.id) == col(PlannedRecord.request_id))
+            .where(
+                col(PlannedRecord.record_id).in_(listed[at : at + _IN]),
+                PlannedRecord.result == Result.CHANGED,
+                col(PlannedRecord.sent_at) > since,
+            )
+        )
+        for operation, record, after, sent in (await session.exec(query)).all():
+            for state in after.values():
+                key = operation.partition(".")[0], record, state
+                found.setdefault(key, []).append(sent or 0.0)
+    return found
 
 
 async def _ended(session: AsyncSession, ids: Sequence[str]) -> dict[str, Counter[Result]]:
