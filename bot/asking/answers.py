@@ -24,18 +24,23 @@ MARKED = (
 Answer = dict[str, Any]
 
 
-def result(answer: Answer) -> types.CallToolResult:
-    """An answer as structured content, and as text between marks that nobody could foresee."""
+def result(answer: Answer, *, is_error: bool = False) -> types.CallToolResult:
+    """An answer as structured content, and as text between marks that nobody could foresee.
+
+    An error comes so as well where a vendor's words may be why.
+    """
     mark = f"data-{secrets.token_hex(8)}"
     shown = json.dumps(answer, ensure_ascii=False, sort_keys=True)
     text = f"{MARKED}\n<{mark}>\n{shown}\n</{mark}>"
     return types.CallToolResult(
-        content=[types.TextContent(type="text", text=text)], structured_content=answer
+        content=[types.TextContent(type="text", text=text)],
+        structured_content=answer,
+        is_error=is_error,
     )
 
 
 def refusal(words: str) -> types.CallToolResult:
-    """A refusal, in the sentences that a person reads."""
+    """A refusal of Amend's own, in the sentences that a person reads."""
     return types.CallToolResult(content=[types.TextContent(type="text", text=words)], is_error=True)
 
 
@@ -51,7 +56,7 @@ def _values(state: Mapping[str, str]) -> dict[str, str]:
 
 def _record(record: Record) -> Answer:
     return {
-        "id": record.id,
+        "id": bounded(record.id),
         "label": bounded(record.label),
         "state": _values(record.state),
         "after": _values(record.after),
@@ -64,7 +69,7 @@ def plan(request: Request, facts: RequestFacts) -> Answer:
         **state(request, facts),
         "operation": facts.operation,
         "parameters": dict(facts.parameters),
-        "account": facts.account,
+        "account": bounded(facts.account),
         "own_account": facts.own_account,
         "records": facts.counts.records,
         "left_out": [
@@ -109,7 +114,7 @@ def story(record: str, found: Story) -> Answer:
                 "vendor": each.vendor,
                 "from": bounded(each.from_state),
                 "to": bounded(each.to_state),
-                "at": each.at,
+                "at": bounded(each.at),
                 "by": bounded(each.by),
             }
             for each in found.news

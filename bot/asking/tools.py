@@ -32,6 +32,14 @@ Value = str | int | list[str]
 Tool = Callable[[Token, Any], Awaitable[Answer]]
 
 
+class NotPlanned(Exception):
+    """Nothing was planned; why not may be told in a vendor's words, which are data."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        super().__init__(answer["state"])
+
+
 class Arguments(BaseModel):
     """What a tool takes; a name that it does not know is an error."""
 
@@ -122,6 +130,8 @@ class Tools:
         _, model, tool = self._tools[name]
         try:
             return answers.result(await tool(token, model.model_validate(given)))
+        except NotPlanned as error:
+            return answers.result(error.answer, is_error=True)
         except ValidationError as error:
             return answers.refusal(_misfit(error))
         except AmendError as error:
@@ -176,7 +186,7 @@ class Tools:
         if request.state in READING:
             raise invalid(f"Request {request.id} is still being read; ask for its status later.")
         if request.state != State.PLANNED:
-            raise Denied([request.words])
+            raise NotPlanned(answers.state(request, await self.pipeline.facts(request)))
         return answers.plan(request, await self.pipeline.facts(request))
 
     async def _planned(self, request_id: str) -> Request:
