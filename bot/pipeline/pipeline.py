@@ -23,6 +23,7 @@ from bot.pipeline.parts import Origin, Parts
 from bot.pipeline.planning import Planner, Preparer
 
 SAMPLE = 5
+OWN_PLACES = "the id of a channel that you are in, nor of your direct messages with Amend"
 ONLY_ASKER = "Only the person who asked can"
 _ALPHABET = "23456789ABCDEFGHJKLMNPQRSTVWXYZ"
 SOON = 60.0  # seconds; what is due later is started when its time has nearly come
@@ -159,6 +160,8 @@ class Pipeline:
             raise Denied(["Nothing of this plan can be changed, so there is nothing to propose."])
         operation = self.acting.operation(request.operation)
         await self.acting.require(operation, request.requester, channel)
+        if not await self.parts.directory.is_in(request.requester, channel):
+            raise NotAllowed([f"`{channel}` is not {OWN_PLACES}, so nothing is proposed there."])
         if not await self.parts.store.propose(request.id, request.requester, channel, reason):
             raise Denied([f"Request {request.id} was proposed already."])
         await self.parts.voice.show(request.id)

@@ -29,6 +29,7 @@ NEEDS = {
     "chat_delete": {"chat:write"},
     "conversations_history": {"channels:history", "groups:history", "im:history"},
     "conversations_replies": {"channels:history", "groups:history", "im:history"},
+    "conversations_members": {"channels:read", "groups:read"},
     "conversations_open": {"im:write"},
     "files_upload_v2": {"files:write"},
     "usergroups_users_list": {"usergroups:read"},

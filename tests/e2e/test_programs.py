@@ -16,6 +16,7 @@ import httpx2
 import pytest
 from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
+from slack_sdk.errors import SlackApiError
 
 import deploy.sandbox.vendors.qualys as stand_in
 from bot.domain.people import Account
@@ -240,6 +241,57 @@ async def test_a_plan_is_proposed_once_by_its_own_digest(world: World) -> None:
         again = await refused(session, "propose", **named, digest=plan["digest"])
         assert "already" in again
         await until(lambda: len(world.cards()) == 1)
+
+
+async def proposed(session: ClientSession, channel: str, **more: str) -> tuple[bool, str]:
+    """(was it proposed there, what the program is told)."""
+    edit = {"ticket_numbers": "23456", "add_comment": "x", **more}
+    plan = await told(session, "plan", operation="qualys.edit_tickets", parameters=edit)
+    named = {"request_id": plan["request_id"], "digest": plan["digest"]}
+    answer = await session.call_tool("propose", {**named, "channel": channel})
+    return not answer.is_error, str(answer.content[0].text)
+
+
+async def test_a_plan_is_proposed_only_where_its_owner_is(world: World) -> None:
+    """Else a program could speak into every channel that Amend is in, and to every person."""
+    channels = world.slack.core.workspace.channels
+    channels[APPROVALS].members[:] = [each for each in channels[APPROVALS].members if each != MARA]
+    other = world.slack.core.workspace.im_with(ONCA).id
+    own = world.slack.core.workspace.im_with(MARA).id
+    async with program(world, await token_of(world)) as session:
+        for channel in (APPROVALS, other, ONCA, MARA, "C0NOSUCH", "#ops", "ops"):
+            went, words = await proposed(session, channel)
+            assert not went, channel
+            assert "a channel that you are in" in words
+        assert not world.cards(APPROVALS)
+        assert not [each for each in world.messages(other) if each.get("metadata")]
+        assert (await proposed(session, OPS))[0]
+        assert (await proposed(session, own))[0]
+        await until(lambda: bool(world.cards(own)), "the card in her direct messages")
+    denials = [each async for each in entries(world) if each["action"] == "access:denied"]
+    assert len(denials) == 7
+    assert {each["facts"]["asked"] for each in denials} == {"propose"}
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [("missing_scope", "channels:read"), ("internal_error", "try again"), ("", "try again")],
+)
+async def test_where_slack_does_not_say_who_is_in_a_channel_it_is_not_now(
+    world: World, monkeypatch: pytest.MonkeyPatch, error: str, words: str
+) -> None:
+    async def does_not_say(**_: Any) -> Any:
+        if not error:
+            raise TimeoutError
+        raise SlackApiError("no", {"ok": False, "error": error, "needed": "channels:read"})
+
+    monkeypatch.setattr(world.bot.client, "conversations_members", does_not_say)
+    async with program(world, await token_of(world)) as session:
+        went, said = await proposed(session, OPS)
+    assert not went
+    assert words in said
+    assert not world.cards()
+    assert not [each async for each in entries(world) if each["action"] == "access:denied"]
 
 
 async def test_who_has_no_living_token_is_not_let_in(world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,10 @@ ANSWERS_WITHIN = 10.0  # seconds
 # The errors with which Slack says that there is none. Any other says nothing about the person.
 NOBODY = frozenset({"user_not_found", "user_not_visible", "users_not_found"})
 NO_SUCH_GROUP = frozenset({"no_such_subteam", "subteam_not_found"})
+NO_SUCH_PLACE = frozenset({"channel_not_found", "method_not_supported_for_channel_type"})
+PLACE = re.compile(r"[CDG][A-Z0-9]+")  # ids of channels, and of direct messages
+MEMBERS_AT_ONCE = 900  # Slack takes numbers below 1,000
+NOT_SAID = "Slack could not say who is in that channel just now; please try again."
 
 
 @dataclass
@@ -99,6 +104,42 @@ class SlackDirectory:
         self._groups[group] = (self.clock(), members)
         return members
 
+    async def is_in(self, user: str, channel: str) -> bool:
+        """Is a person in a channel, or is it their own direct messages with us?
+
+        Slack would post to a person's id, too, so what is neither is no place. Raises `NotNow` where
+        Slack does not say.
+        """
+        if not PLACE.fullmatch(channel):
+            return False
+        asking = self._own_direct if channel.startswith("D") else self._listed
+        try:
+            return await asyncio.wait_for(asking(user, channel), ANSWERS_WITHIN)
+        except SlackApiError as error:
+            if error.response.get("error") in NO_SUCH_PLACE:
+                return False
+            if error.response.get("error") == "unknown_method":
+                return True  # a server that stands in for Slack, and keeps nobody out of a channel
+            raise NotNow([_unsaid(error.response)]) from error
+        except (ClientError, OSError, TimeoutError) as error:
+            raise NotNow([NOT_SAID]) from error
+
+    async def _own_direct(self, user: str, channel: str) -> bool:
+        opened = await self.client.conversations_open(users=user)
+        return bool(opened["channel"]["id"] == channel)
+
+    async def _listed(self, user: str, channel: str) -> bool:
+        cursor = ""
+        while True:
+            answer = await self.client.conversations_members(
+                channel=channel, cursor=cursor, limit=MEMBERS_AT_ONCE
+            )
+            if user in (answer.get("members") or ()):
+                return True
+            cursor = (answer.get("response_metadata") or {}).get("next_cursor") or ""
+            if not cursor:
+                return False
+
     async def _profile(self, user: str) -> Mapping[str, Any] | None:
         """The same; while Slack is away, what it said within the hour still counts."""
         try:
@@ -142,6 +183,17 @@ class SlackDirectory:
         if profile.get("is_stranger") or not home & ours:
             return "Members of other organisations may not use Amend."
         return ""
+
+
+def _unsaid(answer: Any) -> str:
+    """Why Slack does not say who is in a channel, and what somebody can do about it."""
+    if answer.get("error") != "missing_scope":
+        return NOT_SAID
+    needed = answer.get("needed") or "channels:read"
+    return (
+        f"Amend's Slack app may not see who is in that channel: it lacks the scope `{needed}`. An"
+        " administrator installs it again with the newest manifest (`amend manifest`)."
+    )
 
 
 def outsider(payload: Mapping[str, Any], team: str, enterprise: str = "") -> bool:

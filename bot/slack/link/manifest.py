@@ -11,10 +11,12 @@ from integrations.addresses import server_address
 SCOPES = {
     "app_mentions:read": "requests by mention in a thread",
     "channels:history": "finding a message again that a killed process may have posted",
+    "channels:read": "a program proposes only in channels that its person is in",
     "chat:write": "cards, replies and private answers",
     "commands": "slash commands and shortcuts",
     "files:write": "receipts of more than 20 records",
     "groups:history": "the same as channels:history, in private channels",
+    "groups:read": "the same as channels:read, in private channels",
     "im:history": "the same as channels:history, in direct messages",
     "im:write": "a direct message where the bot cannot post",
     "usergroups:read": "who is on call at the moment of the click",
