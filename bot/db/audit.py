@@ -281,7 +281,7 @@ async def sign(
         now = await head(session, witness.signer.name)
     except BadProof:
         return None  # tampered with: `audit verify` names it, and nothing of it is signed
-    if now.size == 0 or (newest and (newest.size >= now.size or newest.at > at - every)):
+    if now.size == 0 or (newest and (newest.size >= now.size or 0 <= at - newest.at < every)):
         return None
     made = AuditCheckpoint(size=now.size, at=at, note=now.signed(witness.signer))
     session.add(made)

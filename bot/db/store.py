@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequ
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from typing import Any
 
-from sqlalchemy import delete, func, update
+from sqlalchemy import delete, func, or_, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import SQLModel, col, select
@@ -171,8 +171,10 @@ class Store:
         """Deliveries acknowledged at least `older` seconds ago and not finished, oldest first."""
         async with self.reading() as session:
             before = self.clock() - older
+            at = col(Delivered.at)
+            # What was taken later than now was so by a clock that has been set back since.
             query = select(Delivered).where(
-                col(Delivered.done_at).is_(None), col(Delivered.at) <= before
+                col(Delivered.done_at).is_(None), or_(at <= before, at > self.clock())
             )
             return (await session.exec(query.order_by(col(Delivered.at)))).all()
 

@@ -19,6 +19,7 @@ _WATCHED = Watched.__table__  # type: ignore[attr-defined]
 _NEWS = News.__table__  # type: ignore[attr-defined]
 
 ECHO_WITHIN = 24 * 3600.0  # seconds in which a change of Amend's own is recognised
+NO_WEEK = 8 * 24 * 3600.0  # seconds; longer than one whose clocks are changed
 REPORT = "report"  # what a repeated look back has in the place of a watcher
 ENDS = "Ends"  # the state to which a reminder says that a record goes
 ENDS_KEY = "#ends"  # what a watch remembers of an end, beside the state of the same record
@@ -77,11 +78,15 @@ class WatchStore:
             found[vendor] = min(found.get(vendor, at), at)
         return found
 
-    async def claim(self, now: float, until: float) -> Watch | None:
-        """The next watch that is due, taken on until `until`; None where none is."""
+    async def claim(self, now: float, until: float, farthest: float = float("inf")) -> Watch | None:
+        """The next watch that is due, taken on until `until`; None where none is.
+
+        What was polled later than now, or waits beyond `farthest`, was so by a clock that has been
+        set back since.
+        """
         async with self.store.transaction() as session:
-            # What was polled later than now was so by a clock that has been set back since.
-            due = or_(col(Watch.next_at) <= now, col(Watch.polled_at) > now)
+            next_at = col(Watch.next_at)
+            due = or_(next_at <= now, next_at > farthest, col(Watch.polled_at) > now)
             query = select(Watch).where(due, Watch.parked == "", Watch.watcher != REPORT)
             watch = (await session.exec(query.order_by(col(Watch.next_at)).limit(1))).first()
             if watch is None:
@@ -168,10 +173,10 @@ class WatchStore:
     # --- repeated looks back ----------------------------------------------------------------------
 
     async def due_reports(self, now: float) -> Sequence[Watch]:
+        """Those whose time has come, and those whose time no week has: a clock that was ahead set it."""
         async with self.store.reading() as session:
-            query = select(Watch).where(
-                Watch.watcher == REPORT, Watch.next_at <= now, Watch.parked == ""
-            )
+            due = or_(col(Watch.next_at) <= now, col(Watch.next_at) > now + NO_WEEK)
+            query = select(Watch).where(due, Watch.watcher == REPORT, Watch.parked == "")
             return (await session.exec(query)).all()
 
     async def report(self, watch: Watch, next_at: float) -> None:

@@ -28,6 +28,7 @@ from dbos._serialization import DBOSPortableJSONSerializer
 from bot.db.engine import connecting
 from bot.db.leases import Leases
 from bot.jobs.replicas import CONNECTED_WITHIN, TAKEN_EVERY, Replicas
+from bot.pipeline.parts import LONG_WAIT
 
 P = ParamSpec("P")
 
@@ -40,7 +41,7 @@ AT_ONCE = 20  # bulk runs in one process
 STRAY_AFTER = 3  # looks in a row that find a workflow which nobody runs
 CUT_WITHIN = 2.0  # seconds; a workflow that is cut off has a transaction to end at most
 
-VERSION = "3"  # changed only when the order of a workflow's steps changes
+VERSION = "4"  # changed only when the order of a workflow's steps changes
 
 
 class Work(Protocol):
@@ -113,6 +114,12 @@ async def _follow_up(request_id: str) -> float | None:
     return await _current().follow_up(request_id)
 
 
+@DBOS.step(name="pause")
+async def _pause(seconds: float) -> None:
+    """A span, and no moment by a clock that may be set back: after a crash it begins again."""
+    await asyncio.sleep(seconds)
+
+
 @DBOS.step(name="others_wait")
 async def _others_wait(lane: str) -> bool:
     return await _in_lane(lane, ["ENQUEUED"]) > 0
@@ -159,7 +166,7 @@ def _held(
 @_held
 async def _prepare_workflow(request_id: str) -> None:
     while wait := await _prepare(request_id):
-        await DBOS.sleep_async(wait)
+        await _pause(wait)
     # A direct request is running now and goes on here. Any other has a workflow of its own from its
     # submission on, and lines up there, however soon its review was submitted.
     if await _current().is_direct(request_id):
@@ -170,8 +177,10 @@ async def _prepare_workflow(request_id: str) -> None:
 @_held
 async def _carry_out_workflow(request_id: str) -> None:
     pause, lane, begun = await _outlook(request_id)
+    if pause > LONG_WAIT:
+        return  # it is begun anew when its time has nearly come
     if pause:
-        await DBOS.sleep_async(pause)
+        await _pause(pause)
         await _resume(request_id)
     if lane:
         await _line_up(request_id, lane, 1)
@@ -191,7 +200,7 @@ async def _bulk_workflow(request_id: str, lane: str, turn: int) -> None:
 @_held
 async def _follow_workflow(request_id: str) -> None:
     while (wait := await _follow_up(request_id)) is not None:
-        await DBOS.sleep_async(wait)
+        await _pause(wait)
 
 
 async def _carry_out(request_id: str, lane: str = "", turn: int = 0) -> None:

@@ -10,11 +10,10 @@ from bot.db.tables import Request
 from bot.domain.plans import State
 from bot.domain.policy import Quiet
 from bot.domain.quiet import next_window
-from bot.pipeline import Parts
+from bot.pipeline.parts import AT_MOST, Parts
 from integrations.errors import BadCredentials, Temporary, VendorError
 
 SOON = 61.0  # seconds; also what an account is left in peace for that the vendor refused
-AT_MOST = 3600.0  # seconds between two tries
 CLOSED = "The quiet window is closed."
 GIVEN_UP_AFTER = 24 * 3600.0  # seconds beyond the time that it was to run at
 
@@ -33,7 +32,7 @@ def pause_for(request: Request, error: VendorError, now: float) -> Pause:
     So an account that the vendor refuses is tried once a minute at most, and never locked out.
     """
     if isinstance(error, Temporary) and error.wait is not None:
-        return Pause(str(error), error.wait)
+        return Pause(str(error), min(error.wait, AT_MOST))
     mend = " Mend its credentials; the run then goes on by itself."
     return Pause(
         f"{error}{mend if isinstance(error, BadCredentials) else ''}", longer(request, now)
@@ -92,6 +91,12 @@ class Windows:
         now = self.parts.store.clock()
         span = next_window(self._of(request), now) if request.in_quiet else None
         return max(0.0, span[0] - now) if span else 0.0
+
+    def runs_at(self, request: Request) -> float:
+        """When what waits goes on (epoch seconds); now, where it waits for longer than anything may."""
+        now, at = self.parts.store.clock(), request.run_at or 0.0
+        asked = now + self.closed_for(request) if request.in_quiet else request.wished_at or 0.0
+        return at if at <= max(now + AT_MOST, asked + SOON) else now
 
     async def wait(self, request: Request) -> float:
         """Put it off where its window is closed; the seconds until the next one, else 0.

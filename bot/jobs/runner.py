@@ -86,7 +86,8 @@ class Runner:
             return 0.0, "", True  # what its end failed to say is left
         lane = await self._lane(request)
         if request.state == State.SCHEDULED and request.run_at is not None:
-            return max(request.run_at - self.store.clock(), 0.001), lane, False
+            wait = self.windows.runs_at(request) - self.store.clock()
+            return max(wait, 0.001), lane, False
         return 0.0, lane, not lane and await self._begun(request)
 
     async def _lane(self, request: Request) -> str:
@@ -360,7 +361,7 @@ class Runner:
         self, request: Request, operation: Operation, rows: Sequence[Row]
     ) -> list[Row]:
         """The rows whose records are still as planned; the others are held back, and say why."""
-        fresh = self.store.clock() - (request.planned_at or 0.0) < FRESH
+        fresh = 0.0 <= self.store.clock() - (request.planned_at or 0.0) < FRESH
         if request.direct and fresh:
             return list(rows)
         kept: list[Row] = []

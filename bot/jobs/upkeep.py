@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bot.db import audit
 from bot.db.leases import Leases
@@ -13,8 +13,9 @@ from bot.db.tables import Request
 from bot.db.watching import WatchStore
 from bot.domain.plans import OVER, State
 from bot.jobs.engine import Engine
+from bot.jobs.pausing import Windows
 from bot.jobs.supervisor import Chore, each_apart
-from bot.jobs.trouble import TRIES
+from bot.jobs.trouble import PAUSES, TRIES
 from bot.metrics import (
     LANE_WAITING,
     OUTBOX_OLDEST,
@@ -43,6 +44,10 @@ class Upkeep:
     vendors: Sequence[str]
     leases: Leases | None = None
     forwards: bool = False  # a SIEM is to have the trail
+    windows: Windows = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.windows = Windows(self.pipeline.parts)
 
     def chores(self) -> list[Chore]:
         return [
@@ -61,7 +66,7 @@ class Upkeep:
         due = [
             each
             for each in waiting
-            if now - each.created_at > SWEEP / 2 and now >= (each.retry_at or 0.0)
+            if not 0 <= now - each.created_at <= SWEEP / 2 and _may_try(each, now)
         ]
         if due:
             carried = await self.engine.under_way()
@@ -72,13 +77,14 @@ class Upkeep:
         """What was planned, or has ended, and failed before anybody was told."""
         names = await self.engine.failed(now - TOLD_WITHIN)
         found = [each for name in names if (each := await self.store.request(name))]
-        return [each for each in found if _is_to_tell(each) and now >= (each.retry_at or 0.0)]
+        return [each for each in found if _is_to_tell(each) and _may_try(each, now)]
 
     async def start_due(self) -> None:
         """Start what was scheduled for about now."""
         soon = self.store.clock() + SWEEP
         scheduled = await self.store.requests_in((State.SCHEDULED,))
-        due = [(each, each.run_at) for each in scheduled if each.run_at and each.run_at < soon]
+        waits = [(each, self.windows.runs_at(each)) for each in scheduled if each.run_at]
+        due = [(each, at) for each, at in waits if at < soon]
         # A window that opens makes many due at once, which one replica alone would all run; what
         # nobody began in time begins with whoever comes first.
         ours, late = await self._share(), soon - 2 * SWEEP
@@ -133,6 +139,11 @@ class Upkeep:
         async with self.store.reading() as session:
             since = (await audit.forwarded(session)).since
         return 0.0 if since is None else max(0.0, self.store.clock() - since)
+
+
+def _may_try(request: Request, now: float) -> bool:
+    """False in the pause after a failure, none of which is longer than the last."""
+    return not now < (request.retry_at or 0.0) <= now + PAUSES[-1]
 
 
 def _is_to_tell(request: Request) -> bool:

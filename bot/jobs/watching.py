@@ -16,6 +16,7 @@ from bot.domain.operations import Cursor, Registry, Sighting, Watcher
 from bot.domain.parameters import read
 from bot.domain.quiethours import speak_at
 from bot.jobs.supervisor import each_apart
+from bot.pipeline.parts import AT_MOST
 from integrations.errors import Temporary, VendorError
 
 log = structlog.get_logger(__name__)
@@ -63,7 +64,7 @@ class Watching:
         """Start every poll that is due; tell what may be told by now."""
         while len(self._tasks) < AT_ONCE:
             now = self.watches.store.clock()
-            watch = await self.watches.claim(now, now + LEASE)
+            watch = await self.watches.claim(now, now + LEASE, now + max(AT_MOST, self.every))
             if watch is None:
                 break
             soon = now + min(self.every / 2, JOINS)
@@ -162,7 +163,7 @@ class Watching:
         failures = watch.failures + 1
         gap = min(self.every * 2.0 ** min(failures - 1, 10), max(LONGEST_GAP, self.every))
         if isinstance(error, Temporary) and error.wait is not None:
-            gap = max(error.wait, self.every)
+            gap = max(min(error.wait, AT_MOST), self.every)
         log.info("watch_failed", watch=watch.id, error=type(error).__name__)
         known = isinstance(error, (VendorError, AmendError))
         why = str(error) if known else OUR_FAULT

@@ -113,7 +113,7 @@ class Forwarding:
             found = await session.get(AuditForwarded, 1, with_for_update=True)
             if found is None:
                 found = AuditForwarded(id=1)
-            elif found.until > now:
+            elif now < found.until <= now + HELD_FOR:
                 return None
             found.until = now + HELD_FOR
             session.add(found)

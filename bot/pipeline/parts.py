@@ -26,6 +26,9 @@ from integrations.errors import BadCredentials, Temporary
 PAGE = 1000  # records that are looked at together
 SIGNED = re.compile(r"via\s+amend\s*\]")  # how the end of an attribution reads in small letters
 LONG_WAIT = 60.0  # seconds; a vendor that asks for more gets a scheduled request
+# Seconds between two tries at most: a vendor that asked for more says so again. What is put off for
+# longer was so by a clock that has been set back since.
+AT_MOST = 3600.0
 
 T = TypeVar("T")
 

@@ -18,6 +18,7 @@ from bot.domain.plans import Digest, Intent, State, drift, notes_line, record_li
 from bot.domain.policy import Demand
 from bot.pipeline.acting import Acting
 from bot.pipeline.parts import (
+    AT_MOST,
     LONG_WAIT,
     PAGE,
     Parts,
@@ -314,12 +315,16 @@ class Preparer:
     planner: Planner
 
     async def prepare(self, request: Request) -> float | None:
-        """Seconds to wait where the vendor asks for a pause; None where the plan is done with.
+        """Seconds to wait where it is to be tried again soon; None where the plan is done with, or
+        its time is so far off that it is begun anew then.
 
         A direct request goes on to its run; the others are shown for review by the caller of this.
         """
         if request.digest or request.state not in (State.RECEIVED, State.SCHEDULED):
             return None
+        early = (request.run_at or 0.0) - self.parts.clock()
+        if 0.0 < early <= AT_MOST:
+            return early if early <= LONG_WAIT else None
         with tracing.following("request.plan", request.id, request.operation):
             return await self._planned(request)
 
@@ -327,7 +332,7 @@ class Preparer:
         try:
             await self.planner.plan(request)
         except Temporary as error:
-            return await self._vendor_waits(request, error)
+            await self._vendor_waits(request, error)
         except NotNow as error:
             if self.parts.clock() - request.created_at < UNSURE_FOR:
                 return ASKS_AGAIN
@@ -339,22 +344,22 @@ class Preparer:
             await self.turn_down(request, error)
         return None
 
-    async def _vendor_waits(self, request: Request, error: Temporary) -> float | None:
+    async def _vendor_waits(self, request: Request, error: Temporary) -> None:
         if error.wait is None or not request.direct or error.wait <= LONG_WAIT:
             await self.turn_down(request, error)
-            return None
+            return
+        wait = min(error.wait, AT_MOST)
         await self.parts.store.move(
             request.id,
             (State.RECEIVED, State.SCHEDULED),
             State.SCHEDULED,
             actor="amend",
             action="request:scheduled",
-            facts={"reason": str(error), "seconds": error.wait},
+            facts={"reason": str(error), "seconds": wait},
             words=str(error),
-            run_at=self.parts.clock() + error.wait,
+            run_at=self.parts.clock() + wait,
         )
         await self.parts.voice.show(request.id)
-        return error.wait
 
     async def turn_down(self, request: Request, error: Exception) -> None:
         """The request ends before anything was sent, and the caller is told why."""

@@ -9,7 +9,7 @@ from bot.domain.policy import Approvals
 from bot.jobs import calls, pausing, trouble
 from bot.jobs.upkeep import REVIEWED_WITHIN
 from bot.pipeline import bounds
-from bot.pipeline.parts import LONG_WAIT
+from bot.pipeline.parts import AT_MOST, LONG_WAIT
 from bot.pipeline.pipeline import MOST_AHEAD
 from bot.slack.link.server import LARGEST
 from bot.slack.outgoing import messenger, pacing
@@ -48,6 +48,7 @@ def _rows() -> Iterator[tuple[str, str]]:
     yield "the first reminder of it comes after", _time(Approvals().remind_after)
     yield "a run may be planned ahead by at most", _time(MOST_AHEAD)
     yield "a vendor that asks for a longer pause gets a scheduled request", _time(LONG_WAIT)
+    yield "what waits for a vendor is tried again after at most", _time(AT_MOST)
     yield "a call that certainly changed nothing is sent at most", f"{calls.TRIES} times"
     yield "a look at a record's state counts for", _time(calls.STALE)
     yield "a request on which Amend itself fails is tried", f"{trouble.TRIES} times"

@@ -82,6 +82,46 @@ async def test_a_wait_of_minutes_is_scheduled_with_the_time(world: World) -> Non
     assert comments(world) == 0
 
 
+def forget_the_pause(world: World) -> None:
+    """As in another process; in this one the client knows for itself how long to wait."""
+    client = world.bot.registry.vendors[1].operations[0]._client  # type: ignore[attr-defined]
+    client._paces.clear()
+
+
+async def test_a_plan_that_the_vendor_put_off_is_carried_on_by_nobody_until_its_time_comes(
+    world: World,
+) -> None:
+    world.qualys.set_fault("conflict_wait", {"times": 1, "seconds": 300, "only": "ticket_list"})
+    await world.type(MARA, COMMENT)
+    await until(lambda: bool(world.cards()) and world.payload()["state"] == "scheduled")
+    await asyncio.sleep(1)
+    assert not await world.bot.engine.under_way(), "nobody sleeps on it"
+    forget_the_pause(world)
+    asked = len(world.lists())
+    await world.bot.upkeep.start_due()
+    await asyncio.sleep(0.5)
+    assert len(world.lists()) == asked, "not before its time"
+    request_id = world.payload()["request_id"]
+    await world.bot.store.set_fields(request_id, run_at=time.time() + 2)
+    await world.bot.upkeep.start_due()
+    await asyncio.sleep(0.5)
+    assert len(world.lists()) == asked, "nor when its time has only nearly come"
+    assert (await world.settled())["state"] == "succeeded"
+    assert comments(world) == 1
+
+
+async def test_what_waits_for_longer_than_anything_may_goes_on_now(world: World) -> None:
+    """As where the clock was three hours ahead when the vendor put it off."""
+    world.qualys.set_fault("conflict_wait", {"times": 1, "seconds": 300, "only": "ticket_edit"})
+    await world.type(MARA, COMMENT)
+    await until(lambda: bool(world.cards()) and world.payload()["state"] == "scheduled")
+    forget_the_pause(world)
+    await world.bot.store.set_fields(world.payload()["request_id"], run_at=time.time() + 3 * 3600)
+    await world.bot.upkeep.start_due()
+    assert (await world.settled())["state"] == "succeeded"
+    assert comments(world) == 1
+
+
 @pytest.mark.parametrize("many", [2, 150])
 async def test_what_the_vendor_put_off_goes_on_when_its_time_comes(world: World, many: int) -> None:
     found = [n for n, each in world.qualys.tickets.items() if each.condition == "OPEN"][:many]

@@ -84,7 +84,11 @@ class LooksBack:
         now = self.watches.store.clock()
         for watch in await self.watches.due_reports(now):
             zone = watch.quiet.get("timezone") or "UTC"
-            await self.watches.report(watch, next_weekly(watch.selection["every"], zone, now))
+            next_at = next_weekly(watch.selection["every"], zone, now)
+            if watch.next_at > now:
+                await self.watches.postpone(watch, next_at)
+            else:
+                await self.watches.report(watch, next_at)
 
     async def render(self, delivery: Delivery) -> Rendered | None:
         """What a repeated look back says now; rights are looked at anew each time.
