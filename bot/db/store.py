@@ -205,8 +205,8 @@ class Store:
 
         Raises `ValueError` for a step that the life of a request does not have (`plans.NEXT`).
         `unbegun`: only where it has not begun to run either. `rest`: why its records that are still
-        to do end with it as not sent; None: no record of it is kept. The entry that ends a request
-        names the SHA-256 of its receipt.
+        to do end with it; None: no record of it is kept. The entry that ends a request names the
+        SHA-256 of its receipt.
         """
         async with self.transaction() as session:
             statement = (
@@ -222,14 +222,7 @@ class Store:
             if _rows(done) != 1:
                 return False
             if rest:
-                await session.exec(
-                    update(PlannedRecord)
-                    .where(
-                        col(PlannedRecord.request_id) == request_id,
-                        col(PlannedRecord.result) == Result.TO_SEND,
-                    )
-                    .values(result=Result.NOT_SENT, words=rest)
-                )
+                await _end_rest(session, request_id, rest)
             if rest is None:
                 await session.exec(
                     delete(PlannedRecord).where(col(PlannedRecord.request_id) == request_id)
@@ -554,6 +547,19 @@ def _rows(result: Any) -> int:
 
 def _account(row: Mapping) -> Account:
     return Account(vendor=row.vendor, account=row.account, role=row.role, scope=tuple(row.scope))
+
+
+async def _end_rest(session: AsyncSession, request_id: str, why: str) -> None:
+    """What is to do is not sent; what a killed process was sending is neither done nor not done."""
+    for left, end in ((Result.TO_SEND, Result.NOT_SENT), (Result.SENDING, Result.UNKNOWN)):
+        await session.exec(
+            update(PlannedRecord)
+            .where(
+                col(PlannedRecord.request_id) == request_id,
+                col(PlannedRecord.result) == left,
+            )
+            .values(result=end, words=why)
+        )
 
 
 async def _receipt(session: AsyncSession, request_id: str) -> str:
