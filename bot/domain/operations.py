@@ -299,6 +299,16 @@ class Operation(ABC):
             return {}
         return await self.barred(self.parameters.model_construct(), records, account, reach)
 
+    async def out_of_scope_now(
+        self, ids: Sequence[str], account: Account, reach: Reach
+    ) -> Mapping[str, str]:
+        """Why records lie outside an account's scope, read now: id → reason.
+
+        Raises a `VendorError` where the vendor does not say.
+        """
+        why = "not known to lie within your scope"
+        return dict.fromkeys(ids, why) if reach is Reach.SCOPE else {}
+
     async def notes(self, parameters: Parameters, records: Sequence[Record]) -> Sequence[str]:
         """Plain sentences that the review shows above its sample (what the vendor will execute …).
 

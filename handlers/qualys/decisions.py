@@ -111,6 +111,16 @@ class DecideException(Operation):
         }
         return {record: why for record, why in reasons.items() if why}
 
+    async def out_of_scope_now(
+        self, ids: Sequence[str], account: Account, reach: Reach
+    ) -> Mapping[str, str]:
+        if reach is not Reach.SCOPE:
+            return {}
+        listed, scope = await self._listed(ids), Scope(account.scope)
+        reasons = {n: await outside(self._exceptions, scope, [e.ip]) for n, e in listed.items()}
+        missing = {number: NOT_LISTED for number in ids if number not in listed}
+        return {number: why for number, why in reasons.items() if why} | missing
+
     async def read(self, ids: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
         return {number: state_of(each) for number, each in (await self._listed(ids)).items()}
 

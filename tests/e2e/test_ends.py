@@ -12,7 +12,7 @@ import pytest
 
 from bot.db.watching import WatchStore
 from bot.jobs.watching import Watching
-from tests.e2e.conftest import GUEST, MARA, OPS, World, text_of, until
+from tests.e2e.conftest import GUEST, MARA, OPS, SAMI, World, text_of, until
 from tests.e2e.test_exceptions import press
 from tests.e2e.test_programs import entries
 
@@ -172,3 +172,59 @@ async def test_a_year_of_five_hundred_exceptions_with_restarts(watched: World) -
         got[str(number)] += sum(each.to_state == "Ends" for each in news)
     assert got == wanted
     assert sum(wanted.values()) > 800
+
+
+def placed(world: World, *, within: bool) -> int:
+    """The one exception that ends soon: of a host within Sami's 10.10.10.0/24, or outside it."""
+    ends(world)
+    exceptions = world.qualys.compliance.exceptions
+    number = next(
+        n
+        for n, each in exceptions.items()
+        if str(each.result.host.ip).startswith("10.10.10.") is within
+    )
+    day = (START + timedelta(days=20)).date().isoformat()
+    exceptions[number] = replace(exceptions[number], status="Approved", expires=day)
+    return number
+
+
+@pytest.mark.parametrize("within", [True, False])
+async def test_only_what_lies_in_ones_scope_is_let_end(watched: World, within: bool) -> None:
+    placed(watched, within=within)
+    await days_later(watched, 0)
+    await until(lambda: len(reminders(watched)) == 1)
+    await press(watched, SAMI, "let_end", OPS)
+    if within:
+        await watched.view_is(SAMI, "let_end")
+        return
+    await until(lambda: "outside your scope" in str(watched.view(SAMI)), "the reason")
+    assert watched.view(SAMI)["callback_id"] == "message"
+
+
+async def test_the_scope_is_asked_for_again_as_the_reason_comes(watched: World) -> None:
+    number = placed(watched, within=True)
+    await days_later(watched, 0)
+    await until(lambda: len(reminders(watched)) == 1)
+    await press(watched, SAMI, "let_end", OPS)
+    view = await watched.view_is(SAMI, "let_end")
+    why = {"reason": {"reason": {"type": "plain_text_input", "value": "it moves in May"}}}
+    watched.qualys.set_fault("http_500", {"only": "exception"})
+    await watched.act(SAMI, "submit", view_id=view["id"], values=why)
+    assert "Please try again" in watched.view(SAMI)["errors"]["reason"]
+    watched.qualys.set_fault(None)
+    exceptions = watched.qualys.compliance.exceptions
+    far = next(e for e in exceptions.values() if not str(e.result.host.ip).startswith("10.10.10."))
+    exceptions[number] = replace(exceptions[number], result=far.result)
+    await watched.act(SAMI, "submit", view_id=view["id"], values=why)
+    assert "outside your scope" in watched.view(SAMI)["errors"]["reason"]
+    assert [e async for e in entries(watched) if e["action"] == "watch:let_end"] == []
+
+
+async def test_where_the_vendor_does_not_say_it_is_neither_yes_nor_no(watched: World) -> None:
+    placed(watched, within=True)
+    await days_later(watched, 0)
+    await until(lambda: len(reminders(watched)) == 1)
+    watched.qualys.set_fault("http_500", {"only": "exception"})
+    await press(watched, SAMI, "let_end", OPS)
+    await until(lambda: "cannot be known now" in str(watched.view(SAMI)), "neither yes nor no")
+    assert [e async for e in entries(watched) if e["action"] == "access:denied"] == []

@@ -32,8 +32,9 @@ from bot.slack.incoming.frame import (
 from bot.slack.incoming.modals import Modals
 from bot.slack.incoming.typed import Typed
 from bot.slack.outgoing.voice import SlackVoice
-from bot.slack.views import watchforms
+from bot.slack.views import forms, watchforms
 from bot.slack.views.blocks import code, escape
+from integrations.errors import VendorError
 
 NOTED_WITHIN = 2.0  # seconds inside the acknowledgement
 
@@ -193,20 +194,40 @@ class Watches:
         """The button under a reminder: why may it end?"""
         watch_id, _, rest = value.partition(":")
         record, _, ends = rest.rpartition(":")
-        watcher = await self._may_let_end(watch_id, user_of(body), channel_of(body))
+        user, channel = user_of(body), channel_of(body)
+        if self.modals is None:
+            return
+        view_id = await self.modals.open(body, forms.loading_view("Let it end", "One moment …"))
+        if view_id is None:
+            return
+        try:
+            watcher = await self._may_let_end(watch_id, record, user, channel)
+        except AmendError as error:
+            await self.pipeline.acting.turned_away(user, "let_end", error)
+            await self.voice.update(view_id, forms.message_view("Let it end", str(error)))
+            return
         name = f"{watcher.vendor_title} {watcher.noun[0]} {record}"
-        about = {"watch": watch_id, "record": record, "ends": ends, "channel": channel_of(body)}
-        if self.modals is not None:
-            await self.modals.open(body, watchforms.let_end_view(name, about))
+        about = {"watch": watch_id, "record": record, "ends": ends, "channel": channel}
+        await self.voice.update(view_id, watchforms.let_end_view(name, about))
 
-    async def _may_let_end(self, watch_id: str, user: str, channel: str) -> Watcher:
-        """The watch's kind. Raises `Denied` for who could not renew what it is about either."""
+    async def _may_let_end(self, watch_id: str, record: str, user: str, channel: str) -> Watcher:
+        """The watch's kind. Raises `Denied` for who could not renew the record either, and `NotNow`
+        where that cannot be known."""
         watch = await self.store.get(watch_id)
         watcher = self.pipeline.parts.registry.watcher(watch.watcher) if watch else None
         if watcher is None or not watcher.lets_end:
             raise Denied(["This watch has ended."])
-        operation = self.pipeline.acting.operation(watcher.lets_end)
-        await self.pipeline.acting.require(operation, user, channel)
+        operation = await self.pipeline.acting.as_person(watcher.lets_end, user)
+        decision = await self.pipeline.acting.require(operation, user, channel)
+        if decision.account is None or decision.reach is None:
+            raise Denied(decision.reasons)
+        try:
+            outside = await operation.out_of_scope_now([record], decision.account, decision.reach)
+        except VendorError as error:
+            reason = f"It cannot be known now whether it lies in your scope: {escape(str(error))}"
+            raise NotNow([reason]) from error
+        if record in outside:
+            raise NotAllowed([f"You may not let it end: {escape(outside[record])}."])
         return watcher
 
     async def on_let_end(self, ack: Ack, body: Body) -> None:
@@ -217,7 +238,7 @@ class Watches:
         try:
             async with asyncio.timeout(NOTED_WITHIN):
                 watch_id = str(about.get("watch"))
-                await self._may_let_end(watch_id, user, channel)
+                await self._may_let_end(watch_id, record, user, channel)
                 done = await self.store.let_end(watch_id, record, str(about.get("ends")), user, why)
             problem = "" if done else "This watch has ended."
         except AmendError as error:
