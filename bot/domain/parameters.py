@@ -20,6 +20,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter, Valida
 from pydantic_core import PydanticCustomError
 
 from bot.domain.errors import InvalidInput, Problem
+from bot.domain.unseen import why_unseen
 
 
 class Kind(StrEnum):
@@ -113,6 +114,9 @@ def read(model: type[Parameters], values: Mapping[str, Any]) -> Parameters:
         if name not in model.model_fields
     ]
     known = {name: value for name, value in values.items() if name in model.model_fields}
+    unseen = [Problem(name, why) for name in known if (why := _unseen(model, name, known[name]))]
+    if unseen:
+        raise InvalidInput([*problems, *unseen])
     try:
         parameters = model.model_validate(known)
     except ValidationError as error:
@@ -120,6 +124,15 @@ def read(model: type[Parameters], values: Mapping[str, Any]) -> Parameters:
     if problems:
         raise InvalidInput(problems)
     return parameters
+
+
+def _unseen(model: type[Parameters], name: str, value: Any) -> str:
+    """Why a value holds what nobody would see of it; each entry of a list stands on its line."""
+    several = isinstance(value, list | tuple) or takes_several(model, name)
+    spec = specs(model).get(name)
+    lines = spec is not None and spec.widget is Widget.LINES
+    texts = as_list(value) if several else [str(value).strip()]
+    return next(filter(None, (why_unseen(each, lines=lines) for each in texts)), "")
 
 
 @cache

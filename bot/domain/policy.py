@@ -15,6 +15,7 @@ from bot.domain.errors import AmendError
 from bot.domain.operations import Reach
 from bot.domain.parameters import Declared, nearest
 from bot.domain.people import SLACK_CHANNEL
+from bot.domain.unseen import visible
 
 Known = Mapping[str, Mapping[str, object]]
 VendorRoles = Mapping[str, frozenset[str] | None]
@@ -202,7 +203,7 @@ def combined(demands: Iterable[Demand]) -> int:
 
 def quoted(text: str) -> str:
     """Words of others as code for Slack: no mention, link or formatting of theirs works."""
-    plain = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    plain = visible(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return f"`{plain.replace('`', chr(39))}`"
 
 

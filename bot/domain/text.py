@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -11,6 +10,7 @@ from urllib.parse import unquote_plus
 
 from bot.domain.errors import InvalidInput, Problem, invalid
 from bot.domain.parameters import Param, unknown_name
+from bot.domain.unseen import why_unseen
 
 # --- Slack's escaping -----------------------------------------------------------------------------
 
@@ -131,7 +131,7 @@ def together(records: Sequence[str], named: Sequence[Part]) -> Words:
     """Records and named parts as what was typed. Raises `InvalidInput` for what cannot be sent."""
     _refuse_twice(named)
     values = {part.name: part.value for part in named}
-    _refuse_unprintable([*records, *values.values()])
+    _refuse_unseen([*records, *values.values()])
     return Words(tuple(records), values)
 
 
@@ -280,11 +280,10 @@ def _refuse_twice(named: Sequence[Part]) -> None:
         seen.add(part.name.casefold())
 
 
-def _refuse_unprintable(values: Sequence[str]) -> None:
-    """Control characters and halves of characters, which no vendor and no database takes."""
-    for character in "".join(values):
-        if unicodedata.category(character) in {"Cc", "Cs"} and character not in "\t\n\r":
-            raise invalid(f"The character U+{ord(character):04X} cannot be sent; take it out.")
+def _refuse_unseen(values: Sequence[str]) -> None:
+    """Here already, because what is not understood is kept as a draft before it is read."""
+    if why := why_unseen("".join(values)):
+        raise invalid(why)
 
 
 # --- names ----------------------------------------------------------------------------------------

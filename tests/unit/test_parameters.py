@@ -14,6 +14,7 @@ from bot.domain.parameters import (
     Kind,
     Param,
     Parameters,
+    Widget,
     ascii_text,
     broken,
     choice,
@@ -35,6 +36,9 @@ STATES = {"OPEN": "Open", "RESOLVED": "Resolved", "IGNORED": "Closed/Ignored"}
 
 def change(title: str, **more: Any) -> Param:
     return Param(Kind.CHANGE, title, **more)
+
+
+NOTE = change("Note", most=20, widget=Widget.LINES)
 
 
 def declared(field: Any) -> tuple[Any, ...]:
@@ -61,7 +65,7 @@ class Small(Parameters):
     codes: Annotated[
         tuple[str, ...] | None, *declared(items("codes", change("Codes", most=3), upper))
     ] = None
-    note: Annotated[str | None, *declared(ascii_text("note", change("Note", most=20)))] = None
+    note: Annotated[str | None, *declared(ascii_text("note", NOTE))] = None
 
     @model_validator(mode="after")
     def _together(self) -> Self:
@@ -144,7 +148,7 @@ def test_a_value_becomes_what_its_parameter_declares(name: str, raw: Any, made: 
             "… naïve",
             "`note` takes ASCII only; character 5 is `ï` (latin small letter i with diaeresis).",
         ),
-        ("note", "\x07", "`note` takes ASCII only; character 1 is `\x07` (u+0007)."),
+        ("note", "\x07", "The character U+0007 cannot be sent; take it out."),
     ],
 )
 def test_a_value_that_breaks_a_rule_is_refused_with_the_rule(

@@ -11,8 +11,7 @@ from hypothesis import example, settings
 from hypothesis import given as any_of
 from hypothesis import strategies as st
 
-from bot.domain.operations import Operation, Record, canonical
-from bot.domain.parameters import read
+from bot.domain.operations import Operation, Record
 from bot.domain.plans import Counts, RequestFacts, State
 from bot.slack.views.cards import card
 from bot.slack.views.review import review_view
@@ -49,21 +48,16 @@ PIECES = [
 ]
 
 
+# Without what nobody sees: that is shown by its number (tests/unit/test_unseen.py).
+WORDS = st.text(st.characters(exclude_categories=["Cc", "Cf", "Cs"]), max_size=30)
+
+
 def long_text(most: int) -> st.SearchStrategy[str]:
-    pieces = st.lists(st.sampled_from(PIECES) | st.text(max_size=30), min_size=1, max_size=8)
-    return pieces.map(lambda each: "".join(each)[:most].strip()).filter(sendable)
-
-
-def sendable(text: str) -> bool:
-    try:
-        read(CCS.parameters, {"TicketNumber": "INCA0000009", "TicketDescription": text})
-    except Exception:
-        return False
-    return text.isprintable() or not any(ord(each) < 9 for each in text)
+    pieces = st.lists(st.sampled_from(PIECES) | WORDS, min_size=1, max_size=8)
+    return pieces.map(lambda each: "".join(each)[:most].strip()).filter(bool)
 
 
 def waiting(values: Mapping[str, str], comment: str = "", **more: Any) -> RequestFacts:
-    parameters = read(CCS.parameters, {"TicketNumber": "INCA0000009", **values})
     after = {name.lower(): value for name, value in values.items()}
     before = dict.fromkeys(after, "\n*Priority:* High")
     record = Record("INCA0000009", "srv1\n*Priority:* High", before, after)
@@ -72,7 +66,7 @@ def waiting(values: Mapping[str, str], comment: str = "", **more: Any) -> Reques
         "operation": CCS.name,
         "state": State.PENDING_APPROVAL,
         "requester": "U0MARA",
-        "parameters": canonical(parameters),
+        "parameters": {"TicketNumber": ["INCA0000009"], **values},
         "digest": "ab" * 32,
         "account": "svc",
         "counts": Counts(records=4),

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from bot.domain.unseen import visible
+
 Block = dict[str, Any]
 
 MOST_BLOCKS = 50
@@ -17,8 +19,8 @@ MOST_BUTTON_VALUE = 2000
 
 
 def escape(text: str) -> str:
-    """Text from people and vendors: no mention or link of theirs works."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    """Text from people and vendors: no mention or link of theirs works, and nothing hides in it."""
+    return visible(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def cut(text: str, most: int) -> str:
@@ -72,7 +74,7 @@ def brief(text: str, most: int) -> str:
 
 
 def plain(text: str, most: int = 75) -> Block:
-    return {"type": "plain_text", "text": cut(text, most), "emoji": True}
+    return {"type": "plain_text", "text": cut(visible(text), most), "emoji": True}
 
 
 def mrkdwn(text: str, most: int = 3000) -> Block:

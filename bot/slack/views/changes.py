@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from bot.domain.operations import Operation, Record
 from bot.domain.parameters import Kind, Param
 from bot.domain.plans import RequestFacts
+from bot.domain.unseen import visible
 from bot.slack.views.blocks import Block, beginning, bold, brief, code, quote, section, size
 
 # Of a message, in characters: what the changes have together, and what each may have at most.
@@ -156,4 +157,4 @@ def record_in_full(record_id: str, before: Mapping[str, str], after: Mapping[str
 
 
 def _set_in(text: str, by: int = 2) -> str:
-    return "".join(f"{' ' * by}| {line}\n" for line in text.splitlines() or [""])
+    return "".join(f"{' ' * by}| {line}\n" for line in visible(text).splitlines() or [""])

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bot.domain.unseen import visible
 from bot.slack.views.blocks import (
     MOST_MESSAGE,
     Block,
@@ -111,7 +112,7 @@ def _table(
 
 def _cell(value: Cell, width: int) -> Block:
     if isinstance(value, str):
-        return {"type": "raw_text", "text": cut(value, width)}
+        return {"type": "raw_text", "text": cut(visible(value), width)}
     if isinstance(value, Person):
         return _rich({"type": "user", "user_id": value.user})
     if isinstance(value, Moment):
