@@ -22,7 +22,7 @@ from rich.table import Table
 from bot import bootstrap
 from bot.commands import audit, policy
 from bot.commands.backup import backup
-from bot.commands.common import FAILED, WRONG
+from bot.commands.common import FAILED, WRONG, must_exist
 from bot.commands.common import opened as _opened
 from bot.commands.common import run as _run
 from bot.commands.common import settings as _settings
@@ -42,7 +42,7 @@ from bot.logs import configure_logs
 from bot.people import export_csv, parse_people, resolve_people
 from bot.settings import BadSettings, require_slack
 from bot.slack.link.manifest import manifest as app_manifest
-from bot.stopping import exit_at_last
+from bot.stopping import Unwaited, exit_at_last
 
 app = typer.Typer(
     name="amend",
@@ -171,6 +171,7 @@ def sandbox(
 def restored() -> None:
     """Say that a backup was brought back: nothing that may have gone out since goes out again."""
     settings = _settings()
+    must_exist(settings.database_url)
 
     async def go() -> Mapping[str, int]:
         store = await _opened(settings)
@@ -201,6 +202,7 @@ def doctor(
     registry = bootstrap.connect(bootstrap.entries())
 
     async def go() -> bool:
+        asyncio.get_running_loop().set_default_executor(Unwaited())
         fine = True
         async for check in examine(settings, registry, deep=deep):
             fine = fine and check.ok
@@ -298,7 +300,9 @@ def show(request: Annotated[str, typer.Argument(help="A request's id, such as R2
 
 
 async def _show(request_id: str) -> None:
-    store = await _opened(_settings())
+    settings = _settings()
+    must_exist(settings.database_url)
+    store = await _opened(settings)
     try:
         request = await store.request(request_id)
         if request is None:

@@ -21,7 +21,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bot.bootstrap import entries, load_policy, slack_client
 from bot.db import audit
-from bot.db.engine import close_engine, open_engine, open_reader
+from bot.db.engine import close_engine, open_engine, open_reader, sqlite_file
 from bot.db.migrate import is_newer, newest, present
 from bot.domain.errors import AmendError
 from bot.domain.operations import Registry, Vendor
@@ -133,7 +133,15 @@ async def _safely(name: str, work: Callable[[], Awaitable[str]]) -> Check:
         return Check(name, False, words[0] if words else type(error).__name__)
 
 
+def _not_there(settings: Settings) -> Path | None:
+    """The SQLite file that is not there yet; opening it would make an empty one."""
+    file = sqlite_file(settings.database_url)
+    return None if file is None or file.exists() else file
+
+
 async def _database(settings: Settings) -> str:
+    if file := _not_there(settings):
+        return _first_start(file)
     engine = open_engine(settings.database_url)
     try:
         async with engine.connect() as connection:
@@ -146,6 +154,13 @@ async def _database(settings: Settings) -> str:
     return f"{server} answers in {lag:.0f} ms{_schema(revision)}"
 
 
+def _first_start(file: Path) -> str:
+    if not file.parent.is_dir():
+        message = f"there is no folder {file.parent}"
+        raise OSError(message)
+    return f"{file.absolute()} is not there yet; the first start makes it"
+
+
 def _schema(revision: str) -> str:
     if is_newer(revision):
         return "; its schema is newer than this version of Amend, which works on it as it is"
@@ -156,6 +171,8 @@ def _schema(revision: str) -> str:
 
 async def _watches(settings: Settings) -> str:
     """Each watch that fails, or that nobody can be told of any more."""
+    if _not_there(settings):
+        return "none yet"
     engine = open_reader(settings.database_url)
     try:
         async with engine.connect() as connection:
@@ -184,10 +201,10 @@ async def _server(connection: AsyncConnection) -> str:
 
 async def _disk(settings: Settings) -> str:
     """Room for a SQLite file to grow; a PostgreSQL server's disk is not seen from here."""
-    if not settings.database_url.startswith("sqlite:///"):
+    file = sqlite_file(settings.database_url)
+    if file is None:
         return "the database has its own"
-    folder = Path(settings.database_url.removeprefix("sqlite:///")).parent
-    free = shutil.disk_usage(folder).free
+    free = shutil.disk_usage(file.parent).free
     words = f"{free // 2**20:,} MiB free beside the database"
     if free < LEAST_DISK:
         message = f"{words}; at least {LEAST_DISK // 2**20} MiB are needed"
@@ -290,6 +307,8 @@ def _audit_key(settings: Settings) -> Check:
 
 async def _siem(settings: Settings) -> str:
     """What was forwarded, and for how long the next waits; nobody wants a test entry there."""
+    if _not_there(settings):
+        return "there is nothing to forward yet"
     engine = open_reader(settings.database_url)
     try:
         async with AsyncSession(engine) as session:

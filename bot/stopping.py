@@ -6,12 +6,17 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import Any, ParamSpec, TypeVar
 
 import structlog
 
 log = structlog.get_logger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 STOP_WITHIN = 8.0  # seconds for all that is to end; who sent the signal waits for ten
 AT_LAST = 9.0  # seconds after the signal in which the process is gone
@@ -35,6 +40,31 @@ class Budget:
             log.warning("part_not_ended", part=part)
         elif not task.cancelled() and (error := task.exception()) is not None:
             log.warning("part_ended_badly", part=part, error=type(error).__name__)
+
+
+class Unwaited(ThreadPoolExecutor):
+    """For a command that is over when it has said all: a thread a call, which nobody waits for.
+
+    A resolver that finds nobody holds its thread for half a minute, and cannot be cancelled.
+    """
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        future = Future[T]()
+        work = partial(_work, future, partial(fn, *args, **kwargs))
+        threading.Thread(target=work, daemon=True).start()
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Nothing: what is not done by now is of no use any more."""
+
+
+def _work(future: Future[T], call: Callable[[], T]) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        future.set_result(call())
+    except BaseException as error:  # whoever waits for it gets it
+        future.set_exception(error)
 
 
 def exit_at_last(seconds: float = AT_LAST) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy.exc import DBAPIError
@@ -58,7 +57,7 @@ async def reading(found: Settings) -> AsyncIterator[AsyncEngine]:
 
     Raises `AmendError`; `BadSettings` where a SQLite file is no database.
     """
-    _must_exist(found.database_url)
+    must_exist(found.database_url)
     engine = open_reader(found.database_url)
     try:
         with sqlite_file():
@@ -73,9 +72,9 @@ async def reading(found: Settings) -> AsyncIterator[AsyncEngine]:
         await close_engine(engine)
 
 
-def _must_exist(url: str) -> None:
+def must_exist(url: str) -> None:
     """A mistyped path is an error, and not an empty database of which everything holds."""
-    path = url.removeprefix("sqlite:///")
-    if path != url and not Path(path).is_file():
+    path = sqlite_file(url)
+    if path is not None and not path.is_file():
         message = f"DATABASE_URL: there is no database at {path}."
         raise AmendError(message)

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from pathlib import Path
 from threading import Thread
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
@@ -51,6 +52,12 @@ def driver_url(url: str) -> str:
     if url.startswith("sqlite:///"):
         return url.replace("sqlite:///", "sqlite+aiosqlite:///", 1)
     return url.replace("postgresql://", "postgresql+psycopg://", 1)
+
+
+def sqlite_file(url: str) -> Path | None:
+    """Where a SQLite database is, or would be; None for one that is a server's."""
+    path = url.removeprefix("sqlite:///")
+    return None if path == url else Path(path)
 
 
 def open_engine(

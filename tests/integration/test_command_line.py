@@ -7,13 +7,17 @@ import csv
 import io
 import os
 import re
+import socket
 import subprocess
 import sys
+import threading
+import time
 import tomllib
 from pathlib import Path
 
 import pytest
 
+from bot import doctor
 from bot.bootstrap import connect, entries
 from bot.db.engine import close_engine, open_engine
 from bot.db.migrate import migrate
@@ -165,6 +169,57 @@ def test_a_backup_has_a_folder_of_its_own_and_says_what_it_cannot_do(tmp_path: P
     assert "not empty" in again.stderr
     other = amend(tmp_path, "backup", "two", DATABASE_URL="postgresql://127.0.0.1:9/amend")
     assert (other.returncode, len(other.stderr.splitlines())) == (1, 1)
+
+
+def test_the_doctor_makes_no_database_of_a_mistyped_path(here: Amend, tmp_path: Path) -> None:
+    closed = SLACK | {"SLACK_API_URL": "http://127.0.0.1:9/api/"}
+    siem = {"AMEND_SIEM_URL": "http://127.0.0.1:9/"}
+    code, out, _ = here("doctor", DATABASE_URL="sqlite:///amned.db", **closed, **siem)
+    told = dict(re.findall(r"^(?:ok  |FAIL)  ([a-z ]+): (.*)$", out, re.MULTILINE))
+    assert code == 1, "Slack is away"
+    assert str(tmp_path / "amned.db") in told["database"]
+    assert "not there yet" in told["database"]
+    assert list(tmp_path.iterdir()) == []
+    for name in ("database", "watches", "siem"):
+        assert f"ok    {name}:" in out, "a first look comes before the first start"
+
+
+@pytest.mark.parametrize("words", [("restored",), ("show", "R2ABCDEF")])
+def test_what_is_of_a_database_that_is_there_makes_none(
+    here: Amend, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    """Of a mistyped path `restored` would say that nothing was under way."""
+    code, out, err = here(*words, DATABASE_URL="sqlite:///amned.db")
+    assert (code, out) == (1, "")
+    assert "amned.db" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_doctor_says_where_no_start_could_make_one(here: Amend) -> None:
+    closed = SLACK | {"SLACK_API_URL": "http://127.0.0.1:9/api/"}
+    _, out, _ = here("doctor", DATABASE_URL="sqlite:///nowhere/amend.db", **closed)
+    assert re.search(r"^FAIL  database: .*nowhere", out, re.MULTILINE)
+
+
+def test_the_doctor_ends_with_its_last_line_also_where_a_name_is_never_resolved(
+    here: Amend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread in the resolver cannot be cancelled, and nobody waits for what it finds."""
+    monkeypatch.setattr(doctor, "WITHIN", 0.2)
+    found = threading.Event()
+
+    def never(*_: object, **__: object) -> list[object]:
+        found.wait(60)
+        raise socket.gaierror("at last")
+
+    monkeypatch.setattr(socket, "getaddrinfo", never)
+    began = time.monotonic()
+    code, out, _ = here("doctor", SLACK_API_URL="https://slack.example/api/", **SLACK)
+    took = time.monotonic() - began
+    found.set()
+    assert code == 1
+    assert "FAIL  slack token: no answer within 0.2 seconds" in out
+    assert took < 30
 
 
 def test_a_migration_waits_for_its_database_and_says_where_it_did_not_come(tmp_path: Path) -> None:
