@@ -526,6 +526,7 @@ class VendorEntry:
     connect: Callable[[], Vendor | None]
     roles: frozenset[str] | None = None
     watchers: Sequence[type[Watcher]] = ()
+    registers: Sequence[type[Register]] = ()
     settings: type[Any] | None = None
     stand_in: str = ""
 

@@ -90,6 +90,7 @@ ENTRY = VendorEntry(
     title="Qualys",
     operations=(EditTickets, RequestException, DecideException, RenewException),
     watchers=(TicketWatcher, ExceptionWatcher),
+    registers=(ExceptionRegister,),
     connect=connect,
     roles=ROLES,
     settings=QualysSettings,

@@ -170,3 +170,15 @@ async def test_every_metric_that_a_running_bot_shows_is_documented(world: World)
     timed = {each.removesuffix("_created") for each in shown}
     assert timed
     assert {each for each in timed if f"`{each}" not in page} == set()
+
+
+async def test_the_page_of_commands_names_each_word_after_amend(make: Make) -> None:
+    """As the running bot takes them: also what a vendor brings, and what has no slash command."""
+    world = await make(AMEND_MCP="on")
+    page = (ROOT / "docs/look-up/commands.md").read_text(encoding="utf-8")
+    _, _, listed = page.partition("After `/amend`:")
+    listed, _, _ = listed.partition("## ")
+    named = set(re.findall(r"^- `/amend ([a-z]+)", listed, re.MULTILINE))
+    words = set(world.bot.listeners.commands.topics) - {"", "help"}
+    words |= {each.command for each in world.bot.registry.operations if not each.slash}
+    assert words - {""} == named

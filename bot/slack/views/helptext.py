@@ -46,9 +46,14 @@ TOPIC_HELP = {
 
 def register_help(register: Register) -> Message:
     """How to ask for a register."""
-    names = " ".join(f"{each}=" for each in specs(register.parameters))
-    text = f"`/amend {register.command} [{names}]` {register.help}"
+    text = how_to_list(type(register))
     return {"text": text, "blocks": [section(text)]}
+
+
+def how_to_list(register: type[Register]) -> str:
+    """The same in a line."""
+    names = " ".join(f"{each}=" for each in specs(register.parameters))
+    return f"`/amend {register.command} [{names}]` {register.help}"
 
 
 def launcher(operations: Sequence[Operation], name: str) -> Message:
