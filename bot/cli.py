@@ -22,7 +22,7 @@ from rich.table import Table
 from bot import bootstrap
 from bot.commands import audit, policy
 from bot.commands.backup import backup
-from bot.commands.common import FAILED, WRONG, must_exist
+from bot.commands.common import FAILED, WRONG, must_exist, slack_answers
 from bot.commands.common import opened as _opened
 from bot.commands.common import run as _run
 from bot.commands.common import settings as _settings
@@ -158,7 +158,9 @@ def _tell_of_the_start(bot: bootstrap.Bot) -> None:
 
 @app.command()
 def sandbox(
-    port: Annotated[int, typer.Option(help="Port of the page; 0 picks a free one.")] = 8100,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of the page; 0 picks a free one.")
+    ] = 8100,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open it.")] = False,
 ) -> None:
     """Start the bot with an emulated Slack workspace and vendor stand-ins, all on loopback."""
@@ -252,11 +254,12 @@ def import_people(
     rows = parse_people(text, {entry.name: entry.roles for entry in bootstrap.entries()})
 
     async def go() -> int:
-        client = bootstrap.slack_client(settings)
-        who = await client.auth_test()
-        found = await resolve_people(rows, client, str(who["team_id"]))
+        with slack_answers(settings):
+            client = bootstrap.slack_client(settings)
+            team = str((await client.auth_test())["team_id"])
+            found = await resolve_people(rows, client, team)
         store = await _opened(settings)
-        await store.import_people(str(who["team_id"]), found, replace=replace, actor="cli")
+        await store.import_people(team, found, replace=replace, actor="cli")
         await store.close()
         return len(found)
 

@@ -21,7 +21,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bot.bootstrap import entries, load_policy, slack_client
 from bot.db import audit
-from bot.db.engine import close_engine, open_engine, open_reader, sqlite_file
+from bot.db.engine import close_engine, open_engine, open_reader, sqlite_path
 from bot.db.migrate import is_newer, newest, present
 from bot.domain.errors import AmendError
 from bot.domain.operations import Registry, Vendor
@@ -135,7 +135,7 @@ async def _safely(name: str, work: Callable[[], Awaitable[str]]) -> Check:
 
 def _not_there(settings: Settings) -> Path | None:
     """The SQLite file that is not there yet; opening it would make an empty one."""
-    file = sqlite_file(settings.database_url)
+    file = sqlite_path(settings.database_url)
     return None if file is None or file.exists() else file
 
 
@@ -201,7 +201,7 @@ async def _server(connection: AsyncConnection) -> str:
 
 async def _disk(settings: Settings) -> str:
     """Room for a SQLite file to grow; a PostgreSQL server's disk is not seen from here."""
-    file = sqlite_file(settings.database_url)
+    file = sqlite_path(settings.database_url)
     if file is None:
         return "the database has its own"
     free = shutil.disk_usage(file.parent).free

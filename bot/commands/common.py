@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import TypeVar
 
+from aiohttp import ClientError
+from slack_sdk.errors import SlackApiError
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot.db import audit
-from bot.db.engine import close_engine, open_engine, open_reader, sqlite_file
+from bot.db.engine import AWAY, close_engine, open_engine, open_reader, sqlite_file, sqlite_path
 from bot.db.migrate import migrate
 from bot.db.store import Store
 from bot.domain.errors import AmendError
@@ -39,16 +41,40 @@ def settings() -> Settings:
     return found
 
 
+def no_answer(error: Exception) -> AmendError:
+    """Only of what kind: an error's own words may name people and hosts."""
+    return AmendError(f"DATABASE_URL: the database does not answer ({type(error).__name__}).")
+
+
 async def opened(found: Settings) -> Store:
-    """The store on a database that has the newest schema; what it records came by the command line."""
+    """The store on a database that has the newest schema; what it records came by the command line.
+
+    Raises `AmendError` where it does not answer, or is of a newer version.
+    """
     audit.VIA.set("cli")
     engine = open_engine(found.database_url)
     try:
         await migrate(engine)
-    except BaseException:
+    except BaseException as error:
         await close_engine(engine)
+        if isinstance(error, AWAY):
+            raise no_answer(error) from None
         raise
     return Store(engine)
+
+
+@contextmanager
+def slack_answers(found: Settings) -> Iterator[None]:
+    """Raises `AmendError`, which says what is wrong with the token, or where Slack is not reached."""
+    try:
+        yield
+    except SlackApiError as error:
+        message = f"SLACK_BOT_TOKEN: Slack answered {error.response.get('error')}."
+        raise AmendError(message) from None
+    except (ClientError, TimeoutError, OSError) as error:
+        why = type(error).__name__
+        message = f"SLACK_API_URL: {found.slack_api_url} cannot be reached ({why})."
+        raise AmendError(message) from None
 
 
 @asynccontextmanager
@@ -74,7 +100,7 @@ async def reading(found: Settings) -> AsyncIterator[AsyncEngine]:
 
 def must_exist(url: str) -> None:
     """A mistyped path is an error, and not an empty database of which everything holds."""
-    path = sqlite_file(url)
+    path = sqlite_path(url)
     if path is not None and not path.is_file():
         message = f"DATABASE_URL: there is no database at {path}."
         raise AmendError(message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -51,7 +52,8 @@ async def _make(request_id: str, out: Path) -> None:
         message = f"{out} cannot be written: {error.strerror}."
         raise AmendError(message) from None
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
         await close_engine(reader)
         await store.close()
 

@@ -8,10 +8,9 @@ from typing import Annotated
 
 import typer
 
-from bot.commands.common import run, settings
+from bot.commands.common import no_answer, run, settings
 from bot.db.engine import AWAY, close_engine, open_engine
 from bot.db.migrate import migrate as migrate_database
-from bot.domain.errors import AmendError
 from bot.jobs.engine import jobs_url, set_up
 
 TRIED_AGAIN = 2.0  # seconds
@@ -46,8 +45,7 @@ async def _waiting(url: str, until: float) -> bool:
             return await _migrated(url)
         except AWAY as error:
             if time.monotonic() >= until:
-                message = f"the database does not answer ({type(error).__name__})."
-                raise AmendError(message) from None
+                raise no_answer(error) from None
         await asyncio.sleep(TRIED_AGAIN)
 
 

@@ -54,7 +54,7 @@ def driver_url(url: str) -> str:
     return url.replace("postgresql://", "postgresql+psycopg://", 1)
 
 
-def sqlite_file(url: str) -> Path | None:
+def sqlite_path(url: str) -> Path | None:
     """Where a SQLite database is, or would be; None for one that is a server's."""
     path = url.removeprefix("sqlite:///")
     return None if path == url else Path(path)

@@ -16,6 +16,7 @@ from typing import Any
 from cryptography.fernet import Fernet
 
 from bot.bootstrap import entries
+from bot.settings import BadSettings
 from bot.slack.link.manifest import manifest
 from deploy.sandbox import company
 from deploy.sandbox.clock import Clock
@@ -145,7 +146,12 @@ async def start(port: int, *, open_browser: bool) -> None:
     sandbox = Sandbox(port)
     sandbox.xpanse.delay = LIKE_AFAR
     sandbox.qualys.compliance.end_soon(datetime.now(UTC).date())
-    await sandbox.start()
+    try:
+        await sandbox.start()
+    except OSError as error:
+        await sandbox.stop()
+        message = f"--port: {port} cannot be listened on ({error.strerror})."
+        raise BadSettings(message) from None
     database = HOME / "amend.db"
     sandbox.slack.core.trail = Trail(database).of
     # The same port each time that the bot begins anew, so that programs find it again.

@@ -8,11 +8,13 @@ import io
 import os
 import re
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 import tomllib
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,7 @@ from bot.db.engine import close_engine, open_engine
 from bot.db.migrate import migrate
 from bot.db.store import Store
 from bot.domain.people import Account
+from deploy.sandbox.start import Sandbox
 from tests.integration.conftest import Amend
 
 ROOT = Path(__file__).parents[2]
@@ -231,3 +234,74 @@ def test_a_migration_waits_for_its_database_and_says_where_it_did_not_come(tmp_p
     waited = amend(tmp_path, "migrate", "--wait", "3", **nowhere)
     assert (waited.returncode, waited.stderr) == (1, done.stderr)
     assert amend(tmp_path, "migrate", "--wait", "-1", **nowhere).returncode == 2
+
+
+NOWHERE = "postgresql://me:hunter2@127.0.0.1:9/amend"
+
+
+@pytest.mark.parametrize("words", [["people", "list"], ["people", "export"], ["show", "R2ABCDEF"]])
+def test_a_database_that_is_away_is_named(here: Amend, words: list[str]) -> None:
+    code, out, err = here(*words, DATABASE_URL=NOWHERE)
+    assert (code, out, len(err.splitlines())) == (1, "", 1)
+    assert err.startswith("amend: DATABASE_URL: the database does not answer")
+    assert "hunter2" not in err
+
+
+PERSON = "slack_user,vendor,account,role,scope\nU0MARA,qualys,northwind,Manager,\n"
+
+
+def test_people_are_not_imported_where_slack_is_away(here: Amend, tmp_path: Path) -> None:
+    (tmp_path / "people.csv").write_text(PERSON, "utf-8")
+    away = SLACK | {"SLACK_API_URL": "http://127.0.0.1:9/"}
+    code, out, err = here("people", "import", "people.csv", **away)
+    assert (code, out, len(err.splitlines())) == (1, "", 1)
+    assert err.startswith("amend: SLACK_API_URL: http://127.0.0.1:9/ cannot be reached")
+
+
+async def test_people_are_not_imported_where_slack_refuses_the_token(tmp_path: Path) -> None:
+    (tmp_path / "people.csv").write_text(PERSON, "utf-8")
+    sandbox = Sandbox()
+    await sandbox.start()
+    refused = SLACK | {
+        "SLACK_API_URL": sandbox.environment(tmp_path / "a", port=0)["SLACK_API_URL"]
+    }
+    try:
+        asked = ("people", "import", "people.csv")
+        done = await asyncio.to_thread(amend, tmp_path, *asked, **refused)
+    finally:
+        await sandbox.stop()
+    told = "amend: SLACK_BOT_TOKEN: Slack answered invalid_auth.\n"
+    assert (done.returncode, done.stderr) == (1, told)
+
+
+def test_a_database_of_a_newer_version_is_told_as_that(here: Amend, tmp_path: Path) -> None:
+    assert amend(tmp_path, "migrate").returncode == 0
+    with closing(sqlite3.connect(tmp_path / "amend.db")) as made:
+        made.execute("UPDATE alembic_version SET version_num = '9999'")
+        made.commit()
+    for words in (["migrate"], ["people", "list"], ["show", "R2ABCDEF"]):
+        code, out, err = here(*words)
+        assert (code, out, len(err.splitlines())) == (1, "", 1)
+        assert "newer" in err
+        assert "DATABASE_URL" in err
+
+
+def test_evidence_goes_into_no_file_as_into_a_folder(here: Amend, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", "utf-8")
+    code, _, err = here("evidence", "R2ABCDEF", "--out", "file/r.zip")
+    assert (code, err) == (1, "amend: file/r.zip cannot be written: Not a directory.\n")
+
+
+@pytest.mark.parametrize("port", ["-1", "65536", "many"])
+def test_the_sandboxs_port_is_a_port(here: Amend, port: str) -> None:
+    code, _, err = here("sandbox", "--no-browser", "--port", port)
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "--port" in err
+
+
+def test_the_sandboxs_port_is_named_where_it_is_taken(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = amend(tmp_path, "sandbox", "--no-browser", "--port", port)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+    assert done.stderr.startswith(f"amend: --port: {port} cannot be listened on (")
