@@ -18,7 +18,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from bot.db import audit
 from bot.db.engine import close_engine
 from bot.db.fence import still_ours
-from bot.db.tables import Delivered, Draft, Mapping, News, PlannedRecord, Request, Vote
+from bot.db.tables import Credential, Delivered, Draft, Mapping, News, PlannedRecord, Request, Vote
 from bot.db.tokens import end_of_unmapped
 from bot.db.turns import Turns
 from bot.db.upsert import put
@@ -411,7 +411,12 @@ class Store:
         """One person's accounts by vendor."""
         async with self.reading() as session:
             query = select(Mapping).where(Mapping.team == team, Mapping.slack_user == slack_user)
-            return {row.vendor: _account(row) for row in (await session.exec(query)).all()}
+            rows = (await session.exec(query)).all()
+            stored = select(Credential).where(
+                Credential.team == team, Credential.slack_user == slack_user
+            )
+            linked = {each.vendor: each.account for each in (await session.exec(stored)).all()}
+        return {row.vendor: _account(row, linked.get(row.vendor, "")) for row in rows}
 
     async def mapped(
         self, team: str | None, vendor: str | None = None
@@ -444,18 +449,25 @@ class Store:
                 await put(session, self._mapping(team, user, account))
             after = {(user, each.vendor): _told(each) for user, each in rows}
             await end_of_unmapped(session, team, self.clock())
+            for user, vendor in _other_accounts(before, after, replace=replace):
+                await self._forget(session, team, user, vendor, actor)
             facts = {"replace": replace, **_differences(before, after, replace=replace)}
             await audit.append(session, self.clock(), actor, "people:imported", "", facts)
 
     async def map_person(
         self, team: str, user: str, account: Account, actor: str, *, by_link: bool = False
     ) -> None:
-        """Add or replace one entry; `by_link`: it ends with the person's own credentials."""
+        """Add or replace one entry; `by_link`: it ends with the person's own credentials.
+
+        Those of the account that they were mapped to before are forgotten.
+        """
         async with self.transaction() as session:
             await audit.alone(session)
             known = await session.get(Mapping, (team, user, account.vendor))
             before = _told(_account(known)) if known else None
             await put(session, self._mapping(team, user, account, by_link=by_link))
+            if before and not by_link and _another(before, _told(account)):
+                await self._forget(session, team, user, account.vendor, actor)
             facts = {
                 "person": user,
                 "vendor": account.vendor,
@@ -464,6 +476,16 @@ class Store:
                 "by_link": by_link,
             }
             await audit.append(session, self.clock(), actor, "people:mapped", "", facts)
+
+    async def _forget(
+        self, session: AsyncSession, team: str, user: str, vendor: str, actor: str
+    ) -> None:
+        """Somebody's stored credentials, which belong to another account than theirs is now."""
+        found = await session.get(Credential, (team, user, vendor))
+        if found is not None:
+            await session.delete(found)
+            facts = {"vendor": vendor, "account": found.account, "person": user}
+            await audit.append(session, self.clock(), actor, "link:removed", "", facts)
 
     def _mapping(self, team: str, user: str, account: Account, *, by_link: bool = False) -> Mapping:
         return Mapping(
@@ -545,8 +567,8 @@ def _rows(result: Any) -> int:
     return int(result.rowcount)
 
 
-def _account(row: Mapping) -> Account:
-    return Account(vendor=row.vendor, account=row.account, role=row.role, scope=tuple(row.scope))
+def _account(row: Mapping, linked: str = "") -> Account:
+    return Account(row.vendor, row.account, row.role, tuple(row.scope), linked)
 
 
 async def _end_rest(session: AsyncSession, request_id: str, why: str) -> None:
@@ -577,6 +599,19 @@ Told = dict[str, Any]
 
 def _told(account: Account) -> Told:
     return {"account": account.account, "role": account.role, "scope": list(account.scope)}
+
+
+def _another(before: Told, after: Told) -> bool:
+    return str(before["account"]).casefold() != str(after["account"]).casefold()
+
+
+def _other_accounts(
+    before: dict[tuple[str, str], Told], after: dict[tuple[str, str], Told], *, replace: bool
+) -> list[tuple[str, str]]:
+    """Who, and where, has another account than before, or none."""
+    return [
+        key for key in before if (_another(before[key], after[key]) if key in after else replace)
+    ]
 
 
 def _differences(

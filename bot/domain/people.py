@@ -12,12 +12,26 @@ SLACK_CHANNEL = (r"[CGD][A-Z0-9]+", 'a Slack channel id such as "C0OPS"')
 
 @dataclass(frozen=True)
 class Account:
-    """A person's account at one vendor. `scope` holds IPs, ranges, CIDRs or group titles."""
+    """A person's account at one vendor. `scope` holds IPs, ranges, CIDRs or group titles.
+
+    `linked` is the account whose credentials they have stored for it, "" for none.
+    """
 
     vendor: str
     account: str
     role: str
     scope: tuple[str, ...] = ()
+    linked: str = ""
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Every account through which this person acts there, in small letters."""
+        return folded(self.account, self.linked)
+
+
+def folded(*accounts: str) -> frozenset[str]:
+    """Accounts as they are compared: in small letters, without those that are none."""
+    return frozenset(each.strip().casefold() for each in accounts if each.strip())
 
 
 @dataclass(frozen=True)

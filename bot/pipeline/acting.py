@@ -13,6 +13,7 @@ from bot.domain import access
 from bot.domain.errors import AmendError, Denied, NotAllowed, NotNow
 from bot.domain.operations import Operation, Record, Vendor
 from bot.domain.parameters import Parameters, read
+from bot.domain.people import folded
 from bot.domain.policy import quoted
 from bot.pipeline.parts import Parts
 from bot.pipeline.renewing import Renewing
@@ -110,18 +111,34 @@ class Acting:
     async def own_wish(self, operation: Operation, user: str, made: str) -> str:
         """Why somebody may not decide on `made`, which a request through here brought about.
 
-        "" where it is not their own wish, nor one made through the same vendor account.
+        "" where it is not their own wish, nor one made through a vendor account of theirs. The
+        shared account is nobody's.
         """
         asked = self.wishes(operation)
         source = await self.parts.ledger.maker(asked, made) if asked else None
         if source is None:
             return ""
-        own = await self.account(operation.vendor, user)
-        theirs = await self.account(operation.vendor, source.requester)
-        same = own.casefold() == theirs.casefold()
+        theirs = await self._accounts(operation.vendor, source.requester)
+        if source.own_account:
+            theirs |= folded(source.account)
+        same = await self._accounts(operation.vendor, user) & theirs
         if source.requester == user or same:
             return f"nobody decides on their own request ({source.id})"
         return ""
+
+    async def own_wishes(
+        self, operation: Operation, user: str, records: Sequence[Record]
+    ) -> dict[str, str]:
+        """The same of several records: id → why, for those that are."""
+        if not self.wishes(operation):
+            return {}
+        found = {each.id: await self.own_wish(operation, user, each.id) for each in records}
+        return {record: why for record, why in found.items() if why}
+
+    async def _accounts(self, vendor: str, user: str) -> frozenset[str]:
+        """Every account of a person at a vendor: the mapped one, and the one they have linked."""
+        linked = await self.parts.vault.linked(self.parts.directory.team, user)
+        return folded(await self.account(vendor, user), linked.get(vendor, ""))
 
     async def undecided(
         self, operation: Operation, user: str, channel: str, records: Sequence[Record]
@@ -138,7 +155,8 @@ class Acting:
             return " ".join(decision.reasons)
         nothing = decider.parameters.model_construct()
         barred = await decider.barred(nothing, records, decision.account, decision.reach)
-        return next(iter(barred.values()), "")
+        own = {} if barred else await self.own_wishes(decider, user, records)
+        return next(iter({**barred, **own}.values()), "")
 
     async def allowed(self, user: str, channel: str) -> list[Operation]:
         """Every operation that this person may do here."""

@@ -199,7 +199,10 @@ class Approvals:
             access.Asker(
                 request.requester,
                 own.account if own else "",
-                await self._linked(operation, request.requester),
+                (
+                    *await self._linked(operation, request.requester),
+                    *([request.account] if request.own_account else []),
+                ),
             ),
             demands,
             self.parts.policy,
@@ -207,8 +210,7 @@ class Approvals:
         if not decision.allowed:
             return decision
         try:
-            decided = self._approved_as(operation) if operation.decides else operation
-            why = await self._barred(request, decided, decision)
+            why = await self._barred(request, operation, user, decision)
         except VendorError as error:
             words = f"Your own rights on these records cannot be checked now: {quoted(str(error))}"
             return access.Decision(access.Answer.NOT_NOW, (words,))
@@ -223,24 +225,33 @@ class Approvals:
         return self.acting.operation(operation.approved_as) if operation.approved_as else operation
 
     async def _barred(
-        self, request: Request, operation: Operation, decision: access.Decision
+        self, request: Request, asked_for: Operation, user: str, decision: access.Decision
     ) -> str:
         """Why the approver may not do this on all of its records; "" if they may.
 
-        Raises a `VendorError` where the vendor does not say.
+        What decides on somebody's wish is not approved by them either. Raises a `VendorError`
+        where the vendor does not say.
         """
+        operation = self._approved_as(asked_for) if asked_for.decides else asked_for
         if decision.account is None or decision.reach is None:
             return "It is not known through which account."
         parameters = self.acting.parameters(request)
         if not isinstance(parameters, operation.parameters):
             parameters = operation.parameters.model_construct()
-        asked = partial(
+        barred = partial(
             barred_as_sent,
             operation,
             parameters,
             account=decision.account,
             reach=decision.reach,
         )
+
+        async def asked(
+            page: Sequence[tuple[Record, Mapping[str, str] | None]],
+        ) -> Mapping[str, str]:
+            found = await barred(page)
+            return found or await self.acting.own_wishes(operation, user, [r for r, _ in page])
+
         page: list[tuple[Record, Mapping[str, str] | None]] = []
         async for row in self.parts.ledger.all(request.id, (Result.TO_SEND,)):
             page.append((as_record(row), row.changes))

@@ -88,7 +88,7 @@ class DecideException(Operation):
             if found is None:
                 yield Record(number, "not listed", {}, {}, left_out=NOT_LISTED)
                 continue
-            why = YOURS if _asked(found, account.account) else ""
+            why = YOURS if _asked(found, account) else ""
             if scope and not why:
                 why = await outside(self._exceptions, scope, [found.ip])
             yield _record(found, self.changes(parameters), why)
@@ -97,7 +97,7 @@ class DecideException(Operation):
         self, parameters: Parameters, records: Sequence[Record], account: Account, reach: Reach
     ) -> Mapping[str, str]:
         listed = await self._listed([each.id for each in records])
-        own = {n: YOURS for n, each in listed.items() if _asked(each, account.account)}
+        own = {n: YOURS for n, each in listed.items() if _asked(each, account)}
         return {**await self.out_of_scope(records, account, reach), **own}
 
     async def out_of_scope(
@@ -191,11 +191,11 @@ def label_of(found: ComplianceException) -> str:
     return f"{found.ip or 'host'} · {control} · {found.policy.name}"
 
 
-def _asked(found: ComplianceException, account: str) -> bool:
-    """Was it asked for under this very account?"""
+def _asked(found: ComplianceException, account: Account) -> bool:
+    """Was it asked for under this very account, or the one that its owner has linked?"""
     first = min((r for r in found.history if r.at), key=lambda r: str(r.at), default=None)
     by = found.created_by or (first.user if first else "")
-    return bool(by) and by.casefold() == account.casefold()
+    return by.strip().casefold() in account.names
 
 
 def _record(found: ComplianceException, changes: Mapping[str, object], why: str) -> Record:

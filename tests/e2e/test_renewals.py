@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import APPROVALS, MARA, ONCA, OPS, SAMI, World, text_of, until
-from tests.e2e.test_exceptions import press
+from bot.domain.people import Account
+from tests.e2e.conftest import APPROVALS, MARA, ONCA, OPS, PEOPLE, SAMI, World, text_of, until
+from tests.e2e.test_exceptions import SECOND, press
+from tests.e2e.test_requests import button, has
 
 TODAY = datetime.now(UTC).date()
 END, LATER = TODAY + timedelta(days=20), TODAY + timedelta(days=200)
@@ -93,6 +95,50 @@ async def test_ones_own_wish_is_not_renewed_by_oneself(world: World) -> None:
     await submit(world, MARA)
     await press(world, ONCA, "approve")
     assert (await world.settled())["state"] == "succeeded"
+
+
+async def wished(world: World) -> int:
+    """Mara asks for an exception through the shared account, which is all that Qualys knows of it;
+    somebody approves it there."""
+    await world.type(MARA, SECOND)
+    await world.settled()
+    exceptions = world.qualys.compliance.exceptions
+    number = max(exceptions)
+    exceptions[number] = replace(exceptions[number], status="Approved", expires=END.isoformat())
+    return number
+
+
+async def approves(world: World, user: str) -> None:
+    """Press the button under the question whether the renewal may run."""
+
+    def asked() -> list[dict[str, Any]]:
+        found = [each for each in world.cards(APPROVALS) if "renew_exception" in str(each)]
+        return [each for each in found if has(each, "approve")]
+
+    await until(lambda: bool(asked()), "it is asked")
+    card = asked()[-1]
+    await world.act(user, "press", channel=APPROVALS, ts=card["ts"], **button(card, "approve"))
+
+
+async def test_nor_what_one_asked_for_through_the_shared_account(world: World) -> None:
+    number = await wished(world)
+    assert "one approval" in await review(world, MARA, [number])
+    await submit(world, MARA)
+    await approves(world, ONCA)
+    await until(lambda: len(updates(world)) == 1, "it is renewed")
+
+
+async def test_who_asked_for_it_approves_no_renewal_of_it(world: World) -> None:
+    number = await wished(world)
+    scanner = (SAMI, Account("qualys", "sito", "Scanner", ("0.0.0.0/0",)))
+    rest = [each for each in PEOPLE if each[0] != SAMI]
+    bot = world.bot
+    await bot.store.import_people(bot.team, [*rest, scanner], replace=True, actor="test")
+    assert "one approval" in await review(world, SAMI, [number])
+    await submit(world, SAMI)
+    await approves(world, MARA)
+    await until(lambda: "own request" in str(world.private(MARA, APPROVALS)), "told why not")
+    assert updates(world) == []
 
 
 @pytest.mark.parametrize(
