@@ -49,7 +49,7 @@ def no_answer(error: Exception) -> AmendError:
 async def opened(found: Settings) -> Store:
     """The store on a database that has the newest schema; what it records came by the command line.
 
-    Raises `AmendError` where it does not answer, or is of a newer version.
+    Raises `AmendError` where it does not answer, or has a schema that is not known.
     """
     audit.VIA.set("cli")
     engine = open_engine(found.database_url)
