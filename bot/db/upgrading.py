@@ -25,5 +25,7 @@ def upgrade(connection: Connection, to: str = "head") -> None:
     try:
         command.upgrade(config, to)
     except CommandError:
-        message = "DATABASE_URL: the database has a schema that this version of Amend does not know."
+        message = (
+            "DATABASE_URL: the database has a schema that this version of Amend does not know."
+        )
         raise AmendError(message) from None
