@@ -33,6 +33,7 @@ from bot.courtesy import Courtesy
 from bot.db import audit, evidence
 from bot.db.audit import Witness
 from bot.db.engine import AWAY, close_engine, open_engine, open_reader
+from bot.db.fence import LeaseLost
 from bot.db.leases import Leases
 from bot.db.ledger import Ledger
 from bot.db.migrate import migrate
@@ -50,7 +51,7 @@ from bot.jobs.budgets import Budgets
 from bot.jobs.engine import VERSION, Engine
 from bot.jobs.runner import Runner
 from bot.jobs.supervisor import Chore, Pause, Supervisor
-from bot.jobs.trouble import Trouble
+from bot.jobs.trouble import NOT_ITS_FAULT, Trouble
 from bot.jobs.upkeep import SWEEP, Upkeep
 from bot.jobs.watching import Watching
 from bot.jobs.witness import Checkpoints, Forwarding
@@ -605,8 +606,12 @@ class _Work:
         await self._within(request_id, self.runner.finish)
 
     async def follow_up(self, request_id: str) -> float | None:
-        async with self._held(request_id):
-            return await self.runner.follow_up(request_id)
+        """A database that is away, or another replica at it, ends no following."""
+        try:
+            async with self._held(request_id):
+                return await self.runner.follow_up(request_id)
+        except (*NOT_ITS_FAULT, LeaseLost):
+            return self.runner.follow_every
 
 
 async def _closed(link: SocketLink, opening: asyncio.Task[None]) -> None:

@@ -10,6 +10,7 @@ at once.
 from __future__ import annotations
 
 import asyncio
+import re
 import sqlite3
 import time
 from collections import Counter
@@ -219,7 +220,9 @@ async def _go_on(request_id: str, lane: str = "", turn: int = 0) -> None:
             return
     await _finish(request_id)
     if await _follow_up(request_id) is not None:
-        await DBOS.start_workflow_async(_follow_workflow, request_id)
+        start = _named(str(DBOS.workflow_id))[1]
+        with SetWorkflowID(f"follow:{request_id}:{start}"):
+            await DBOS.start_workflow_async(_follow_workflow, request_id)
 
 
 async def _line_up(request_id: str, lane: str, turn: int) -> None:
@@ -237,25 +240,23 @@ def _place() -> int | None:
     return int(time.time() * 10) % (2**31 - 1) + 1 if _whole_seconds else None
 
 
-def _number(workflow_id: str) -> int:
-    """Which start of its request a workflow belongs to: 2 of `carry_out:R2ABCDEF:2/1`."""
-    return int(workflow_id.rpartition(":")[2].partition("/")[0])
+_NAME = re.compile(r"[a-z_]+:([^:/]+):(\d+)(?:/(\d+))?")
 
 
-def _request_of(workflow_id: str) -> str:
-    return workflow_id.split(":")[1]
+def _named(workflow_id: str) -> tuple[str, int, int]:
+    """(request, which start of it, which turn) of a workflow: `carry_out:R2ABCDEF:2/1`.
+
+    No request for a name of another kind: earlier versions had such.
+    """
+    found = _NAME.fullmatch(workflow_id)
+    return (found[1], int(found[2]), int(found[3] or 0)) if found else ("", 0, 0)
 
 
 def _after(workflow_id: str) -> list[str]:
     """What may have come after it: the next turn in its line, or the next start of its request."""
-    start, _, turn = workflow_id.partition("/")
-    next_start = f"{_request_of(start)}:{_number(start) + 1}"
-    return [f"{start}/{int(turn or 0) + 1}", *(f"{kind}:{next_start}" for kind in _WORKFLOWS)]
-
-
-def _ours(workflow: WorkflowStatus) -> bool:
-    """True where it carries on a request, and is not beside it."""
-    return workflow.workflow_id.split(":")[0] in _WORKFLOWS
+    request_id, start, turn = _named(workflow_id)
+    next_turn = f"{workflow_id.partition('/')[0]}/{turn + 1}"
+    return [next_turn, *(f"{kind}:{request_id}:{start + 1}" for kind in _WORKFLOWS)]
 
 
 _UNDER_WAY = frozenset({"PENDING", "ENQUEUED", "DELAYED"})
@@ -430,7 +431,7 @@ class Engine:
                 return
             await asyncio.sleep(0.05)
         # Counted on from the highest: retention may have removed the first of them.
-        number = max((_number(each.workflow_id) for each in known), default=0) + 1
+        number = max((_named(each.workflow_id)[1] for each in known), default=0) + 1
         with SetWorkflowID(f"{kind}:{request_id}:{number}"):
             await DBOS.start_workflow_async(_WORKFLOWS[kind], request_id)
 
@@ -439,7 +440,7 @@ class Engine:
         known = await DBOS.list_workflows_async(
             status=sorted(_UNDER_WAY), load_input=False, load_output=False
         )
-        return {_request_of(each.workflow_id) for each in known if _ours(each)}
+        return {_named(each.workflow_id)[0] for each in known} - {""}
 
     async def failed(self, since: float) -> Collection[str]:
         """The requests that were carried on since then (epoch seconds), until that failed."""
@@ -449,7 +450,8 @@ class Engine:
             load_input=False,
             load_output=False,
         )
-        after = {each.workflow_id: _after(each.workflow_id) for each in ended if _ours(each)}
+        names = (each.workflow_id for each in ended)
+        after = {each: _after(each) for each in names if _named(each)[0]}
         wanted = [each for some in after.values() for each in some]
         later = (
             await DBOS.list_workflows_async(
@@ -459,13 +461,14 @@ class Engine:
             else []
         )
         known = {each.workflow_id for each in later}
-        return {_request_of(each) for each, some in after.items() if known.isdisjoint(some)}
+        return {_named(each)[0] for each, some in after.items() if known.isdisjoint(some)}
 
     async def _known(self, request_id: str) -> list[WorkflowStatus]:
         prefixes = [f"{each}:{request_id}:" for each in _WORKFLOWS]
-        return await DBOS.list_workflows_async(
+        found = await DBOS.list_workflows_async(
             workflow_id_prefix=prefixes, load_input=False, load_output=False
         )
+        return [each for each in found if _named(each.workflow_id)[0]]
 
     async def pick_up_strays(self) -> None:
         """Carry on what is noted as running here, and what no task runs.

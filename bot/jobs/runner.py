@@ -39,6 +39,7 @@ SLICE = (
 WAVES = 64  # calls that each of the parallel ones gets in a slice
 FRESH = 1.0  # seconds for which a plan of a direct request needs no second look
 FOLLOW_EVERY = 10.0  # seconds between two looks at what the vendor does by itself
+FOLLOW_LATE = 3600.0  # seconds beyond their time for which their end is tried to be told
 
 ENDS = ("changed", "unchanged", "refused", "unknown", "not_sent")
 
@@ -246,15 +247,25 @@ class Runner:
     async def follow_up(self, request_id: str) -> float | None:
         """Look once at what the vendor did by itself; seconds until the next look, None at the end.
 
-        A slice of the records has its turn in each look, the next one at the next.
+        A slice of the records has its turn in each look, the next one at the next. A look that
+        fails is tried again, for as long as it may be of use.
         """
         request = await self.store.request(request_id)
         if request is None or request.follow_until is None or request.state not in OVER:
             return None
+        try:
+            return await self._followed(request, request.follow_until)
+        except Exception as error:
+            log.warning("follow_up_failed", **tracing.marks(request_id), error=type(error).__name__)
+        over = self.store.clock() > request.follow_until + FOLLOW_LATE
+        return None if over else self.follow_every
+
+    async def _followed(self, request: Request, until: float) -> float | None:
+        request_id = request.id
         silent = await self.ledger.silent(request_id)
         if not silent:
             return None
-        if self.store.clock() > request.follow_until:
+        if self.store.clock() > until:
             await self.ledger.say_of_the_silent(request_id, "nothing new from the vendor so far")
             await self.pipeline.parts.voice.follow(request_id)
             return None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -10,10 +12,13 @@ import pytest
 from aiohttp import ServerDisconnectedError
 from sqlalchemy.exc import OperationalError
 
+from bot.db.fence import LeaseLost
+from bot.db.ledger import Ledger
 from bot.jobs import trouble
+from bot.jobs.runner import FOLLOW_LATE, Runner
 from bot.pipeline import Pipeline
 from bot.slack.outgoing.voice import SlackVoice
-from tests.e2e.conftest import MARA, World
+from tests.e2e.conftest import MARA, World, text_of, until
 
 REVIEWED = "/qualys 23456,23457 change_state=RESOLVED"
 DIRECT = "/qualys 23456 change_state=RESOLVED"
@@ -127,3 +132,41 @@ async def test_a_receipt_that_the_database_kept_from_being_wanted_is_posted(
     await taken_up(world, lambda: bool(world.cards()) and len(world.thread()) > 0)
     assert (await world.settled())["state"] == "succeeded"
     assert len(world.edits()) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "error"),
+    [
+        (Runner, "follow_up", AWAY),
+        (Runner, "follow_up", LeaseLost("R")),
+        (Ledger, "silent", AWAY),
+        (Ledger, "silent", ValueError("a fault of our own")),
+    ],
+    ids=["database", "lease", "database within", "fault"],
+)
+async def test_a_look_at_what_the_vendor_does_by_itself_that_fails_ends_no_following(
+    kind: type, name: str, error: Exception, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.sandbox.ccs.verifies_in = 2.0
+    world.bot.work.runner.follow_every = 0.2
+    before = itertools.count()
+    looks = Fails(monkeypatch, kind, name, error, times=2, when=lambda *_: next(before) > 1)
+    await world.type(MARA, "/ccs INCA0000004 TicketState=2")
+    await world.settled()
+    await until(
+        lambda: any("verification passed" in text_of(each) for each in world.thread()), within=20
+    )
+    assert looks.calls > 2
+
+
+async def test_a_following_that_fails_for_good_ends_by_time(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = world.bot.work.runner
+    runner.follow_every = 0.2
+    Fails(monkeypatch, Ledger, "silent", ValueError("a fault of our own"), times=10_000)
+    await world.type(MARA, "/ccs INCA0000004 TicketState=2")
+    request_id = (await world.settled())["request_id"]
+    assert await runner.follow_up(request_id) == 0.2
+    await world.bot.store.set_fields(request_id, follow_until=time.time() - FOLLOW_LATE - 1)
+    assert await runner.follow_up(request_id) is None

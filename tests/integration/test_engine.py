@@ -1,4 +1,4 @@
-"""The job engine: what it waits for is a span of time, whatever the clock does."""
+"""The job engine: what it waits for is a span of time, and what was cut short is found again."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from dbos import DBOS, SetWorkflowID
 
-from bot.jobs.engine import Engine, Work
+from bot.jobs.engine import Engine, Work, _follow_workflow
 
 
 class Planning:
@@ -52,3 +53,69 @@ async def test_a_pause_that_began_while_the_clock_was_ahead_ends_in_its_time(
         await until(lambda: work.asked == 2)
     finally:
         await second.close()
+
+
+class Following:
+    """Work that is over at once, and then followed for ever."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    async def outlook(self, _request_id: str) -> tuple[float, str, bool]:
+        return 0.0, "", True
+
+    async def run_slice(self, _request_id: str) -> float | None:
+        return None
+
+    async def finish(self, _request_id: str) -> None:
+        pass
+
+    async def follow_up(self, _request_id: str) -> float | None:
+        self.looks += 1
+        return 0.1
+
+
+async def test_what_is_followed_is_followed_on_after_its_workflow_was_ended_as_an_older_one(
+    tmp_path: Path,
+) -> None:
+    engine, work = Engine(f"sqlite:///{tmp_path / 'amend.db'}"), Following()
+    await engine.launch(cast("Work", work))
+    try:
+        await engine.start("carry_out", "R1")
+        await until(lambda: work.looks > 2)
+        assert await engine.failed(0.0) == set()
+        await end_what_is_under_way()
+        assert await engine.failed(0.0) == {"R1"}
+        assert await engine.failed(time.time() + 60) == set(), "it ended before that"
+        looks = work.looks
+        await engine.start("carry_out", "R1")
+        await until(lambda: work.looks > looks + 2)
+        assert await engine.failed(0.0) == set()
+    finally:
+        await engine.close()
+
+
+async def test_names_that_earlier_versions_gave_are_passed_over(tmp_path: Path) -> None:
+    """They called a following after the run it came of."""
+    engine, work = Engine(f"sqlite:///{tmp_path / 'amend.db'}"), Following()
+    await engine.launch(cast("Work", work))
+    try:
+        with SetWorkflowID("carry_out:R1:1-7"):
+            await DBOS.start_workflow_async(_follow_workflow, "R1")
+        await until(lambda: work.looks > 2)
+        assert await engine.under_way() == set()
+        await end_what_is_under_way()
+        assert await engine.failed(0.0) == set()
+        await engine.start("carry_out", "R1")
+        assert await engine.under_way() == {"R1"}
+    finally:
+        await engine.close()
+
+
+async def end_what_is_under_way() -> None:
+    """As a new version does with those of the one before."""
+    found = await DBOS.list_workflows_async(status=["PENDING"])
+    await DBOS.cancel_workflows_async([each.workflow_id for each in found])
+    async with asyncio.timeout(30):
+        while await DBOS.list_workflows_async(status=["PENDING"]):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
