@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, func, or_, update
 
+from bot.db.engine import AWAY
 from bot.db.fence import LeaseLost, epoch_of, lost
 from bot.db.ledger import Row
 from bot.db.store import Store
@@ -113,28 +114,26 @@ class Journal:
     async def _drain(self) -> None:
         while self._waiting:
             lines, self._waiting = self._waiting, []
-            try:
-                together = await self._commit(lines)
-                answers = [True] * len(lines) if together else await self._one_by_one(lines)
-            except LeaseLost:
-                await self._apart(lines)
-            except Exception as error:
-                _answer_all(lines, error)
-            else:
-                for line, answer in zip(lines, answers, strict=True):
-                    if not line.done.cancelled():
-                        line.done.set_result(answer)
+            await self._answer(lines)
 
-    async def _apart(self, lines: Sequence[_Line]) -> None:
-        """One of the requests is another's: its lines fail, and the others' are written."""
-        for line in lines:
-            try:
-                answer = await self._commit([line])
-            except Exception as error:
-                _answer_all([line], error)
+    async def _answer(self, lines: Sequence[_Line]) -> None:
+        """Write the lines and tell their callers; what cannot be written together is tried apart."""
+        try:
+            noted = await self._commit(lines)
+        except Exception as error:
+            parts = _parts(lines, error)
+            if len(parts) > 1:
+                await asyncio.gather(*(self._answer(each) for each in parts))
             else:
-                if not line.done.cancelled():
-                    line.done.set_result(answer)
+                _answer_all(lines, error)
+            return
+        if not noted and len(lines) > 1:
+            for line in lines:
+                await self._answer([line])
+            return
+        for line in lines:
+            if not line.done.cancelled():
+                line.done.set_result(noted)
 
     async def _commit(self, lines: Sequence[_Line]) -> bool:
         """All lines in one transaction; False (and nothing written) where an intent had no row.
@@ -158,8 +157,16 @@ class Journal:
                 await session.rollback()
         return noted == len(intents)
 
-    async def _one_by_one(self, lines: Sequence[_Line]) -> list[bool]:
-        return [await self._commit([line]) for line in lines]
+
+def _parts(lines: Sequence[_Line], error: Exception) -> list[list[_Line]]:
+    """The lines of each request, for it may be one request's row that somebody holds; of one request
+    each by itself, unless it is the database that fails, which then would for each of them."""
+    by_request: dict[str, list[_Line]] = {}
+    for line in lines:
+        by_request.setdefault(line.request_id, []).append(line)
+    if len(by_request) > 1 or isinstance(error, AWAY):
+        return list(by_request.values())
+    return [[line] for line in lines]
 
 
 def _answer_all(lines: Sequence[_Line], error: Exception) -> None:

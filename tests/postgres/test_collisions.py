@@ -7,17 +7,22 @@ from collections.abc import AsyncIterator
 
 import pytest
 from cryptography.fernet import Fernet
-from sqlalchemy import delete, update
+from sqlalchemy import delete, text, update
 from sqlmodel import col
 
 from bot.db import audit
 from bot.db.engine import open_engine
+from bot.db.journal import Journal
+from bot.db.leases import Leases
+from bot.db.ledger import Ledger
 from bot.db.migrate import migrate
 from bot.db.outbox import Outbox
 from bot.db.store import Store
-from bot.db.tables import Credential, Delivery, Draft
+from bot.db.tables import Credential, Delivery, Draft, Request
 from bot.db.vault import Vault
+from bot.domain.operations import Outcome, Record, Result
 from bot.domain.people import Account
+from bot.domain.plans import State
 
 ROUNDS = 20  # at each the two are let go at once
 
@@ -123,3 +128,54 @@ async def test_credentials_sealed_anew_by_two_at_once_are_sealed_twice(
         await vaults[0].keep("T", f"U{number}", "acme", "me", {"refresh": str(number)})
     for _ in range(ROUNDS):
         assert await asyncio.gather(*(each.rotate() for each in vaults * 2)) == [50] * 4
+
+
+async def test_a_request_whose_row_somebody_holds_keeps_no_other_from_its_outcomes(
+    stores: list[Store],
+) -> None:
+    """Whoever holds it does so for longer than anybody waits for a lock."""
+    store, ledger = stores[0], Ledger(stores[0])
+    leases, journal = Leases(store, "a", "1"), Journal(store)
+    await leases.renew()
+    for name in ("R1", "R2", "R3"):
+        async with store.transaction() as session:
+            session.add(_running(name))
+        await ledger.add(name, 0, [(Record(str(each), "", {}, {}), None) for each in range(8)])
+    ready = asyncio.Event()
+
+    async def settle(name: str) -> None:
+        async with leases.held(name):
+            rows = await ledger.records(name, (Result.TO_SEND,), 8)
+            assert await journal.sending(name, rows, 1.0)
+            await ready.wait()
+            outcomes = [Outcome(row.record_id, Result.CHANGED) for row in rows]
+            each_alone = zip(rows, outcomes, strict=True)
+            await asyncio.gather(*(journal.settle(name, [row], [end]) for row, end in each_alone))
+
+    settling = [asyncio.create_task(settle(name)) for name in ("R1", "R2", "R3")]
+    await asyncio.sleep(1)
+    async with stores[1].transaction() as session:
+        connection = await session.connection()
+        await connection.execute(text("SELECT 1 FROM request WHERE id = 'R2' FOR UPDATE"))
+        ready.set()
+        for task in (settling[0], settling[2]):
+            await asyncio.wait((task,), timeout=9)
+            assert task.done()
+    ended = await asyncio.gather(*settling, return_exceptions=True)
+    assert [ended[0], ended[2]] == [None, None]
+    for name in ("R1", "R3"):
+        assert (await ledger.counts(name)).changed == 8
+
+
+def _running(name: str) -> Request:
+    return Request(
+        id=name,
+        origin=name,
+        operation="acme.switch",
+        parameters={},
+        team="T",
+        requester="U",
+        channel="C",
+        state=State.RUNNING,
+        created_at=1.0,
+    )
