@@ -199,3 +199,10 @@ def test_a_comment_without_a_name_says_so_where_it_is_decided_on() -> None:
         for texts in surfaces(waiting({"Priority": "Low"}, "c" * 40, unsigned=unsigned)):
             (section,) = [each for each in texts if each.startswith("*Comment:*")]
             assert ("without a name" in section.split("\n")[0]) is unsigned
+
+
+@pytest.mark.parametrize("state", [State.PLANNED, State.PENDING_APPROVAL])
+def test_whoever_decides_from_a_card_reads_what_the_vendor_will_do(state: State) -> None:
+    facts = waiting({"Priority": "Low"}, state=state, notes=["It executes at once"])
+    texts = sections(card(CCS, facts, now=1.0, offers=DECIDES)["blocks"])
+    assert any("It executes at once" in each for each in texts)

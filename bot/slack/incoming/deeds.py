@@ -260,9 +260,9 @@ class Deeds:
     async def details(self, request: Request) -> dict[str, Any]:
         """A request's changes whole and its first records with what became of each, as a modal."""
         operation = self.pipeline.acting.operation(request.operation)
-        rows = await self.pipeline.parts.ledger.foremost(request.id, 25)
-        changes = whole_blocks(operation, await self.pipeline.facts(request))
         own = request.relation == "undo"
+        rows = await self.pipeline.parts.ledger.foremost(request.id, 12 if own else 25)
+        changes = whole_blocks(operation, await self.pipeline.facts(request))
         lines = [_detail(row, moves=own) for row in rows]
         if request.records > len(rows):
             lines.append(f"… and {request.records - len(rows)} more in the thread's file.")

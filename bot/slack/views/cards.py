@@ -75,7 +75,7 @@ def card(
         top += samples  # they are what it changes
     else:
         beside = [*samples, *beside]
-    if facts.state is State.PENDING_APPROVAL:
+    if facts.state in (State.PLANNED, State.PENDING_APPROVAL):
         beside = [*note_blocks(facts), *beside]
     end = [section(line) for line in _status_lines(facts, now)]
     under = f" · {account(facts, 'own account')}" if facts.digest else ""
