@@ -110,6 +110,7 @@ class Request(SQLModel, table=True):
     decided_why: str = Field(default="", sa_column=Column(Text, nullable=False))
     created_at: float
     planned_at: float | None = None
+    released_at: float | None = None
     started_at: float | None = None
     ended_at: float | None = None
     run_at: float | None = None

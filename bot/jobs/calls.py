@@ -153,11 +153,8 @@ class Calls:
             except Temporary as error:
                 # Nothing was sent, and that is written down before any pause.
                 await self._settled(rows, _to_send(rows))
-                if attempt == TRIES and error.later is not None:
-                    self._leave(error.lasting())
-                    return
                 if attempt == TRIES:
-                    await self._give_up(rows, str(error), told)
+                    self._leave(error.lasting())
                     return
                 if not await self._paused(rows, error, attempt):
                     return

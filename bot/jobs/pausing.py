@@ -45,15 +45,15 @@ def longer(request: Request, now: float) -> float:
 
 
 def due(request: Request) -> float:
-    """When it was to run at first (epoch seconds)."""
-    return max(
-        request.started_at or request.planned_at or request.created_at, request.wished_at or 0
-    )
+    """When it was to run at first (epoch seconds); not before everybody had said yes to it."""
+    released = request.released_at or request.planned_at or request.created_at
+    return max(request.started_at or released, request.wished_at or 0)
 
 
 def too_long(request: Request, now: float) -> bool:
-    """True where it has waited for more than a day beyond its time."""
-    return now - due(request) > GIVEN_UP_AFTER
+    """True where it has waited for more than a day beyond its time, and for as long as policy lets
+    it wait for people."""
+    return now > max(due(request) + GIVEN_UP_AFTER, request.expires_at or 0.0)
 
 
 async def put_off(store: Store, request_id: str, pause: Pause, **fields: Any) -> float:

@@ -96,6 +96,7 @@ class Approvals:
             action="request:approved",
             facts={"digest": request.digest, "approvers": list(voters)},
             run_at=wished if later else None,
+            released_at=now,
             decided_by=user,
         )
         if won and not later:

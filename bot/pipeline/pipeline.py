@@ -211,6 +211,7 @@ class Pipeline:
             facts={"digest": digest, "demands": request.demands, "run_at": wished},
             run_at=wished if to is State.SCHEDULED else None,
             wished_at=wished if later else None,
+            released_at=None if request.demands else now,
             in_quiet=in_quiet,
             reason=reason,
             expires_at=now + policy.expires_after if request.demands else None,

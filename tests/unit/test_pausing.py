@@ -1,0 +1,42 @@
+"""How long a request waits that cannot go on, and from when that counts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bot.db.tables import Request
+from bot.jobs.pausing import longer, too_long
+
+HOUR, DAY = 3600.0, 24 * 3600.0
+NOW = 1_800_000_000.0
+
+
+def request(**fields: Any) -> Request:
+    common = {"id": "R2ABCDEF", "team": "T0", "operation": "x.do", "requester": "U0MARA"}
+    return Request(
+        **common, channel="C0OPS", state="running", parameters={}, created_at=NOW, **fields
+    )
+
+
+@pytest.mark.parametrize("waited", [2 * HOUR, 7 * HOUR, 30 * HOUR, 6 * DAY])
+def test_a_wait_for_an_approval_is_no_wait_for_the_vendor(waited: float) -> None:
+    """However late the yes came, the first hitch after it costs a minute, and ends nothing."""
+    released = request(planned_at=NOW - waited, released_at=NOW)
+    assert longer(released, NOW + 1) <= 61
+    assert not too_long(released, NOW + 1)
+    assert not too_long(released, NOW + 23 * HOUR)
+    assert too_long(released, NOW + 25 * HOUR)
+
+
+def test_what_policy_lets_wait_longer_is_not_given_up_before() -> None:
+    patient = request(planned_at=NOW, released_at=NOW, expires_at=NOW + 7 * DAY)
+    assert not too_long(patient, NOW + 6 * DAY)
+    assert too_long(patient, NOW + 8 * DAY)
+
+
+def test_a_time_that_was_wished_for_counts_from_then() -> None:
+    wished = request(planned_at=NOW, released_at=NOW, wished_at=NOW + 3 * DAY)
+    assert not too_long(wished, NOW + 3 * DAY + 23 * HOUR)
+    assert too_long(wished, NOW + 4 * DAY + HOUR)
