@@ -21,7 +21,7 @@ from bot.domain.operations import Batch, Operation, Outcome, Result
 from bot.domain.parameters import Parameters
 from bot.domain.plans import drift
 from bot.jobs.budgets import Turns, Window
-from bot.jobs.pausing import Pause, pause_for, put_off
+from bot.jobs.pausing import Pause, pause_for
 from bot.jobs.progress import Brake, Parking
 from bot.pipeline import Pipeline
 from bot.pipeline.parts import LONG_WAIT, changes_on_the_wire
@@ -67,9 +67,10 @@ class Calls:
     _brake: Brake | None = None
     _long: Pause | None = None
     _broken: bool = False
+    moved: bool = False  # did the vendor take anything?
 
-    async def send(self, rows: Rows, brake: Brake) -> float:
-        """Send the rows in calls of the operation's size; seconds that the vendor asks to wait.
+    async def send(self, rows: Rows, brake: Brake) -> Pause | None:
+        """Send the rows in calls of the operation's size; the pause that the vendor asks for.
 
         Intents of calls that may be repeated are noted while others are under way, so that no call
         waits for a commit; those of others only when their turn has come. What has no turn within
@@ -96,7 +97,7 @@ class Calls:
         for each in ended:
             if isinstance(each, BaseException):
                 raise each
-        return await put_off(self.store, self.request.id, self._long) if self._long else 0.0
+        return self._long
 
     @property
     def _ended(self) -> bool:
@@ -202,6 +203,7 @@ class Calls:
 
     async def _settled(self, rows: Rows, outcomes: Sequence[Outcome]) -> None:
         await self.journal.settle(self.request.id, rows, outcomes)
+        self.moved |= any(each.result is not Result.TO_SEND for each in outcomes)
         if len(rows) > 1 or self.request.records == 1:
             words = "\n".join(dict.fromkeys(each.words for each in outcomes if each.words))
             if words:

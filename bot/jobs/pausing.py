@@ -10,20 +10,20 @@ from bot.db.tables import Request
 from bot.domain.plans import State
 from bot.domain.policy import Quiet
 from bot.domain.quiet import next_window
-from bot.pipeline.parts import AT_MOST, Parts
+from bot.pipeline.parts import AT_MOST, GIVEN_UP_AFTER, Parts
 from integrations.errors import BadCredentials, Temporary, VendorError
 
 SOON = 61.0  # seconds; also what an account is left in peace for that the vendor refused
 CLOSED = "The quiet window is closed."
-GIVEN_UP_AFTER = 24 * 3600.0  # seconds beyond the time that it was to run at
 
 
 @dataclass(frozen=True)
 class Pause:
-    """Why a request waits, and for how many seconds."""
+    """Why a request waits, for how many seconds, and what is to be said meanwhile."""
 
     why: str
     wait: float
+    meanwhile: str = ""
 
 
 def pause_for(request: Request, error: VendorError, now: float) -> Pause:
@@ -34,9 +34,8 @@ def pause_for(request: Request, error: VendorError, now: float) -> Pause:
     if isinstance(error, Temporary) and error.wait is not None:
         return Pause(str(error), min(error.wait, AT_MOST))
     mend = " Mend its credentials; the run then goes on by itself."
-    return Pause(
-        f"{error}{mend if isinstance(error, BadCredentials) else ''}", longer(request, now)
-    )
+    meanwhile = mend if isinstance(error, BadCredentials) else ""
+    return Pause(str(error), longer(request, now), meanwhile)
 
 
 def longer(request: Request, now: float) -> float:
@@ -60,14 +59,15 @@ async def put_off(store: Store, request_id: str, pause: Pause, **fields: Any) ->
     """It is scheduled from here on; the seconds until it goes on, 0 where it is to stop anyway."""
     if await store.stopping(request_id):
         return 0.0
+    words = f"{pause.why}{pause.meanwhile}"
     await store.move(
         request_id,
         (State.RUNNING, State.SCHEDULED),
         State.SCHEDULED,
         actor="amend",
         action="request:scheduled",
-        facts={"reason": pause.why, "seconds": pause.wait},
-        words=pause.why,
+        facts={"reason": words, "seconds": pause.wait},
+        words=words,
         run_at=store.clock() + pause.wait,
         **fields,
     )

@@ -334,16 +334,19 @@ class Runner:
         """Look, then send; seconds to wait where the vendor, or Slack, cannot be asked now."""
         try:
             kept = await self._unmoved(request, calls.operation, rows)
-            return await calls.send(kept, brake)
+            pause = await calls.send(kept, brake)
         except NotNow as error:
             return await self._wait(request, str(error))
         except VendorError as error:
             await self.pipeline.acting.heard(request, error)
-            now = self.store.clock()
-            if too_long(request, now):
-                await self._close(request, str(error))
-                return 0.0
-            return await put_off(self.store, request.id, pause_for(request, error, now))
+            pause = pause_for(request, error, self.store.clock())
+        if pause is None:
+            return 0.0
+        # Who takes some of it each time is only slow, and is waited for.
+        if too_long(request, self.store.clock()) and not calls.moved:
+            await self._close(request, pause.why)
+            return 0.0
+        return await put_off(self.store, request.id, pause)
 
     async def _pulled(self, request: Request) -> bool:
         """True where no further call may go out: it is to stop or to wait, or the account changed."""

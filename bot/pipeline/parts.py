@@ -29,6 +29,7 @@ LONG_WAIT = 60.0  # seconds; a vendor that asks for more gets a scheduled reques
 # Seconds between two tries at most: a vendor that asked for more says so again. What is put off for
 # longer was so by a clock that has been set back since.
 AT_MOST = 3600.0
+GIVEN_UP_AFTER = 24 * 3600.0  # seconds beyond the time that a request was to run at
 
 T = TypeVar("T")
 

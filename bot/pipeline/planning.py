@@ -19,6 +19,7 @@ from bot.domain.policy import Demand
 from bot.pipeline.acting import Acting
 from bot.pipeline.parts import (
     AT_MOST,
+    GIVEN_UP_AFTER,
     LONG_WAIT,
     PAGE,
     Parts,
@@ -345,7 +346,9 @@ class Preparer:
         return None
 
     async def _vendor_waits(self, request: Request, error: Temporary) -> None:
-        if error.wait is None or not request.direct or error.wait <= LONG_WAIT:
+        lasts = self.parts.clock() - request.created_at
+        waits = request.direct and lasts <= GIVEN_UP_AFTER
+        if error.wait is None or error.wait <= LONG_WAIT or not waits:
             await self.turn_down(request, error)
             return
         wait = min(error.wait, AT_MOST)
@@ -374,6 +377,8 @@ class Preparer:
             words=str(error),
             ended_at=self.parts.clock(),
         )
+        if request.state == State.SCHEDULED:
+            await self.parts.voice.show(request.id)  # its card says when it goes on
         await self._tell(request, error)
 
     async def tell_again(self, request: Request) -> None:

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from bot.domain import lookback
 from bot.domain.policy import Approvals
-from bot.jobs import calls, pausing, trouble
+from bot.jobs import calls, trouble
 from bot.jobs.upkeep import REVIEWED_WITHIN
 from bot.pipeline import bounds
-from bot.pipeline.parts import AT_MOST, LONG_WAIT
+from bot.pipeline.parts import AT_MOST, GIVEN_UP_AFTER, LONG_WAIT
 from bot.pipeline.pipeline import MOST_AHEAD
 from bot.slack.link.server import LARGEST
 from bot.slack.outgoing import messenger, pacing
@@ -54,7 +54,7 @@ def _rows() -> Iterator[tuple[str, str]]:
     yield "a request on which Amend itself fails is tried", f"{trouble.TRIES} times"
     yield (
         "what cannot be known now is waited for beyond the request's time",
-        _time(pausing.GIVEN_UP_AFTER),
+        _time(GIVEN_UP_AFTER),
     )
     yield "an account that a vendor refuses is tried once in", _time(LEFT_IN_PEACE)
     yield "a request from Slack may have at most", f"{LARGEST // 1024:,} KiB"

@@ -110,6 +110,19 @@ async def test_a_plan_that_the_vendor_put_off_is_carried_on_by_nobody_until_its_
     assert comments(world) == 1
 
 
+async def test_a_plan_that_a_vendor_puts_off_again_and_again_is_given_up_after_a_day(
+    world: World,
+) -> None:
+    world.qualys.set_fault("conflict_wait", {"times": 1, "seconds": 300, "only": "ticket_list"})
+    await world.type(MARA, COMMENT)
+    await until(lambda: bool(world.cards()) and world.payload()["state"] == "scheduled")
+    day_ago, request_id = time.time() - 25 * 3600, world.payload()["request_id"]
+    await world.bot.store.set_fields(request_id, created_at=day_ago, run_at=time.time())
+    await world.bot.upkeep.start_due()
+    await world.told(MARA, "Nothing was sent")
+    assert (await world.settled())["state"] == "failed", "the card that said when says so too"
+
+
 async def test_what_waits_for_longer_than_anything_may_goes_on_now(world: World) -> None:
     """As where the clock was three hours ahead when the vendor put it off."""
     world.qualys.set_fault("conflict_wait", {"times": 1, "seconds": 300, "only": "ticket_edit"})

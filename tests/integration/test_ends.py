@@ -17,11 +17,14 @@ from bot.db.ledger import Ledger
 from bot.db.migrate import migrate
 from bot.db.store import Store
 from bot.db.tables import Request
-from bot.domain.operations import Record, Result
+from bot.domain.operations import Batch, Outcome, Record, Result
 from bot.domain.plans import State
 from bot.jobs import trouble
+from bot.jobs.calls import Calls
+from bot.jobs.runner import Runner
 from bot.jobs.trouble import Trouble
 from bot.pipeline import Pipeline
+from integrations.errors import Temporary
 
 
 @pytest_asyncio.fixture
@@ -101,3 +104,95 @@ async def test_a_request_that_is_given_up_and_whose_end_fails_leaves_nothing_at_
     assert request is not None
     assert request.state == State.FAILED
     assert await ends(store) == HALF_DONE
+
+
+# --- a vendor that goes on refusing the edits -----------------------------------------------------
+
+
+class Refuses:
+    """An operation whose vendor asks for an hour each time, after it has taken `takes` edits."""
+
+    call_size = 1
+    parallel = 1
+    comment = ""
+
+    def __init__(self, takes: int) -> None:
+        self.takes, self.left = takes, takes
+
+    def repeatable(self, _parameters: object) -> bool:
+        return True
+
+    def changes(self, _parameters: object) -> dict[str, str]:
+        return {}
+
+    def at_work_for(self, _records: int, _bound: float) -> float:
+        return 0.0
+
+    async def read(self, ids: list[str]) -> dict[str, dict[str, str]]:
+        return {each: {} for each in ids}
+
+    async def barred(self, *_: object) -> dict[str, str]:
+        return {}
+
+    async def apply(self, batch: Batch) -> list[Outcome]:
+        if not self.left:
+            raise Temporary("Acme", "too many calls", wait=3600.0)
+        self.left -= 1
+        return [Outcome(each.id, Result.CHANGED) for each in batch.records]
+
+    async def reconcile(self, batch: Batch, _since: str) -> list[Outcome]:
+        return [Outcome(each.id, Result.TO_SEND) for each in batch.records]
+
+
+async def hours_of(store: Store, operation: Refuses, monkeypatch: pytest.MonkeyPatch) -> int:
+    """For how many hours the run of the store is tried, until nothing of it is left."""
+    now = [time.time()]
+    store.clock = lambda: now[0]
+    made = pipeline(store)
+    made.parts.policy = cast("Any", SimpleNamespace(quiet_windows=lambda _: ()))
+    made.parts.vault = cast("Any", SimpleNamespace(changes=lambda: 0))
+    runner = Runner(store, made.parts.ledger, made)
+
+    async def nothing(*_: object) -> str:
+        return ""
+
+    async def unmoved(_request: Request, _operation: object, rows: Any) -> list[Any]:
+        return list(rows)
+
+    async def calls(request: Request) -> Calls:
+        return Calls(store, runner.journal, made, cast("Any", operation), request, runner.sleep)
+
+    monkeypatch.setattr(runner, "_calls", calls)
+    monkeypatch.setattr(runner, "_unmoved", unmoved)
+    monkeypatch.setattr(made.acting, "other_account", nothing)
+    monkeypatch.setattr(made.acting, "operation", lambda _: operation)
+    monkeypatch.setattr(made.acting, "parameters", lambda _: None)
+    await store.set_fields("R1", started_at=now[0], state=State.RUNNING)
+    hours = 0
+    while (wait := await runner.run_slice("R1")) is not None:
+        if wait:
+            hours += 1
+            operation.left = operation.takes
+            now[0] += wait
+        assert hours < 100, "it is tried for ever"
+        await runner.resume("R1")
+    return hours
+
+
+async def test_a_vendor_that_goes_on_refusing_the_edits_is_given_up_after_a_day(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert 24 <= await hours_of(store, Refuses(0), monkeypatch) <= 25
+    rows = await Ledger(store).records("R1", tuple(Result), 9)
+    assert {(row.result, row.words) for row in rows} == {
+        ("not_sent", "Acme did not take the request, and nothing was changed: too many calls.")
+    }
+
+
+async def test_a_run_that_goes_on_slowly_is_never_given_up(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more = [(Record(f"more {each}", "", {}, {}), None) for each in range(40)]
+    await Ledger(store).add("R1", 3, more)
+    assert await hours_of(store, Refuses(1), monkeypatch) > 24
+    assert (await Ledger(store).counts("R1")).changed == 43
