@@ -22,7 +22,7 @@ from rich.table import Table
 from bot import bootstrap
 from bot.commands import audit, policy
 from bot.commands.backup import backup
-from bot.commands.common import FAILED, WRONG, must_exist, slack_answers
+from bot.commands.common import FAILED, WRONG, must_exist, plain_out, slack_answers
 from bot.commands.common import opened as _opened
 from bot.commands.common import run as _run
 from bot.commands.common import settings as _settings
@@ -269,7 +269,7 @@ def import_people(
 @people.command("export")
 def export_people() -> None:
     """Print the mapping as CSV."""
-    print(export_csv(_run(_everybody())), end="")
+    plain_out().write(export_csv(_run(_everybody())))
 
 
 @people.command("list")
@@ -315,8 +315,9 @@ async def _show(request_id: str) -> None:
         counts = (await ledger.counts(request_id)).public()
         said = ", ".join(f"{many} {name}" for name, many in counts.items() if many)
         words = f": {request.words}" if request.words else ""
-        print(f"{request.id} {request.operation} {request.state} ({said}){words}")
-        writer = csv.writer(sys.stdout)
+        out = plain_out()
+        out.write(f"{request.id} {request.operation} {request.state} ({said}){words}\n")
+        writer = csv.writer(out)
         writer.writerow(["record", "result", "words", "what"])
         async for row in ledger.all(request_id):
             cells = (row.record_id, RESULT_WORDS[Result(row.result)], row.said, row.label)

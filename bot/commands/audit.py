@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from bot.commands.common import FAILED, WRONG, reading, run, settings
+from bot.commands.common import FAILED, WRONG, plain_out, reading, run, settings
 from bot.db import audit as trail
 from bot.domain.errors import AmendError
 from bot.proof.checkpoints import Checkpoint
@@ -51,16 +51,17 @@ def export(
 
 
 async def _print(lines: AsyncIterator[tuple[int, bytes]], style: Style) -> None:
-    writer = csv.writer(sys.stdout)
+    out = plain_out()
+    writer = csv.writer(out)
     if style is Style.CSV:
         writer.writerow(COLUMNS)
     async for _, line in lines:
         if style is Style.JSONL:
-            print(line.decode())
+            out.write(f"{line.decode()}\n")
             continue
         entry = json.loads(line)
         if style is Style.OCSF:
-            print(json.dumps(api_activity(entry), ensure_ascii=False))
+            out.write(f"{json.dumps(api_activity(entry), ensure_ascii=False)}\n")
         else:
             entry["facts"] = json.dumps(entry["facts"], sort_keys=True, ensure_ascii=False)
             writer.writerow(entry[name] for name in COLUMNS)
@@ -181,7 +182,7 @@ def checkpoint() -> None:
     note = run(go())
     if not note:
         raise AmendError("there is no checkpoint yet; AMEND_AUDIT_KEY and `amend run` make them.")
-    print(note, end="")
+    plain_out().write(note)
 
 
 @app.command("key")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
+import sys
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import TypeVar
@@ -32,6 +34,12 @@ def run(work: Awaitable[T]) -> T:
         return await work
 
     return asyncio.run(go())
+
+
+def plain_out() -> codecs.StreamWriter:
+    """Standard output for what programs read: UTF-8 whatever the terminal takes, line ends as given."""
+    sys.stdout.flush()
+    return codecs.getwriter("utf-8")(sys.stdout.buffer)
 
 
 def settings() -> Settings:

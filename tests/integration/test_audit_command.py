@@ -14,9 +14,11 @@ from pathlib import Path
 import pytest
 
 from bot.db import audit
+from bot.db.audit import Witness
 from bot.db.engine import open_engine
 from bot.db.migrate import migrate
 from bot.db.store import Store
+from bot.domain.people import Account
 from bot.proof.notes import Signer
 from tests.unit.test_ocsf import SAYS
 
@@ -48,7 +50,7 @@ def trail(tmp_path: Path) -> Path:
                 facts = {"words": "Grüße, “patched”\u2028", "number": number}
                 await audit.append(session, 1000.0 + number, "U0MARA", "request:vote", "R1", facts)
                 if number == 4:
-                    await audit.sign(session, SIGNER, 1005.0, 0.0)
+                    await audit.sign(session, Witness(SIGNER), 1005.0, 0.0)
         await store.close()
 
     asyncio.run(made())
@@ -130,6 +132,39 @@ def test_the_database_is_verified_beside_somebody_who_writes(trail: Path) -> Non
     done = amend(trail, "audit", "verify", **database(trail))
     assert (done.returncode, done.stderr) == (0, "")
     writer.close()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("audit", "export"),
+        ("audit", "export", "--format", "csv"),
+        ("audit", "export", "--format", "ocsf"),
+        ("audit", "checkpoint"),
+        ("people", "export"),
+    ],
+)
+def test_what_programs_read_is_utf_8_whatever_the_terminal_takes(
+    trail: Path, words: tuple[str, ...]
+) -> None:
+    def printed(**settings: str) -> bytes:
+        command = [sys.executable, "-m", "bot.cli", *words]
+        env = {"PATH": os.environ["PATH"], "HOME": str(trail), **settings, **database(trail)}
+        done = subprocess.run(command, cwd=trail, env=env, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    account = Account("qualys", "größe", "Manager")
+
+    async def mapped() -> None:
+        store = Store(open_engine(database(trail)["DATABASE_URL"]))
+        await store.import_people("T", [("U0MARA", account)], replace=True, actor="test")
+        await store.close()
+
+    asyncio.run(mapped())
+    usual = printed(PYTHONIOENCODING="utf-8")
+    assert any(each in usual.decode() for each in ("ü", "—", "ö"))
+    assert printed(PYTHONIOENCODING="latin-1") == usual
 
 
 def test_the_other_forms_say_the_same(trail: Path) -> None:
