@@ -17,7 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from bot.proof.canonical import NotCanonical, digest, parse
+from bot.proof.archive import Beside
+from bot.proof.archive import check as check_archive
+from bot.proof.canonical import NotCanonical, canonical, digest, parse
 from bot.proof.checkpoints import Checkpoint
 from bot.proof.notes import BadNote, Verifier, from_base64
 from bot.proof.trail import FIELDS
@@ -29,7 +31,7 @@ FILES = (*SEALED, "audit.jsonl", "proofs.json")
 MADE = "evidence:made"
 ABANDONED = "request:abandoned"  # nobody submitted its review, so its records were not kept
 UNSENT = frozenset({"not sent", "to do", "was so already"})  # results of what was only planned
-LARGEST = 1 << 30  # bytes of one file; a bundle of 100,000 records has a tenth of it
+LARGEST = 1 << 30  # bytes of all files; a bundle of 100,000 records has a tenth of it
 
 # What the ZIP reader raises for damaged bytes; an `OSError` is a place outside of the file.
 _DAMAGED = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError)
@@ -63,26 +65,39 @@ class Check:
 
 def verify(bundle: Path, verifier: Verifier | None = None) -> list[Check]:
     """Every check of a bundle. Raises `NoBundle` for a file that is none, and `OSError`."""
-    with bundle.open("rb") as stream:
-        files = _unpacked(stream)
-    if sorted(files) != sorted(FILES):
-        return [Check("files", f"it holds {', '.join(sorted(files)) or 'nothing'}")]
-    return list(_Bundle(dict(files), verifier).checks())
+    try:
+        with bundle.open("rb") as stream:
+            files = _unpacked(stream)
+    except (Broken, Beside) as error:
+        return [Check("files", str(error))]
+    return list(_Bundle(files, verifier).checks())
 
 
 def _unpacked(stream: BinaryIO) -> Mapping[str, bytes]:
-    """What a ZIP holds, by name; a name that stands twice is no bundle. Raises `NoBundle`."""
+    """What a ZIP holds, by name. Nothing is unpacked before names, lengths and places are as they
+    must be.
+
+    Raises `NoBundle`, `Broken` and `Beside`.
+    """
     try:
         with zipfile.ZipFile(stream) as archive:
-            listed = archive.infolist()
-            if any(each.file_size > LARGEST for each in listed):
-                raise NoBundle("a file in it is larger than any bundle's")
-            if len({each.filename for each in listed}) != len(listed):
-                raise NoBundle("it holds two files of one name")
-            return {each.filename: archive.read(each) for each in listed}
+            _check_listed(archive.infolist())
+            check_archive(stream, archive)
+            return {each.filename: archive.read(each) for each in archive.infolist()}
     except _DAMAGED as error:
         message = f"not a ZIP that can be read ({error})"
         raise NoBundle(message) from None
+
+
+def _check_listed(listed: Sequence[zipfile.ZipInfo]) -> None:
+    names = sorted(each.filename for each in listed)
+    if len(set(names)) != len(names):
+        raise NoBundle("it holds two files of one name")
+    if names != sorted(FILES):
+        message = f"it holds {', '.join(names) or 'nothing'}"
+        raise Broken(message)
+    if sum(each.file_size for each in listed) > LARGEST:
+        raise NoBundle("it is larger than any bundle")
 
 
 @dataclass
@@ -146,11 +161,16 @@ class _Bundle:
             raise Broken("it holds something else than a checkpoint and proofs")
         self.checkpoint = found["checkpoint"]
         head = Checkpoint.parse(self.checkpoint)
-        proofs = {each["seq"]: each["path"] for each in found["proofs"]}
-        if list(proofs) != [entry["seq"] for entry in self.entries]:
+        proofs = found["proofs"]
+        if any(set(each) != {"seq", "path"} or type(each["path"]) is not list for each in proofs):
+            raise Broken("a proof holds something else than a seq and its path")
+        # As they are written: `true` is not 1.
+        if canonical([each["seq"] for each in proofs]) != canonical(
+            [entry["seq"] for entry in self.entries]
+        ):
             raise Broken("it does not prove exactly the entries of audit.jsonl")
-        for line, (seq, path) in zip(self.lines, proofs.items(), strict=True):
-            hashes = [from_base64(each) for each in path]
+        for line, proof in zip(self.lines, proofs, strict=True):
+            seq, hashes = proof["seq"], [from_base64(each) for each in proof["path"]]
             if root_by_path(leaf_hash(line), seq - 1, head.size, hashes) != head.root:
                 message = f"entry {seq} is not in the checkpoint's tree"
                 raise Broken(message)

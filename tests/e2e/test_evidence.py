@@ -225,6 +225,19 @@ async def test_any_change_that_means_something_is_found_by_both(
         verify(tmp_path / "none.zip")
 
 
+async def test_a_proof_is_of_one_entry_and_holds_nothing_else(world: World, tmp_path: Path) -> None:
+    (tmp_path / "true.zip").write_bytes(await world.bot._bundle(await approved(world), MARA))
+    files = unpacked(tmp_path / "true.zip")
+    true = json.loads(files["proofs.json"])
+    first, *rest = true["proofs"]
+    more = {**first, "approved_by": "the board"}
+    twice = {"seq": first["seq"], "path": ["AAAA"]}
+    for proofs in ([more, *rest], [twice, first, *rest], [first, *rest, first], [first, *rest, {}]):
+        false = {**files, "proofs.json": rfc8785.dumps({**true, "proofs": proofs})}
+        found = {each.name: each.why for each in verify(packed(false, tmp_path / "false.zip"))}
+        assert found["proofs.json"], proofs
+
+
 async def test_from_slack_it_goes_to_who_may_see_the_request(world: World) -> None:
     request_id = await approved(world)
     await world.type(MARA, f"/amend evidence {request_id}")
