@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary, WeakSet
 import psycopg
 from sqlalchemy import Engine, ExceptionContext, event
 from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as AllTaken
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
 
@@ -22,7 +23,14 @@ from bot.db import onehop
 from bot.settings import BadSettings
 
 # What tells of a database that is not there, or not yet; anything else is a fault that stays.
-AWAY = (OperationalError, InterfaceError, psycopg.OperationalError, OSError, TimeoutError)
+AWAY = (
+    OperationalError,
+    InterfaceError,
+    psycopg.OperationalError,
+    OSError,
+    TimeoutError,
+    AllTaken,  # of connections, because each of them waits
+)
 
 # What was acknowledged survives even a power cut.
 SYNCHRONOUS = "FULL"

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import structlog
 from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as AllTaken
 
 from bot import tracing
 from bot.db.fence import LeaseLost
@@ -21,7 +22,7 @@ log = structlog.get_logger(__name__)
 TRIES = 5
 PAUSES = (10.0, 30.0, 120.0, 600.0)  # seconds after each fault but the last
 # The database being away says nothing about the request; it is tried again, and not counted.
-NOT_ITS_FAULT = (OperationalError, InterfaceError, TimeoutError)
+NOT_ITS_FAULT = (OperationalError, InterfaceError, AllTaken, TimeoutError)
 GIVEN_UP = (
     "Amend failed on this request five times, so it was given up and nothing more is sent."
     " Please tell an administrator: the log names the fault."

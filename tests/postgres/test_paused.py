@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from typing import cast
 
 import pytest
@@ -164,3 +165,14 @@ async def test_the_job_engine_holds_up_nobody_either(database: str) -> None:
         assert ended.value.connection_invalidated, "so that the engine tries again"
     finally:
         await engine.close()
+
+
+async def test_that_all_connections_are_taken_says_nothing_about_a_request(database: str) -> None:
+    """So it is where the database hangs: each that is open waits for it."""
+    store = Store(open_engine(database, busy_seconds=0.3))
+    async with AsyncExitStack() as taken:
+        for _ in range(5):
+            await _look(await taken.enter_async_context(store.transaction()))
+        with pytest.raises(NOT_ITS_FAULT):
+            await store.ping()
+    await store.close()

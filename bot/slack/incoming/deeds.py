@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as AllTaken
 
 from bot.db.ledger import Row, as_record
 from bot.db.tables import Delivered, Request
@@ -39,7 +40,7 @@ GIVEN_UP = (
     " administrator: the log names the fault."
 )
 # The database being away says nothing about the deed.
-NOT_ITS_FAULT = (OperationalError, InterfaceError)
+NOT_ITS_FAULT = (OperationalError, InterfaceError, AllTaken)
 
 
 @dataclass
