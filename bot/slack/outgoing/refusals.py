@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from aiohttp import ClientError
 from slack_sdk.errors import SlackApiError
-from sqlalchemy.exc import InterfaceError, OperationalError
+
+from bot.db.engine import AWAY
 
 NO_ENTRY = {
     "not_in_channel": "Amend is not a member of it",
@@ -19,7 +20,7 @@ GONE = {"message_not_found", "cant_update_message", "edit_window_closed", *NO_EN
 NO_THREAD = {"thread_not_found", "thread_locked", "restricted_action_non_threadable_channel"}
 # Slack's own trouble: it says nothing of the message, which is tried until it stands.
 _PASSING = {"ratelimited", "internal_error", "fatal_error", "service_unavailable"}
-_NOT_ITS_FAULT = (OSError, TimeoutError, ClientError, OperationalError, InterfaceError)
+_NOT_ITS_FAULT = (ClientError, *AWAY)
 
 
 def passes(error: Exception) -> bool:
