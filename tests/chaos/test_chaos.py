@@ -69,7 +69,7 @@ class Storm:
             views = slack.state(MARA)["views"]
             return dict(views[-1]) if views else {}
 
-        await until(lambda: review().get("callback_id") == "review", typed[:40], within=30)
+        await until(lambda: review().get("callback_id") == "review", typed[:40])
         await slack.act(user=MARA, do="submit", view_id=review()["id"], values={})
         await until(lambda: len(self.requests()) > known, "accepted")
 

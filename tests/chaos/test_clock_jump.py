@@ -127,7 +127,7 @@ def done(storm: Storm) -> int:
 async def progress(storm: Storm) -> None:
     """Wait until some more records were changed, or all has ended."""
     known = done(storm)
-    await until(lambda: done(storm) > known + 8 or storm.over(), "progress", within=90)
+    await until(lambda: done(storm) > known + 8 or storm.over(), "progress")
 
 
 # --- running --------------------------------------------------------------------------------------

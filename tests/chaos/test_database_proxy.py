@@ -187,7 +187,7 @@ async def rage(proxy: Proxy, storm: Storm, chance: random.Random, most: int) -> 
     while broken < most and not storm.over():
         await break_something(proxy, chance)
         broken += 1
-    await until(lambda: storm.over() or not proxy.swallows, "a commit", within=90)
+    await until(lambda: storm.over() or not proxy.swallows, "a commit")
     return broken
 
 

@@ -152,7 +152,7 @@ def unannounced(storm: Storm) -> set[tuple[str, str]]:
 async def under_way(storm: Storm) -> None:
     """Wait until some more calls went out."""
     before = len(done(storm))
-    await until(lambda: len(done(storm)) > before + 12 or storm.over(), "calls", within=90)
+    await until(lambda: len(done(storm)) > before + 12 or storm.over(), "calls")
 
 
 async def stays_full(storm: Storm, seconds: float) -> None:
@@ -180,7 +180,7 @@ async def goes_on(storm: Storm) -> None:
     await storm.ends(within=120)
     judge(storm)
     assert not unannounced(storm), why(storm)
-    await until(lambda: shown(storm) == storm.requests(), "cards that show the end", within=60)
+    await until(lambda: shown(storm) == storm.requests(), "cards that show the end")
 
 
 @pytest.mark.slow
@@ -232,7 +232,7 @@ async def starts_on_a_full_disk(storm: Storm) -> None:
     def decided() -> bool:
         return told() or not lives(storm) or storm.over()
 
-    await until(decided, "a word about the disk", within=90)
+    await until(decided, "a word about the disk")
     assert not unannounced(storm), why(storm)
 
 

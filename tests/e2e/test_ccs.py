@@ -91,7 +91,7 @@ async def test_of_many_each_has_its_turn_to_be_followed(world: World) -> None:
     await world.type(MARA, f"/ccs {','.join(numbers)} TicketState=2")
     view = await world.view_is(MARA, "review")
     await world.act(MARA, "submit", view_id=view["id"], values={})
-    await until(lambda: bool(world.cards()), "the card", within=20)
+    await until(lambda: bool(world.cards()), "the card")
     payload = await world.settled()
     ledger = world.bot.pipeline.parts.ledger
     end = time.monotonic() + 20

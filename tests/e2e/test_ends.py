@@ -120,7 +120,7 @@ async def test_who_could_not_renew_it_cannot_let_it_end(watched: World) -> None:
 async def test_several_on_one_day_have_their_buttons_each(watched: World) -> None:
     numbers = ends(watched, *([20] * 14))
     await days_later(watched, 0)
-    await until(lambda: len(reminders(watched)) == 14, "each has a message of its own", within=30)
+    await until(lambda: len(reminders(watched)) == 14, "each has a message of its own")
     assert {each["record"] for each in reminders(watched)} == {str(each) for each in numbers}
 
 

@@ -98,14 +98,14 @@ async def all_over(world: World) -> None:
         states = [each["metadata"]["event_payload"]["state"] for each in world.cards()]
         return set(states) <= {"succeeded", "cancelled"}
 
-    await until(over, "both ends", within=60)
+    await until(over, "both ends")
 
 
 async def test_bulk_runs_under_one_account_take_turns(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = await two_bulk_runs(make, monkeypatch)
-    await until(lambda: "In line" in text_of(second_card(world)), "who waits", within=30)
+    await until(lambda: "In line" in text_of(second_card(world)), "who waits")
     slow(world, 0.2)
     await all_over(world)
     sent = words_sent(world)

@@ -24,7 +24,7 @@ async def asked(make: Make, tmp_path: Path) -> World:
     view = await world.view_is(MARA, "review")
     assert text_of(view).count("step ") >= 65
     await world.act(MARA, "submit", view_id=view["id"], values={})
-    await until(lambda: bool(world.cards(APPROVALS)), "the question", within=20)
+    await until(lambda: bool(world.cards(APPROVALS)), "the question")
     return world
 
 

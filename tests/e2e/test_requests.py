@@ -356,7 +356,7 @@ async def test_requests_are_paged(world: World) -> None:
     for number in found[:10]:
         await world.type(MARA, f"/qualys {number} add_comment=checked")
         await asyncio.sleep(0)
-    await until(lambda: len(world.cards()) == 10, "ten cards", within=40)
+    await until(lambda: len(world.cards()) == 10, "ten cards")
     await world.type(MARA, "/amend requests")
     await world.told(MARA, "Your requests")
     (shown,) = [each for each in world.seen_by(MARA) if "Your requests" in text_of(each)]
@@ -498,7 +498,7 @@ async def test_where_the_vendor_does_not_say_what_lies_in_a_scope_it_is_neither_
     world.qualys.set_fault("http_500", {"times": 50})
     for many, words in enumerate((f"show {request_id}", f"history {far}"), 1):
         await world.type(UMAR, f"/amend {words}")
-        await until(lambda many=many: len(world.private(UMAR)) == many, words, within=30)
+        await until(lambda many=many: len(world.private(UMAR)) == many, words)
     assert all("try again" in each for each in world.private(UMAR)), world.private(UMAR)
     lines = [line async for _, line in audit.lines(world.bot.store.engine)]
     assert not any(b"access:denied" in each for each in lines)

@@ -29,7 +29,7 @@ class Planning:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
@@ -116,6 +116,6 @@ async def end_what_is_under_way() -> None:
     """As a new version does with those of the one before."""
     found = await DBOS.list_workflows_async(status=["PENDING"])
     await DBOS.cancel_workflows_async([each.workflow_id for each in found])
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while await DBOS.list_workflows_async(status=["PENDING"]):  # noqa: ASYNC110
             await asyncio.sleep(0.05)

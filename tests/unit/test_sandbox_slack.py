@@ -128,7 +128,7 @@ def buttons(action_id: str = "go", value: str = "v1") -> Json:
 
 
 async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(120):
         while not true():  # noqa: ASYNC110 - the workspace has no event for this
             await asyncio.sleep(0.01)
 

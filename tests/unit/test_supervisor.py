@@ -27,7 +27,7 @@ class Pauses:
 async def supervised(pauses: Pauses, *chores: Chore) -> None:
     supervisor = Supervisor(sleep=pauses)
     supervisor.start(chores)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         await pauses.over.wait()
     await supervisor.stop()
 
