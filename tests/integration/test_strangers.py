@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import suppress
 
 import pytest
 import pytest_asyncio
@@ -28,7 +29,7 @@ Ask = Callable[[bytes], Awaitable[bytes]]
 
 @pytest_asyncio.fixture
 async def ask() -> AsyncIterator[Ask]:
-    """Send bytes to a server, and get what it answers up to the first line's end or its own."""
+    """Send bytes to a server, and get the first line of what it answers in the end."""
     server = runner(build_server(dispatched, SECRET, ready))
     await server.setup()
     site = web.TCPSite(server, "127.0.0.1", 0)
@@ -46,6 +47,8 @@ async def ask() -> AsyncIterator[Ask]:
                 return line
             finally:
                 writer.close()
+                with suppress(OSError):
+                    await writer.wait_closed()
 
     yield exchange
     await server.cleanup()
