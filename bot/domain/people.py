@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 # How Slack writes ids: of a person, and of a channel or conversation (with words for who typed another).
-SLACK_USER = r"[UW][A-Z0-9]{2,}"
+SLACK_USER = r"[UW][A-Z0-9]+"
 SLACK_CHANNEL = (r"[CGD][A-Z0-9]+", 'a Slack channel id such as "C0OPS"')
 
 

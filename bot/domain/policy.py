@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from bot.domain.errors import AmendError
 from bot.domain.operations import Reach
 from bot.domain.parameters import Declared, nearest
-from bot.domain.people import SLACK_CHANNEL
+from bot.domain.people import SLACK_CHANNEL, SLACK_USER
 from bot.domain.unseen import visible
 
 Known = Mapping[str, Mapping[str, object]]
@@ -337,7 +337,7 @@ class _Table:
 
 
 _GROUPS = (r"S[A-Z0-9]+", 'ids of Slack user groups such as "S0ONCALL"')
-_PEOPLE = (r"[UW][A-Z0-9]+", 'ids of Slack members such as "U0LEAD"')
+_PEOPLE = (SLACK_USER, 'ids of Slack members such as "U0LEAD"')
 _CLOCK = (r"([01][0-9]|2[0-3]):[0-5][0-9]", 'a time of day such as "22:00"')
 _WORDS = (r"\S(.*\S)?", "names")
 

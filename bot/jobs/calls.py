@@ -154,6 +154,10 @@ class Calls:
             except Temporary as error:
                 # Nothing was sent, and that is written down before any pause.
                 await self._settled(rows, _to_send(rows))
+                if attempt == TRIES and self.request.direct and error.later is None:
+                    # Whoever typed it waits for a word, and loses no approval by typing it again.
+                    await self._give_up(rows, str(error), told)
+                    return
                 if attempt == TRIES:
                     self._leave(error.lasting())
                     return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -72,6 +73,23 @@ async def test_each_error_shape_is_told_in_the_thread(world: World, fault: str, 
     await world.settled()
     await until(lambda: any(words in text_of(each) for each in world.thread()), words)
     assert world.payload()["state"] == ("succeeded" if fault == "warnings" else "failed")
+
+
+async def test_a_vendor_that_is_busy_for_a_while_ends_no_run_that_was_reviewed(
+    world: World,
+) -> None:
+    world.sandbox.xpanse.set_fault("rate_429", {"only": "update_incident"})
+    world.bot.work.runner.sleep = _no_sleep
+    await world.type(MARA, "/xpanse 71,72,73 status=resolved")
+    view = await world.view_is(MARA, "review")
+    await world.act(MARA, "submit", view_id=view["id"], values={})
+    await until(lambda: world.payload()["state"] == "scheduled", "it waits")
+    assert "Rate limit exceeded" in text_of(world.cards()[-1])
+    world.sandbox.xpanse.set_fault(None)
+    await world.bot.store.set_fields(world.payload()["request_id"], run_at=time.time())
+    await world.bot.upkeep.start_due()
+    payload = await world.settled()
+    assert (payload["state"], payload["changed"]) == ("succeeded", 3)
 
 
 async def test_a_refused_key_stops_the_run_at_once(world: World) -> None:

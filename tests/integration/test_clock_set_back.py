@@ -128,7 +128,8 @@ async def test_what_was_accepted_or_failed_is_taken_up(
 
 
 async def test_a_plan_of_a_later_moment_is_not_fresh(store: Store) -> None:
-    pipeline = SimpleNamespace(parts=SimpleNamespace(store=store))
+    nothing = SimpleNamespace(operations=())
+    pipeline = SimpleNamespace(parts=SimpleNamespace(store=store, registry=nothing))
     runner = Runner(store, cast("Any", None), cast("Any", pipeline))
     looked: list[Any] = []
 
@@ -205,12 +206,12 @@ async def test_who_forwarded_to_the_siem_and_was_killed_holds_nobody_up(
 
 
 async def test_checkpoints_are_signed_on(store: Store, clock: Clock) -> None:
-    signer = Signer.fresh("amend.example")
+    witness = audit.Witness(Signer.fresh("amend.example"), "")
 
     async def signed() -> bool:
         await store.note("amend", "test", "", {})
         async with store.transaction() as session:
-            return await audit.sign(session, signer, clock(), HOUR) is not None
+            return await audit.sign(session, witness, clock(), HOUR) is not None
 
     clock.now = NOW + AHEAD
     assert await signed()

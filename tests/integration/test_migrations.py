@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from alembic.util import CommandError
 from sqlalchemy import Connection, create_engine, inspect, text
 from structlog.testing import capture_logs
 
@@ -15,6 +14,7 @@ from bot.db.engine import close_engine, open_engine
 from bot.db.migrate import MIGRATIONS, migrate
 from bot.db.upgrading import upgrade
 from bot.doctor import examine
+from bot.domain.errors import AmendError
 from bot.domain.operations import Registry
 from bot.settings import Settings
 from tests.integration.test_command_line import amend
@@ -69,7 +69,7 @@ async def test_the_older_version_works_on_it(tmp_path: Path) -> None:
 async def test_a_revision_that_is_nobodys_is_still_a_fault(tmp_path: Path) -> None:
     await of_a_later_version(tmp_path / "amend.db", "of another product")
     engine = open_engine(f"sqlite:///{tmp_path / 'amend.db'}")
-    with pytest.raises(CommandError):
+    with pytest.raises(AmendError, match="does not know"):
         await migrate(engine)
     await close_engine(engine)
 
