@@ -135,6 +135,22 @@ async def test_what_has_a_form_is_opened_by_a_button_in_a_thread(
     await world.view_is(MARA, view)
 
 
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        ("help", "/qualys"),
+        ("qualys 23456,23457 change_state=RESOLVED", "please review"),
+        ("qualys 23456 change_stat=RESOLVED", "Correct it in the form"),
+    ],
+)
+async def test_what_only_one_person_sees_is_seen_where_there_is_no_thread_yet(
+    world: World, words: str, answer: str
+) -> None:
+    """Slack shows nobody an ephemeral message in a thread that has no replies."""
+    await world.type(MARA, f"@Amend {words}")
+    await world.told(MARA, answer)
+
+
 # --- questions ------------------------------------------------------------------------------------
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
+from aiohttp import ClientError
 from slack_sdk.errors import SlackApiError
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
@@ -210,13 +211,24 @@ class SlackVoice:
         """Privately: by the response URL while it lives, else ephemeral, else a direct message."""
         if response_url and await self._by_response_url(response_url, message, replace):
             return
+        inside = thread_ts and await self._is_thread(channel, thread_ts)
         try:
             await self.client.chat_postEphemeral(
-                channel=channel, user=user, thread_ts=thread_ts or None, **message
+                channel=channel, user=user, thread_ts=thread_ts if inside else None, **message
             )
         except SlackApiError:
             direct = await self.client.conversations_open(users=user)
             await self.client.chat_postMessage(channel=direct["channel"]["id"], **message)
+
+    async def _is_thread(self, channel: str, ts: str) -> bool:
+        """Does a message have replies already? Slack shows nobody what is for one person's eyes in a
+        thread that has none. True where Slack does not say."""
+        try:
+            found = await self.client.conversations_replies(channel=channel, ts=ts, limit=1)
+        except (SlackApiError, ClientError, OSError, TimeoutError):
+            return True
+        parents = found.get("messages") or [{}]
+        return bool(parents[0].get("reply_count"))
 
     async def direct(self, user: str, message: Mapping[str, Any]) -> None:
         """A direct message from the bot."""

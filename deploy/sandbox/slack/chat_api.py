@@ -96,9 +96,11 @@ def post_ephemeral(core: Core, given: Arguments) -> Json:
     _pace(core, channel.id, "chat.postEphemeral")
     ts = core.workspace.new_ts()
     thread_ts = str(given.get("thread_ts") or "")
-    core.workspace.post(
-        Message(channel.id, ts, company.BOT_USER, thread_ts=thread_ts, only_for=user, **found)
-    )
+    # "Ephemeral messages in threads are only shown if there is already an active thread."
+    if not thread_ts or len(core.workspace.thread(channel.id, thread_ts)) > 1:
+        core.workspace.post(
+            Message(channel.id, ts, company.BOT_USER, thread_ts=thread_ts, only_for=user, **found)
+        )
     return {"message_ts": ts}
 
 
