@@ -10,6 +10,8 @@ import ipaddress
 import re
 from urllib.parse import SplitResult, urlsplit
 
+import httpx
+
 LAST_PORT = 65535
 
 # A name's labels as DNS and what lets containers find each other have them.
@@ -64,7 +66,16 @@ def web_address(text: str) -> SplitResult | None:
     if parts.scheme not in ("http", "https") or place is None:
         return None
     host, port = place[1] or place[2], int(place[3] or 1)
-    return parts if is_host(host) and 0 < port <= LAST_PORT else None
+    return parts if is_host(host) and 0 < port <= LAST_PORT and _is_taken(text) else None
+
+
+def _is_taken(text: str) -> bool:
+    """False for names beyond ASCII that Python's IDNA has, and the clients' newer one has not."""
+    try:
+        httpx.URL(text)
+    except httpx.InvalidURL:
+        return False
+    return True
 
 
 def server_address(
@@ -90,6 +101,8 @@ def is_exemption(text: str) -> bool:
 
     A net of IPv4 is taken, though few clients heed it; at one of IPv6 the vendors' client fails.
     """
+    if "%" in text or not text.isprintable():  # a zone, in which any text may stand
+        return False
     try:
         ipaddress.ip_address(text)
     except ValueError:

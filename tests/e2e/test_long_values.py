@@ -40,8 +40,12 @@ async def test_the_approvers_thread_and_details_have_what_the_card_cut(
     whole = file.content.decode()
     assert [line.strip("| ") for line in whole.splitlines() if "step" in line] == LONG.split("\n")
     assert "corp\\m" + "a" * 200 in whole
-    under = [each for each in world.messages(APPROVALS) if each.get("thread_ts") == card["ts"]]
-    assert any("changes.txt" in str(each) for each in under)
+
+    def names_it() -> bool:
+        said = [each for each in world.messages(APPROVALS) if each.get("thread_ts") == card["ts"]]
+        return any("changes.txt" in str(each) for each in said)
+
+    await until(names_it, "the file's message")
     press = button(card, "details")
     await world.act(ONCA, "press", channel=APPROVALS, ts=card["ts"], **press)
     view = await world.view_is(ONCA, "message")

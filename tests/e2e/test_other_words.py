@@ -20,7 +20,8 @@ ASKED = (
 async def thread(world: World) -> str:
     """Somebody's message, under which the others of these tests stand."""
     await world.type(UMAR, "Who looks after this?")
-    return str(world.messages()[-1]["ts"])
+    (asked,) = [each for each in world.messages() if "Who looks after this?" in each["text"]]
+    return str(asked["ts"])
 
 
 async def offered(world: World, user: str, words: str, name: str) -> dict[str, Any]:

@@ -65,7 +65,13 @@ class Voice:
 
 
 def pipeline(store: Store) -> Pipeline:
-    parts = SimpleNamespace(store=store, ledger=Ledger(store), voice=Voice(), clock=time.time)
+    parts = SimpleNamespace(
+        store=store,
+        ledger=Ledger(store),
+        voice=Voice(),
+        clock=time.time,
+        registry=SimpleNamespace(operations=()),
+    )
     return Pipeline(cast("Any", parts))
 
 

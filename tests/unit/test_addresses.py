@@ -36,6 +36,7 @@ TEXTS = st.lists(PIECES, max_size=8).map("".join)
 
 @given(TEXTS.map(lambda text: f"https://{text}"))
 @example("https://[::1]:8443/api")
+@example("https://-ü")
 @example("https://bücher.example/a?b=c")
 def test_what_is_taken_as_an_address_every_client_takes(text: str) -> None:
     parts = web_address(text)
