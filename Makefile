@@ -46,7 +46,7 @@ witnesses: $(STAMP) $(WITNESSES)/.installed $(EMULATE)/.installed ## what others
 test: check ## set up, then the whole test suite
 	@$(MAKE) --no-print-directory $(WITNESSES)/.installed || echo "The witnesses could not be installed; their tests are left out."
 	@$(MAKE) --no-print-directory $(EMULATE)/.installed || echo "The emulated Slack could not be installed (it needs Node.js and npm); its tests are left out."
-	$(BIN)/python -m pytest -n 3 --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 chaos: $(STAMP) ## 1,000 kills in ten slices, half on SQLite and half on PostgreSQL (SLICES=3: the third alone); PostgreSQL restarted
 	@set -e; for slice in $(SLICES); do \
