@@ -39,7 +39,8 @@ BULK = "bulk"  # the queue, partitioned by lane
 LOOKS_EVERY = 0.5  # seconds; a waiting run begins within them once its lane is free
 AT_ONCE = 20  # bulk runs in one process
 
-STRAY_AFTER = 3  # looks in a row that find a workflow which nobody runs
+STRAY_EVERY = 10.0  # seconds between two looks for a workflow which nobody runs,
+STRAY_AFTER = 3  # and how many in a row have to find it
 CUT_WITHIN = 2.0  # seconds; a workflow that is cut off has a transaction to end at most
 
 VERSION = "4"  # changed only when the order of a workflow's steps changes

@@ -12,7 +12,7 @@ from bot.db.store import Store
 from bot.db.tables import Request
 from bot.db.watching import WatchStore
 from bot.domain.plans import OVER, State
-from bot.jobs.engine import Engine
+from bot.jobs.engine import STRAY_EVERY, Engine
 from bot.jobs.pausing import Windows
 from bot.jobs.supervisor import Chore, each_apart
 from bot.jobs.trouble import PAUSES, TRIES
@@ -52,7 +52,7 @@ class Upkeep:
     def chores(self) -> list[Chore]:
         return [
             Chore("accepted requests", self.take_up, SWEEP),
-            Chore("strays", self.engine.pick_up_strays, SWEEP),
+            Chore("strays", self.engine.pick_up_strays, STRAY_EVERY),
             Chore("scheduled requests", self.start_due, SWEEP),
             Chore("approvals", self.wait_on_approvals, SWEEP),
             Chore("reviews", self.forget_reviews, RARELY),
