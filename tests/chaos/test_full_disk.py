@@ -91,14 +91,14 @@ def small(tmp_path: Path) -> Iterator[FileSystem]:
     disk = FileSystem(tmp_path / "disk")
     disk.folder.mkdir()
     options = ["-t", "tmpfs", "-o", f"size={MEGABYTES}m", "amend-chaos", str(disk.folder)]
-    done = subprocess.run([mount, *options], capture_output=True, check=False, timeout=30)
+    done = subprocess.run([mount, *options], capture_output=True, check=False, timeout=120)
     if done.returncode:
         pytest.skip("This machine mounts nothing, not even for root.")
     try:
         yield disk
     finally:
         # Lazily, where somebody still has a file open: a mount must not outlive its test.
-        subprocess.run(["umount", "--lazy", str(disk.folder)], check=True, timeout=30)
+        subprocess.run(["umount", "--lazy", str(disk.folder)], check=True, timeout=120)
 
 
 @pytest.fixture(params=["file system", "limit"])

@@ -90,7 +90,7 @@ async def typed(storm: Storm, text: str) -> None:
 def rows(storm: Storm) -> Mapping[str, int]:
     """How many rows each table holds of those that shrink, our own and the engine's."""
     found = {each: storm.rows(f"SELECT count(*) FROM {each}")[0][0] for each in GO}  # noqa: S608
-    engine = sqlite3.connect(storm.folder / "amend-jobs.db", timeout=30)
+    engine = sqlite3.connect(storm.folder / "amend-jobs.db", timeout=120)
     try:
         for each in ENGINE_GO:
             query = f"SELECT count(*) FROM {each}"  # noqa: S608

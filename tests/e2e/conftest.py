@@ -202,7 +202,7 @@ async def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
 
     yield made
     for world in worlds:
-        await world.bot.stop(within=60.0)
+        await world.bot.stop(within=120.0)
         assert world.slack.violations == []
         await world.sandbox.stop()
 

@@ -94,7 +94,7 @@ async def test_of_many_each_has_its_turn_to_be_followed(world: World) -> None:
     await until(lambda: bool(world.cards()), "the card")
     payload = await world.settled()
     ledger = world.bot.pipeline.parts.ledger
-    end = time.monotonic() + 20
+    end = time.monotonic() + 120
     while await ledger.silent(payload["request_id"]):
         assert time.monotonic() < end
         await asyncio.sleep(0.1)

@@ -49,7 +49,7 @@ class Process:
 
     async def start(self, port: int) -> None:
         self.process = await self.run("run")
-        async with asyncio.timeout(90), aiohttp.ClientSession() as session:
+        async with asyncio.timeout(120), aiohttp.ClientSession() as session:
             while True:
                 with suppress(aiohttp.ClientError):
                     async with session.get(f"http://127.0.0.1:{port}/readyz") as answer:

@@ -30,7 +30,7 @@ async def newest(world: World, *states: State) -> Request:
         rows = await world.bot.store.requests_in(states)
         return rows[-1] if rows else None
 
-    end = time.monotonic() + 60
+    end = time.monotonic() + 120
     while (request := await found()) is None:
         assert time.monotonic() < end, states
         await until(lambda: True)

@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: the page tests are left out"),
 ]
 
-PATIENCE = 60_000  # milliseconds that a busy machine may take
+PATIENCE = 120_000  # milliseconds that a busy machine may take
 FIRST = '/qualys 23456 change_state=RESOLVED add_comment="Host patched, ready for re-scan"'
 
 
@@ -59,7 +59,7 @@ class Printed:
     async def stop(self) -> None:
         if self._process.returncode is None:
             self._process.send_signal(signal.SIGINT)
-        await asyncio.wait_for(self._process.wait(), 60)
+        await asyncio.wait_for(self._process.wait(), 120)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

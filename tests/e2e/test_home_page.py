@@ -57,10 +57,10 @@ async def test_a_record_message_and_a_digest_are_drawn(
     while not await based():
         await page.wait_for_timeout(100)
     resolved(world, 1)
-    await page.wait_for_selector("text=Open → Resolved", timeout=15_000)
+    await page.wait_for_selector("text=Open → Resolved", timeout=120_000)
     await page.screenshot(path=ARTEFACTS / "record.png")
     resolved(world, 60)
-    await page.wait_for_selector("text=changed", timeout=15_000)
+    await page.wait_for_selector("text=changed", timeout=120_000)
     kinds = [(each.get("metadata") or {}).get("event_type") for each in world.messages(OPS)]
     await until(lambda: "amend_changes" in str(world.messages(OPS)), "the digest")
     await page.wait_for_timeout(500)

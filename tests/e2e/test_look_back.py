@@ -197,7 +197,7 @@ async def test_who_lost_their_rights_has_no_one_told_any_more(world: World) -> N
         return now.parked
 
     await world.bot.messenger.drain()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while not await parked():  # noqa: ASYNC110 - the outbox tells nobody
             await asyncio.sleep(0.05)
     assert reports(world) == []

@@ -50,7 +50,7 @@ async def test_a_deleted_card_is_left_in_peace_and_the_receipt_still_comes(world
     async def left() -> int:
         return int(await world.bot.outbox.waiting())
 
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while await left():  # noqa: ASYNC110 - the outbox tells nobody
             await asyncio.sleep(0.05)
 
@@ -140,7 +140,7 @@ async def test_what_slack_refuses_for_good_is_given_up_after_some_tries(
     monkeypatch.setattr("bot.slack.outgoing.messenger.AT_MOST", 0.05)
     monkeypatch.setattr(world.bot.client, "chat_postMessage", refused)
     await world.type(MARA, COMMENT)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while not tries or await world.bot.outbox.waiting():  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     assert len(world.edits()) == 1

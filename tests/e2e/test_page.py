@@ -52,7 +52,7 @@ async def test_the_story_typed_into_the_page(world: World, page: Page) -> None:
         '/qualys 23456 change_state=RESOLVED add_comment="Host patched, ready for re-scan"',
     )
     await page.keyboard.press("Enter")
-    await page.wait_for_selector("text=1 reply", timeout=10_000)
+    await page.wait_for_selector("text=1 reply", timeout=120_000)
     await page.click("text=1 reply")
     await page.wait_for_selector(".thread-list >> text=1 changed")
     await page.wait_for_selector("#pane >> text=Done")
@@ -75,7 +75,7 @@ async def test_the_form_shows_an_input_error_then_the_review_then_the_card(
     await numbers.fill("23456")
     await page.click("dialog .submit")
     await page.wait_for_selector(
-        "dialog >> text=Nothing is sent before you confirm", timeout=10_000
+        "dialog >> text=Nothing is sent before you confirm", timeout=120_000
     )
     await page.screenshot(path=ARTEFACTS / "review.png")
     assert world.edits() == []

@@ -14,7 +14,7 @@ __all__ = ["page", "pytestmark"]
 # What a keystroke and a new message may take of Chromium's own time: a frame or two, and a blink.
 KEYSTROKE_MS, MESSAGE_MS = 50, 250
 MANY = 1_000
-PATIENCE = 60_000
+PATIENCE = 120_000
 
 
 @pytest.fixture(autouse=True)

@@ -66,7 +66,7 @@ async def test_a_request_on_which_amend_fails_is_given_up_after_five_tries_and_t
     await world.type(MARA, STORY)
     await world.type(ONCA, STORY)
     assert (await world.settled())["state"] == "succeeded", "others do not wait"
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while len(tries) < trouble.TRIES:
             await world.bot.upkeep.take_up()
             await asyncio.sleep(0.1)

@@ -19,7 +19,7 @@ STORY = "/qualys 23456 change_state=RESOLVED"
 
 
 async def recorded(world: World, key: str, payload: dict[str, Any]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     assert await world.bot.store.take(key, "cancel", payload, deadline)
 
 

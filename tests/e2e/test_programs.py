@@ -58,7 +58,7 @@ async def program(world: World, token: str) -> AsyncIterator[ClientSession]:
     url = f"http://127.0.0.1:{world.bot.port}/mcp"
     headers = {"Authorization": f"Bearer {token}"}
     async with (
-        httpx2.AsyncClient(headers=headers, trust_env=False, timeout=60) as http,
+        httpx2.AsyncClient(headers=headers, trust_env=False, timeout=120) as http,
         streamable_http_client(url, http_client=http) as streams,
         ClientSession(streams[0], streams[1]) as session,
     ):

@@ -23,7 +23,7 @@ WITHIN = 10.0  # seconds that an orchestrator waits after SIGTERM
 
 async def answer(port: int, path: str) -> tuple[int, Any]:
     """Status and body, once somebody listens."""
-    async with asyncio.timeout(60), aiohttp.ClientSession() as session:
+    async with asyncio.timeout(120), aiohttp.ClientSession() as session:
         while True:
             try:
                 async with session.get(f"http://127.0.0.1:{port}{path}") as got:
@@ -35,7 +35,7 @@ async def answer(port: int, path: str) -> tuple[int, Any]:
 
 async def reason(port: int, part: str, words: str) -> None:
     """Wait until readiness gives a reason with these words for a part."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         found = ""
         while words not in found:
             await asyncio.sleep(0.1)

@@ -181,7 +181,7 @@ async def test_a_siem_that_refuses_everything_is_seen(
     service.answers = 200
     await until(lambda: bool(service.events), "events")
     await until(lambda: service.events[-1]["metadata"]["uid"] == str(len(entries)), "the last")
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while not (found := await told(0.0)).ok:  # noqa: ASYNC110 - a database tells nobody
             await asyncio.sleep(0.05)
     assert f"{len(entries)} of {len(entries)}" in found.words

@@ -142,7 +142,7 @@ async def test_calls_and_uploads_and_the_socket_go_through_the_proxy_with_a_priv
         before = len(asked)
         bolt = AsyncApp(client=client, signing_secret="unused")
         link = SocketLink(bolt, "xapp-fake")
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             await link.open()
         assert await link.alive()
         await link.close()

@@ -124,7 +124,7 @@ async def api() -> AsyncIterator[Api]:
     clock = Clock()
     async with (
         QualysStandIn(now=clock) as vendor,
-        httpx.AsyncClient(base_url=vendor.url, trust_env=False, timeout=30) as http,
+        httpx.AsyncClient(base_url=vendor.url, trust_env=False, timeout=120) as http,
     ):
         yield Api(vendor, http, clock)
 
@@ -769,7 +769,7 @@ async def narrow() -> AsyncIterator[Api]:
     clock = Clock()
     async with (
         QualysStandIn(rate=2, at_once=1, now=clock) as vendor,
-        httpx.AsyncClient(base_url=vendor.url, trust_env=False, timeout=30) as http,
+        httpx.AsyncClient(base_url=vendor.url, trust_env=False, timeout=120) as http,
     ):
         yield Api(vendor, http, clock)
 

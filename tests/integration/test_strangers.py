@@ -37,7 +37,7 @@ async def ask() -> AsyncIterator[Ask]:
     port = server.addresses[0][1]
 
     async def exchange(raw: bytes) -> bytes:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             try:
                 writer.write(raw)

@@ -60,7 +60,7 @@ class Server:
         self._run["env"] = {"PATH": os.environ["PATH"], "LC_ALL": "C"}
         flags = ["-U", "amend", "--auth=trust", "-E", "UTF8", "--no-sync", "--locale=C"]
         initdb = [str(self._install / "bin" / "initdb"), "-D", str(self._data), *flags]
-        subprocess.run(initdb, check=True, capture_output=True, timeout=60, **self._run)
+        subprocess.run(initdb, check=True, capture_output=True, timeout=120, **self._run)
         self.port = free_port()
         self.url = f"postgresql://amend@127.0.0.1:{self.port}"
         self._numbers = itertools.count(1)
@@ -104,7 +104,7 @@ class Server:
     def _tool(self, name: str, *words: str, stdin: bytes = b"") -> bytes:
         tool = str(self._install / "bin" / name)
         done = subprocess.run(
-            [tool, *words], input=stdin, check=True, capture_output=True, timeout=60, **self._run
+            [tool, *words], input=stdin, check=True, capture_output=True, timeout=120, **self._run
         )
         return done.stdout
 
@@ -122,11 +122,11 @@ def server(folder: Path) -> Iterator[Server]:
 
 def _until_ready(url: str, process: subprocess.Popen[bytes]) -> None:
     """The port is open while the server still starts up, and refuses; so a query is tried."""
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while time.monotonic() < end:
         assert process.poll() is None, "PostgreSQL ended at once"
         with suppress(psycopg.OperationalError):
-            psycopg.connect(f"{url}/postgres", connect_timeout=5).close()
+            psycopg.connect(f"{url}/postgres", connect_timeout=120).close()
             return
         time.sleep(0.05)
     raise TimeoutError

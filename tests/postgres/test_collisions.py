@@ -159,7 +159,7 @@ async def test_a_request_whose_row_somebody_holds_keeps_no_other_from_its_outcom
         await connection.execute(text("SELECT 1 FROM request WHERE id = 'R2' FOR UPDATE"))
         ready.set()
         for task in (settling[0], settling[2]):
-            await asyncio.wait((task,), timeout=9)
+            await asyncio.wait((task,), timeout=120)
             assert task.done()
     ended = await asyncio.gather(*settling, return_exceptions=True)
     assert [ended[0], ended[2]] == [None, None]

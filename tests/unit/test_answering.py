@@ -56,7 +56,7 @@ async def test_a_form_opens_at_once_and_the_bound_counts_everything(frame: Frame
         frame.in_turn(waits())
     assert not frame.busy
     frame.spawn(opens())
-    await asyncio.wait_for(opened.wait(), 5)
+    await asyncio.wait_for(opened.wait(), 120)
     assert frame.busy
     never.set()
     await frame.drain(5)

@@ -654,7 +654,7 @@ async def test_the_page_protocol(slack: SlackSandbox, client: AsyncWebClient) ->
         ws = await session.ws_connect("/sandbox/live?user=U0MARA")
         await client.chat_postMessage(channel="C0OPS", text="a")
         await client.chat_postMessage(channel="C0OPS", text="b")
-        events = [await ws.receive_json(timeout=2) for _ in range(3)]
+        events = [await ws.receive_json(timeout=120) for _ in range(3)]
         assert [one["type"] for one in events] == ["traffic", "traffic", "state"]
         await ws.close()
         fault = {"target": "qualys", "fault": "busy", "times": 2}
