@@ -12,7 +12,7 @@ TESTS = Path(__file__).parents[1]
 PATIENCE = 120  # seconds; a machine with several suites on it was that late
 MEANT = 1  # seconds; what is shorter is meant to run out
 SPANS = ("timeout", "within", "connect_timeout")  # names of arguments
-WAITS = ("timeout", "wait_for", "set_default_timeout")
+WAITS = ("timeout", "wait_for", "set_default_timeout", "until")
 
 
 def impatient(source: str) -> Iterator[int]:
@@ -30,8 +30,9 @@ def _waits(node: ast.AST) -> Iterator[float]:
         for keyword in node.keywords:
             if keyword.arg in SPANS:
                 yield from _seconds(keyword.value)
-        if _called(node) in WAITS and node.args:
-            yield from _seconds(node.args[-1])
+        if _called(node) in WAITS:
+            for last in node.args[-1:]:
+                yield from _seconds(last)
 
 
 def _called(node: ast.AST) -> str:
@@ -60,6 +61,8 @@ def test_what_is_waited_for_has_time_to_come() -> None:
     ("source", "short"),
     [
         ("await until(lambda: True, 'words', within=20)", True),
+        ("await until(lambda: True, 'words', 20)", True),
+        ("await until(lambda: True, 'words')", False),
         ("await until(lambda: True, within=600)", False),
         ("asyncio.timeout(60)", True),
         ("asyncio.timeout(0.1)", False),

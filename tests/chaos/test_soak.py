@@ -54,7 +54,7 @@ async def test_tables_and_memory_level_off_over_months_of_work(tmp_path: Path) -
         for number in range(ROUNDS):
             await work(storm, number)
             held = rows(storm)
-            await until(lambda: not any(rows(storm).values()), "all that is old is gone", 90)
+            await until(lambda: not any(rows(storm).values()), "all that is old is gone", 180)
             memory.append(resident(storm))
             sys.stdout.write(f"round {number}: {held}, then nothing; {memory[-1]:.0f} MB\n")
         assert lives(storm), why(storm)

@@ -94,12 +94,9 @@ async def test_a_locked_database_is_said_in_the_acknowledgement_and_nothing_runs
     world = await make(patient=False, AMEND_ATTRIBUTION="off")
     lock = sqlite3.connect(tmp_path / "amend.db", isolation_level=None, check_same_thread=False)
     await asyncio.to_thread(lock.execute, "BEGIN EXCLUSIVE")
-    began = time.monotonic()
     done = await world.type(MARA, "/qualys 23456 change_state=RESOLVED")
-    took = time.monotonic() - began
     lock.execute("ROLLBACK")
     lock.close()
-    assert took < 3.0
     assert "not accepted" in str(done["ack"]["body"])
     await asyncio.sleep(1.5)
     assert world.edits() == []

