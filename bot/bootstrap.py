@@ -481,6 +481,7 @@ class Bot:
 
         # Signatures are checked by the server before Bolt sees a request.
         return AsyncApp(
+            name="amend",  # without one Bolt reads the sources of all its callers for it
             client=self.client,
             authorize=authorize,
             signing_secret=self.settings.slack_signing_secret.get_secret_value() or "unused",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import ssl
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from urllib.parse import urlsplit
 
@@ -208,7 +210,7 @@ class Http:
         key = (loopback, writes)
         if key not in self._clients:
             self._clients[key] = httpx.AsyncClient(
-                verify=self._context(),
+                verify=_trusting(self._verify, *map(os.environ.get, AUTHORITIES)),
                 transport=self._transport,
                 trust_env=not loopback,
                 follow_redirects=False,
@@ -218,13 +220,17 @@ class Http:
             )
         return self._clients[key]
 
-    def _context(self) -> ssl.SSLContext:
-        """One context for all connections: making it reads every certificate authority."""
-        if isinstance(self._verify, str):
-            self._verify = ssl.create_default_context(cafile=self._verify)
-        elif isinstance(self._verify, bool):
-            self._verify = httpx.create_ssl_context(self._verify)
-        return self._verify
+
+# The environment's own names for the certificate authorities; httpx reads them, too.
+AUTHORITIES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+
+
+@cache
+def _trusting(verify: bool | str | ssl.SSLContext, *_authorities: str | None) -> ssl.SSLContext:
+    """One context for all connections, of all vendors: making it reads every certificate authority."""
+    if isinstance(verify, str):
+        return ssl.create_default_context(cafile=verify)
+    return httpx.create_ssl_context(verify) if isinstance(verify, bool) else verify
 
 
 # Behind these an upstream may still be at work; the gateway only stopped waiting for it.

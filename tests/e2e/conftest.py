@@ -17,6 +17,7 @@ from bot.pipeline import bounds
 from bot.settings import load_settings
 from deploy.sandbox.slack import triggers
 from deploy.sandbox.start import Sandbox
+from tests.laid import lay
 
 MARA, UMAR, SAMI, ONCA = "U0MARA", "U0UMAR", "U0SAMI", "U0ONCA"
 GUEST, OUTSIDER = "U0GUST", "U0OUTS"
@@ -164,6 +165,7 @@ async def start_bot(
     for name, value in {**environment, **settings}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
+    lay(tmp_path / "amend.db")
     bot = build(load_settings())
     await bot.start()
     sandbox.slack.request_url = f"http://127.0.0.1:{bot.port}/slack/events"

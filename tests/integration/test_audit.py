@@ -29,14 +29,15 @@ from bot.jobs.witness import Checkpoints
 from bot.proof.checkpoints import Checkpoint
 from bot.proof.notes import Signer
 from bot.proof.tree import leaf_hash, root_of
+from tests.laid import lay
 
 SIGNER = Signer.fresh("amend-test")
 
 
 @pytest_asyncio.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    lay(tmp_path / "amend.db")
     engine = open_engine(f"sqlite:///{tmp_path / 'amend.db'}")
-    await migrate(engine)
     store = Store(engine)
     for number in range(6):
         async with store.transaction() as session:

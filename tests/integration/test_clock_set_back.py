@@ -13,7 +13,6 @@ from sqlmodel import select
 
 from bot.db import audit
 from bot.db.engine import open_engine
-from bot.db.migrate import migrate
 from bot.db.store import Store
 from bot.db.tables import Delivered, Delivery, Request, Watch
 from bot.db.watching import REPORT, WatchStore
@@ -29,6 +28,7 @@ from bot.pipeline import Parts
 from bot.proof.notes import Signer
 from bot.slack.outgoing.lookback import LooksBack
 from integrations.errors import Temporary
+from tests.laid import lay
 
 HOUR, DAY = 3600.0, 86400.0
 NOW = 1_800_000_000.0  # 2027-01-15, a Friday, 08:00 UTC
@@ -49,8 +49,8 @@ def clock() -> Clock:
 
 @pytest_asyncio.fixture
 async def store(tmp_path: Path, clock: Clock) -> AsyncIterator[Store]:
+    lay(tmp_path / "amend.db")
     engine = open_engine(f"sqlite:///{tmp_path / 'amend.db'}")
-    await migrate(engine)
     made = Store(engine, clock=clock)
     yield made
     await made.close()

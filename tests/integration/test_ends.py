@@ -14,7 +14,6 @@ import pytest_asyncio
 from bot.db.engine import open_engine
 from bot.db.journal import Journal
 from bot.db.ledger import Ledger
-from bot.db.migrate import migrate
 from bot.db.store import Store
 from bot.db.tables import Request
 from bot.domain.operations import Batch, Outcome, Record, Result
@@ -25,13 +24,14 @@ from bot.jobs.runner import Runner
 from bot.jobs.trouble import Trouble
 from bot.pipeline import Pipeline
 from integrations.errors import Temporary
+from tests.laid import lay
 
 
 @pytest_asyncio.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
     """A begun run of three records that waits; a killed process had sent the second."""
+    lay(tmp_path / "amend.db")
     engine = open_engine(f"sqlite:///{tmp_path / 'amend.db'}")
-    await migrate(engine)
     store = Store(engine)
     async with store.transaction() as session:
         session.add(

@@ -14,7 +14,6 @@ from sqlalchemy import update
 
 from bot.db.engine import open_engine
 from bot.db.ledger import Ledger
-from bot.db.migrate import migrate
 from bot.db.store import Store
 from bot.db.tables import PlannedRecord, Request
 from bot.db.vault import Vault
@@ -25,6 +24,7 @@ from bot.pipeline.acting import Acting
 from handlers.qualys.decisions import YOURS, DecideException
 from handlers.qualys.exceptions import RequestException
 from integrations.qualys.exceptions import ComplianceException
+from tests.laid import lay
 
 ASKER, OTHER = "U0ASKS", "U0ELSE"
 SHARED = "amend_api"
@@ -86,8 +86,8 @@ class House:
 
 @pytest_asyncio.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
+    lay(tmp_path / "amend.db")
     engine = open_engine(f"sqlite:///{tmp_path / 'amend.db'}")
-    await migrate(engine)
     store = Store(engine)
     yield House(store)
     await store.close()

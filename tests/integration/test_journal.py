@@ -13,17 +13,17 @@ from sqlalchemy.exc import OperationalError
 from bot.db.engine import open_engine
 from bot.db.journal import Journal
 from bot.db.ledger import Ledger, Row
-from bot.db.migrate import migrate
 from bot.db.store import Store
 from bot.domain.operations import Outcome, Record, Result
+from tests.laid import lay
 
 PLANNED = [(Record(str(each), "", {"state": "Open"}, {}), None) for each in range(3)]
 
 
 @pytest_asyncio.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    lay(tmp_path / "amend.db")
     engine = open_engine(f"sqlite:///{tmp_path / 'amend.db'}")
-    await migrate(engine)
     store = Store(engine)
     yield store
     await store.close()

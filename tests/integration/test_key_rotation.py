@@ -11,11 +11,11 @@ from cryptography.fernet import Fernet
 
 from bot.bootstrap import Bot, build
 from bot.db.engine import open_engine
-from bot.db.migrate import migrate
 from bot.db.store import Store
 from bot.db.vault import Vault
 from bot.settings import load_settings
 from deploy.sandbox.start import Sandbox
+from tests.laid import lay
 
 OLD, NEW = (Fernet.generate_key().decode() for _ in range(2))
 STEPS = ([OLD], [OLD, NEW], [NEW, OLD], [NEW])
@@ -25,8 +25,8 @@ HOUR = 3600.0  # a rollout is over by then
 
 @pytest_asyncio.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    lay(tmp_path / "amend.db")
     store = Store(open_engine(f"sqlite:///{tmp_path / 'amend.db'}"))
-    await migrate(store.engine)
     yield store
     await store.close()
 

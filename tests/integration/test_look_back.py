@@ -11,7 +11,6 @@ import pytest_asyncio
 
 from bot.db.engine import open_engine
 from bot.db.lookback import Counting
-from bot.db.migrate import migrate
 from bot.db.store import Store
 from bot.db.tables import PlannedRecord, Request, Watch
 from bot.db.watching import WatchStore
@@ -21,6 +20,7 @@ from bot.domain.parameters import Kind, Param, Parameters, number
 from bot.domain.plans import State
 from bot.domain.reminders import reminder
 from bot.jobs.watching import Watching
+from tests.laid import lay
 
 NOW = 1_790_000_000.0
 TODAY = day_of(NOW, "UTC")
@@ -29,8 +29,8 @@ HOUR = 3600.0
 
 @pytest_asyncio.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    lay(tmp_path / "amend.db")
     engine = open_engine(f"sqlite:///{tmp_path / 'amend.db'}")
-    await migrate(engine)
     store = Store(engine, clock=lambda: NOW)
     yield store
     await store.close()

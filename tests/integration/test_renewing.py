@@ -13,13 +13,13 @@ import pytest_asyncio
 from cryptography.fernet import Fernet
 
 from bot.db.engine import open_engine
-from bot.db.migrate import migrate
 from bot.db.store import Store
 from bot.db.vault import Vault
 from bot.domain.oauth import OAuth
 from bot.domain.operations import Vendor
 from bot.pipeline.renewing import Renewing
 from integrations.errors import BadCredentials, Temporary
+from tests.laid import lay
 
 NOW = 2_000_000_000.0
 ENDED = {"access_token": "a0", "refresh_token": "r0", "account": "mara", "ends_at": str(NOW - 1)}
@@ -58,9 +58,9 @@ def vendor(server: Server) -> Vendor:
 @pytest_asyncio.fixture
 async def vaults(tmp_path: Path) -> AsyncIterator[list[Vault]]:
     """Two replicas' views of one database."""
+    lay(tmp_path / "amend.db")
     url, key = f"sqlite:///{tmp_path / 'amend.db'}", Fernet.generate_key().decode()
     stores = [Store(open_engine(url), clock=lambda: NOW) for _ in range(2)]
-    await migrate(stores[0].engine)
     made = [Vault(each, [key]) for each in stores]
     await made[0].keep("T", "U", "doors", "mara", ENDED)
     yield made

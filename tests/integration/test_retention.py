@@ -13,12 +13,12 @@ from sqlmodel import SQLModel, func, select
 from bot.db import audit, retention
 from bot.db.engine import open_engine
 from bot.db.ledger import Ledger
-from bot.db.migrate import migrate
 from bot.db.retention import DAY, Retention
 from bot.db.store import Store
 from bot.db.tables import Delivered, Delivery, Draft, News, PlannedRecord, Request, Vote
 from bot.domain.operations import Record
 from bot.domain.plans import State
+from tests.laid import lay
 
 DAYS = 400
 NOW = 2_000_000_000.0
@@ -27,8 +27,8 @@ OLD, YOUNG = NOW - (DAYS + 1) * DAY, NOW - (DAYS - 1) * DAY
 
 @pytest_asyncio.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    lay(tmp_path / "amend.db")
     engine = open_engine(f"sqlite:///{tmp_path / 'amend.db'}")
-    await migrate(engine)
     made = Store(engine, clock=lambda: NOW)
     yield made
     await made.close()

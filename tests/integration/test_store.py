@@ -14,15 +14,15 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bot.db import store as store_module
 from bot.db.engine import open_engine
-from bot.db.migrate import migrate
 from bot.db.store import Store
 from bot.db.tables import Delivered
+from tests.laid import lay
 
 
 @pytest_asyncio.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    lay(tmp_path / "amend.db")
     store = Store(open_engine(f"sqlite:///{tmp_path / 'amend.db'}"))
-    await migrate(store.engine)
     yield store
     await store.close()
 

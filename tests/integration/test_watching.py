@@ -14,7 +14,6 @@ import pytest_asyncio
 
 from bot.db.engine import open_engine
 from bot.db.leases import Leases
-from bot.db.migrate import migrate
 from bot.db.store import Store
 from bot.db.tables import Watch
 from bot.db.watching import WatchStore
@@ -25,6 +24,7 @@ from bot.jobs.watching import Watching
 from integrations.qualys.client import QualysClient
 from integrations.qualys.config import QualysSettings
 from integrations.qualys.protocol import LIST
+from tests.laid import lay
 
 
 class InRoom(Parameters):
@@ -62,8 +62,8 @@ class Lamps(Watcher):
 
 @pytest_asyncio.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    lay(tmp_path / "amend.db")
     engine = open_engine(f"sqlite:///{tmp_path / 'amend.db'}")
-    await migrate(engine)
     store = Store(engine)
     yield store
     await store.close()
