@@ -154,7 +154,7 @@ async def test_a_look_at_what_the_vendor_does_by_itself_that_fails_ends_no_follo
     await world.type(MARA, "/ccs INCA0000004 TicketState=2")
     await world.settled()
     await until(lambda: looks.calls > 2)
-    world.sandbox.ccs.tickets["INCA0000004"].due = time.time()
+    world.sandbox.ccs.tickets["INCA0000004"].due = time.monotonic()
     await until(lambda: any("verification passed" in text_of(each) for each in world.thread()))
 
 
