@@ -189,6 +189,10 @@ class Bot:
     _door: Door | None = None
     _opening: asyncio.Lock = field(default_factory=asyncio.Lock)
     _deeds_older: float = 0.0
+    _replica: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._replica = _executor(self.settings.database_url)
 
     async def start(self) -> None:
         """Listen, then bring up database, Slack and engine; each is tried until it is there.
@@ -245,8 +249,10 @@ class Bot:
 
     async def _open_database(self) -> Store:
         url = self.settings.database_url
-        quick = open_engine(url, busy_seconds=bounds.ACCEPT_WITHIN * 0.8)
-        store = Store(open_engine(url), quick, reader=open_reader(url))
+        quick = open_engine(url, busy_seconds=bounds.ACCEPT_WITHIN * 0.8, replica=self._replica)
+        store = Store(
+            open_engine(url, replica=self._replica), quick, reader=open_reader(url, self._replica)
+        )
         try:
             await migrate(store.engine)
         except BaseException:
@@ -338,7 +344,7 @@ class Bot:
         ledger = Ledger(self.store)
         keys = [each.strip() for each in settings.amend_secret_key.get_secret_value().split(",")]
         vault = Vault(self.store, [each for each in keys if each])
-        executor = _executor(settings.database_url)
+        executor = self._replica
         # One owner of a SQLite file is kept by its lock; replicas keep leases.
         shared = not settings.database_url.startswith("sqlite")
         leases = Leases(self.store, executor, VERSION) if shared else None
@@ -442,7 +448,8 @@ class Bot:
 
     async def _bundle(self, request_id: str, actor: str) -> bytes:
         """A request's evidence, as a ZIP."""
-        reader, witness = open_reader(self.settings.database_url), self._witness
+        reader = open_reader(self.settings.database_url, self._replica)
+        witness = self._witness
         try:
             with TemporaryDirectory() as folder:
                 out = Path(folder) / "evidence.zip"

@@ -75,10 +75,12 @@ def open_engine(
     pool: int = 2,
     prepared: bool = True,
     in_line: float | None = None,
+    replica: str = "",
 ) -> AsyncEngine:
     """An engine for `url`. A locked SQLite file raises after `busy_seconds`.
 
     `in_line` is for how many seconds one waits for a connection to it; else as long as for the lock.
+    `replica` is whose sessions they are, where several share a PostgreSQL.
 
     SQLAlchemy's default SQLite transactions begin at the first write, so that a read before it can
     be stale; `BEGIN IMMEDIATE` takes the write lock first. A pool of two is enough for one writer.
@@ -106,18 +108,26 @@ def open_engine(
         max_overflow=0,
         pool_timeout=busy_seconds,
         pool_pre_ping=True,
-        connect_args=connecting(max(1, int(busy_seconds)), lock_timeout=int(busy_seconds * 1000)),
+        connect_args=connecting(
+            max(1, int(busy_seconds)), replica, lock_timeout=int(busy_seconds * 1000)
+        ),
     )
     event.listen(engine.sync_engine, "handle_error", _as_lost)
     return engine
 
 
-def connecting(within: int, **settings: object) -> dict[str, Any]:
+def session_name(replica: str) -> str:
+    """What PostgreSQL knows the sessions of a replica by, so that others can end them."""
+    return f"amend:{replica}" if replica else "amend"
+
+
+def connecting(within: int, replica: str = "", **settings: object) -> dict[str, Any]:
     """How psycopg connects `within` so many seconds, with these settings of the session."""
     named = {f"tcp_{name}": value for name, value in _ALIVE.items()}
     named["idle_in_transaction_session_timeout"] = int(IDLE_WITHIN * 1000)
     options = " ".join(f"-c {name}={value}" for name, value in {**named, **settings}.items())
-    return {**_ALIVE_HERE, "connect_timeout": within, "options": options}
+    known = {"application_name": session_name(replica), "connect_timeout": within}
+    return {**_ALIVE_HERE, **known, "options": options}
 
 
 def _as_lost(context: ExceptionContext) -> DBAPIError | None:
@@ -141,7 +151,7 @@ def sqlite_file() -> Iterator[None]:
         raise BadSettings("DATABASE_URL: the file that it names is no SQLite database.") from None
 
 
-def open_reader(url: str) -> AsyncEngine:
+def open_reader(url: str, replica: str = "") -> AsyncEngine:
     """An engine that only reads, each transaction one consistent state of a database that is there.
 
     It takes no write lock, so that whoever works is not held up, and sets nothing up.
@@ -158,7 +168,7 @@ def open_reader(url: str) -> AsyncEngine:
         pool_timeout=READS_WITHIN,
         # Who only looks holds up nobody, and may take its time between two pages.
         connect_args=connecting(
-            5, default_transaction_read_only="on", idle_in_transaction_session_timeout=0
+            5, replica, default_transaction_read_only="on", idle_in_transaction_session_timeout=0
         ),
     )
 

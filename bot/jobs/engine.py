@@ -333,7 +333,7 @@ class Engine:
             _set_wal(url)
             config["db_engine_kwargs"] = {"connect_args": {"factory": _Connection}}
         if not url.startswith("sqlite"):
-            lively = {"application_name": "dbos_transact", **connecting(CONNECTED_WITHIN)}
+            lively = connecting(CONNECTED_WITHIN, self.executor)
             config["db_engine_kwargs"] = {"connect_args": lively}
             self._replicas = Replicas(url, self.executor)
             await self._replicas.hold()

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import psycopg
 import structlog
 
-from bot.db.engine import connecting
+from bot.db.engine import connecting, session_name
 from bot.db.leases import Leases
 from bot.db.store import Store
 
@@ -48,7 +48,7 @@ class Replicas:
             else:
                 return
         self._held = await psycopg.AsyncConnection.connect(
-            self.url, autocommit=True, **connecting(CONNECTED_WITHIN)
+            self.url, autocommit=True, **connecting(CONNECTED_WITHIN, self.executor)
         )
         await self._held.execute("SELECT pg_advisory_lock(%s)", (lock_key(self.executor),))
 
@@ -72,6 +72,7 @@ class Replicas:
                 free = not await self.shows_life(owner)
                 if owner in lapsed or (free and owner in self._missing):
                     log.warning("replica_gone", replica=owner)
+                    await self._end_sessions(owner)
                     await resume(owner)
                 elif free:
                     missing.add(owner)
@@ -82,11 +83,26 @@ class Replicas:
         async with self._alone(owner) as free:
             return not free
 
+    async def _end_sessions(self, owner: str) -> None:
+        """Whatever a paused replica has locked is free from here on.
+
+        The server ends by itself what says nothing between two questions, and waits for ever where
+        it was paused in the middle of one.
+        """
+        connection = await psycopg.AsyncConnection.connect(
+            self.url, autocommit=True, **connecting(CONNECTED_WITHIN, self.executor)
+        )
+        async with connection:
+            ended = (
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s"
+            )
+            await connection.execute(ended, (session_name(owner),))
+
     @asynccontextmanager
     async def _alone(self, name: str) -> AsyncIterator[bool]:
         """True where nobody holds the lock of this name; it is ours until the block ends."""
         connection = await psycopg.AsyncConnection[tuple[bool]].connect(
-            self.url, **connecting(CONNECTED_WITHIN)
+            self.url, **connecting(CONNECTED_WITHIN, self.executor)
         )
         async with connection:
             asked = "SELECT pg_try_advisory_xact_lock(%s)"

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import cast
 
+import psycopg
 import pytest
 from dbos._dbos import _get_dbos_instance
 from sqlalchemy import text
@@ -16,10 +17,10 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from bot.db import audit
 from bot.db import engine as database_engine
 from bot.db.engine import IDLE_WITHIN, open_engine, open_reader
-from bot.db.leases import LASTS
+from bot.db.leases import LASTS, Leases
 from bot.db.migrate import migrate
 from bot.db.store import Store
-from bot.jobs.engine import Engine, Work
+from bot.jobs.engine import VERSION, Engine, Work
 from bot.jobs.replicas import Replicas
 from bot.jobs.trouble import NOT_ITS_FAULT
 
@@ -176,3 +177,37 @@ async def test_that_all_connections_are_taken_says_nothing_about_a_request(datab
         with pytest.raises(NOT_ITS_FAULT):
             await store.ping()
     await store.close()
+
+
+async def test_what_it_asked_for_half_is_let_go_by_who_takes_over(
+    database: str, other: Store
+) -> None:
+    """A question whose end was never sent: the server waits for the rest of it, and for ever."""
+    held = await psycopg.AsyncConnection.connect(database, application_name="amend:gone")
+    held.pgconn.enter_pipeline_mode()
+    held.pgconn.send_query_params(b"BEGIN", None)
+    held.pgconn.send_query_params(b"LOCK TABLE replica, request, delivery, watch", None)
+    held.pgconn.send_flush_request()
+    held.pgconn.flush()
+    locks = "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted"
+    async with asyncio.timeout(120), other.transaction() as session:
+        connection = await session.connection()
+        while (await connection.execute(text(locks))).scalar_one() < 4:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    leases = Leases(other, "b", VERSION)
+    await Replicas(database, "b").take_over(["gone"], ["gone"], leases.end)
+    held.pgconn.finish()
+
+
+async def test_every_session_of_a_replica_bears_its_name(database: str) -> None:
+    replicas = Replicas(database, "a")
+    await replicas.hold()
+    writes, reads = open_engine(database, replica="a"), open_reader(database, "a")
+    async with writes.connect() as one, reads.connect() as two:
+        for each in (one, two):
+            assert (await each.execute(text("SHOW application_name"))).scalar_one() == "amend:a"
+        known = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'amend:a'"
+        assert (await one.execute(text(known))).scalar_one() == 3
+    await replicas.close()
+    for engine in (writes, reads):
+        await engine.dispose()
