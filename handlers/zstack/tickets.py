@@ -266,7 +266,18 @@ class ChangeTicketStatus(Operation):
                 return [decided]
         now = (await self._client.tickets([record.id])).get(record.id)
         state = (await self._levels.read()).state(now) if now else None
-        return [_by_state(record, state, unsure)]
+        return [_by_state(record, state, unsure, certain=self._never_arrived(batch))]
+
+    def _never_arrived(self, batch: Batch) -> bool:
+        """True where "no such job" says that the call never arrived.
+
+        It does not where the server keeps jobs under uuids of its own. Where that was not seen yet, an
+        approval is not risked: a second one may move the next level, while any other event is
+        refused where it happened already (facts C.2).
+        """
+        kept = self._client.keeps_our_jobs
+        approves = batch.changes.get("statusEvent") == "approve"
+        return bool(kept) if approves else kept is not False
 
     async def _by_job(self, record: Record, job: str) -> Outcome | None:
         """What the job says; None where it is not known, or ended before it began.
@@ -323,8 +334,11 @@ def jobs(key: str) -> tuple[str, ...]:
     return key, *(hashlib.sha256(each).hexdigest()[:32] for each in again)
 
 
-def _by_state(record: Record, now: Mapping[str, str] | None, unsure: str) -> Outcome:
-    """What the ticket itself tells of a call whose job does not; `unsure`: why that knows nothing."""
+def _by_state(
+    record: Record, now: Mapping[str, str] | None, unsure: str, *, certain: bool
+) -> Outcome:
+    """What the ticket itself tells of a call whose job does not; `unsure`: why that knows nothing,
+    `certain`: whether a job that is not known was never begun."""
     moved = now is not None and now != dict(record.state)
     if unsure:
         wanted = now is not None and now["status"] in _leads_to(record)
@@ -332,6 +346,9 @@ def _by_state(record: Record, now: Mapping[str, str] | None, unsure: str) -> Out
         return Outcome(record.id, Result.CHANGED if moved and wanted else Result.UNKNOWN, words)
     if now is None or moved:
         words = "ZStack knows no such job, and the ticket has moved on"
+        return Outcome(record.id, Result.UNKNOWN, words)
+    if not certain:
+        words = "ZStack knows no such job, but may keep it under another uuid than ours"
         return Outcome(record.id, Result.UNKNOWN, words)
     # No such job, and the ticket is as it was: it never arrived. The same job uuid goes out
     # again, which the vendor runs once whatever happens (facts C.5).

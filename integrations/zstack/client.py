@@ -22,6 +22,7 @@ from integrations.signing_in import Breaker
 from integrations.zstack import failures, protocol
 from integrations.zstack.config import ZstackSettings
 from integrations.zstack.failures import VENDOR, NodeGone, NotBegun, SessionGone
+from integrations.zstack.jobs import TakenJobs
 from integrations.zstack.protocol import PAGE, Change, Flow, Ticket
 from integrations.zstack.wallclock import WallClock
 
@@ -69,6 +70,7 @@ class ZstackClient:
         self._session = ""
         self._renewing = asyncio.Lock()
         self._gate = asyncio.Semaphore(AT_ONCE)
+        self._jobs = TakenJobs()
 
     @property
     def ahead_of_utc(self) -> float:
@@ -174,13 +176,16 @@ class ZstackClient:
 
     async def _ended(self, reply: Reply, job: str) -> Ticket:
         """How the job ended whose call was answered so."""
-        if not failures.is_known(reply):
+        if failures.is_known(reply):
+            self._jobs.knows_ours()
+        else:
             try:
                 found = protocol.read_change(reply)
             except Unreadable as error:
                 raise UnknownOutcome(VENDOR, error.words) from error
             if found is not None:
                 return found
+            self._jobs.took(job, protocol.read_job(reply))
         ended = await self._told(job)
         if ended is None:
             words = f"job {job} is still running"
@@ -230,18 +235,30 @@ class ZstackClient:
                 return found
         return None
 
+    @property
+    def keeps_our_jobs(self) -> bool | None:
+        """Does the server keep jobs under the uuids that we send? None where that is not seen yet."""
+        return self._jobs.under_ours
+
     async def job_result(self, job: str) -> Ticket | None:
         """What became of a job: its ticket, None while it runs.
 
         Raises `Rejected` with the vendor's reason where it failed, with code 404 where no such job
         is known (never begun, or ended more than three hours ago, facts C.4); `NotBegun` where it
-        ended before it began; `NoAnswer` where ZStack itself does not know how it ended.
+        ended before it began; `NoAnswer` where ZStack itself does not know how it ended, or knows no
+        more of a job that it took.
         """
-        request = protocol.job_request(self._settings, job)
+        theirs = self._jobs.theirs(job)
+        request = protocol.job_request(self._settings, theirs)
         reply = await self._signed_send(request, writes=False)
+        if reply.status == 404 and job in self._jobs:
+            words = f"it took this as job {theirs}, and knows no more of that"
+            raise NoAnswer(VENDOR, words)
         if reply.status == 404:
             words = "no such job is known"
             raise Rejected(VENDOR, words, code="404")
+        if reply.status in (200, 202) and theirs == job:
+            self._jobs.knows_ours()
         try:
             return protocol.read_change(reply)
         except NodeGone as error:

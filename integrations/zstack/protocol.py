@@ -7,6 +7,7 @@ import csv
 import hashlib
 import hmac
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from urllib.parse import urlencode
 
 from integrations.errors import BadCredentials, Unreadable
 from integrations.http import Reply, Request
-from integrations.json import encoded, parsed, said
+from integrations.json import encoded, parsed, said, tolerant
 from integrations.secrets import spellings
 from integrations.zstack.config import ZstackSettings
 from integrations.zstack.failures import VENDOR, SessionGone, business, failure
@@ -32,6 +33,7 @@ LEADS_ON = {
     "Cancelled": ("reopen",),
     "FinalApproved": (),
 }
+_JOB = re.compile(r"[^?#]*/api-jobs/([0-9A-Za-z-]{1,64})/?(?:[?#].*)?")
 
 
 @dataclass(frozen=True)
@@ -201,6 +203,18 @@ def job_request(settings: ZstackSettings, job: str) -> Request:
 def query_request(settings: ZstackSettings, path: str, query: Sequence[tuple[str, str]]) -> Request:
     """A query; `q` conditions are joined with "and" (facts C.6)."""
     return Request("GET", f"{settings.url}{ROOT}{path}?{urlencode(query)}", call="query")
+
+
+def read_job(reply: Reply) -> str:
+    """The uuid of the job that a 202 names, "" where it names none.
+
+    Only that is read of the location: its host may be one of the server's own network, and a
+    session goes to no other host than ours (facts C.4).
+    """
+    found = tolerant(reply)
+    location = said(found.get("location")) if isinstance(found, Mapping) else ""
+    named = _JOB.fullmatch(location)
+    return named[1] if named else ""
 
 
 def read_change(reply: Reply) -> Ticket | None:

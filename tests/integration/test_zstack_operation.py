@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,7 +19,9 @@ from bot.domain.people import Account
 from deploy.sandbox.vendors.zstack import ZstackStandIn
 from deploy.sandbox.vendors.zstack_tickets import LAST, OWNER, ticket_uuid
 from handlers.zstack.tickets import ChangeTicketStatus
-from integrations.errors import BadCredentials, NoAnswer, Temporary
+from integrations.errors import BadCredentials, NoAnswer, Temporary, UnknownOutcome
+from integrations.http import Reply
+from integrations.zstack import protocol
 from integrations.zstack.client import ZstackClient
 from integrations.zstack.config import ZstackSettings
 
@@ -206,6 +210,96 @@ async def test_causes_and_elaborations_are_told(server: ZstackStandIn, desk: Des
     with pytest.raises(NoAnswer) as told:
         await desk.fired(TICKET, "reject")
     assert "the operation timed out; no answer from the agent" in str(told.value)
+
+
+# --- jobs under another uuid ----------------------------------------------------------------------
+
+
+async def reconciled(desk: Desk, batch: Batch) -> Outcome:
+    (outcome,) = await desk.operation.reconcile(batch, "")
+    return outcome
+
+
+@pytest.mark.parametrize("event", ["approve", "reject"])
+async def test_the_job_that_the_answer_names_is_followed(
+    server: ZstackStandIn, desk: Desk, event: str
+) -> None:
+    """facts C.4: 202 with a location; what stands behind `/api-jobs/` there is followed."""
+    server.own_jobs, server.late = True, True
+    assert (await desk.fired(TICKET, event)).result is Result.CHANGED
+    assert server.tickets[TICKET].events == [event]
+    assert not [each for each in server.requests if each.path.endswith(KEY)]
+
+
+@pytest.mark.parametrize("own_jobs", [True, False])
+@pytest.mark.parametrize("event", ["approve", "reject"])
+async def test_an_event_whose_job_is_still_at_work_never_goes_out_again(
+    server: ZstackStandIn, desk: Desk, event: str, own_jobs: bool
+) -> None:
+    server.own_jobs, server.late, server.takes = own_jobs, True, 3600.0
+    batch = await desk.planned(TICKET, event)
+    with pytest.raises(UnknownOutcome, match="still running"):
+        await desk.operation.apply(batch)
+    assert (await reconciled(desk, batch)).result is Result.UNKNOWN
+    for job in server._jobs.values():
+        job.ready = 0.0
+    assert (await reconciled(desk, batch)).result is Result.CHANGED
+    assert server.tickets[TICKET].events == [event]
+
+
+@pytest.mark.parametrize("event", ["approve", "reject"])
+async def test_a_taken_event_whose_job_is_forgotten_never_goes_out_again(
+    server: ZstackStandIn, desk: Desk, event: str
+) -> None:
+    """Finished jobs are kept for three hours only."""
+    server.late, server.takes = True, 3600.0
+    batch = await desk.planned(TICKET, event)
+    with pytest.raises(UnknownOutcome):
+        await desk.operation.apply(batch)
+    server._jobs.clear()
+    assert (await reconciled(desk, batch)).result is Result.UNKNOWN
+
+
+# What was seen of a server before: nothing, a job under our uuid, a job under one of its own.
+SEEN = ["nothing", "ours", "its own"]
+
+
+@pytest.mark.parametrize("seen", SEEN)
+@pytest.mark.parametrize("event", ["approve", "reject"])
+async def test_no_such_job_counts_as_never_sent_only_where_the_server_keeps_our_uuids(
+    server: ZstackStandIn, desk: Desk, event: str, seen: str
+) -> None:
+    """A second approval may move the next level; a second rejection is refused by the state."""
+    if seen != "nothing":
+        server.own_jobs = seen == "its own"
+        await desk.operation.apply(replace(await desk.planned(AT_LAST, "reject"), key="7" * 32))
+    batch = await desk.planned(TICKET, event)
+    server.set_fault("reset", {"times": 1, "only": "actions"})
+    with pytest.raises(NoAnswer):
+        await desk.operation.apply(batch)
+    certain = seen == "ours" or (seen == "nothing" and event == "reject")
+    expected = Result.TO_SEND if certain else Result.UNKNOWN
+    assert (await reconciled(desk, batch)).result is expected
+
+
+LOCATIONS = [
+    ("http://10.0.0.9:8080/zstack/v1/api-jobs/" + "c" * 32, "c" * 32),
+    ("https://elsewhere.example/a/b/zstack/v1/api-jobs/" + "c" * 32 + "/", "c" * 32),
+    ("http://10.0.0.9:8080/zstack/v1/api-jobs/" + "c" * 32 + "?x=/api-jobs/d", "c" * 32),
+    ("/zstack/v1/api-jobs/" + "c" * 32, "c" * 32),
+    ("http://10.0.0.9/zstack/v1/api-jobs/../accounts", ""),
+    ("http://10.0.0.9/zstack/v1/api-jobs/", ""),
+    ("http://[broken/zstack/v1/api-jobs/" + "c" * 32, "c" * 32),
+    ("", ""),
+    (None, ""),
+    (7, ""),
+]
+
+
+@pytest.mark.parametrize(("location", "job"), LOCATIONS)
+def test_only_the_uuid_at_the_end_of_a_location_is_read(location: object, job: str) -> None:
+    reply = Reply(202, {}, json.dumps({"location": location}).encode())
+    assert protocol.read_job(reply) == job
 
 
 # --- who -------------------------------------------------------------------------------------------

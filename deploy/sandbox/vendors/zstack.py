@@ -34,8 +34,17 @@ IDENTITIES = {
 
 @dataclass
 class _Job:
+    """What a job does is done when it is first asked for after `ready`, unless it is done already."""
+
     ready: float
-    answer: Answer
+    work: Callable[[], Answer]
+    answer: Answer | None = None
+
+    def shown(self) -> Answer:
+        if time.monotonic() < self.ready:
+            return Answer(202, {})
+        self.answer = self.answer or self.work()
+        return self.answer
 
 
 class ZstackStandIn(JsonStandIn):
@@ -45,7 +54,8 @@ class ZstackStandIn(JsonStandIn):
     that access keys are checked against, and `checks_zone`, whether it minds the zone of a call;
     `synchronous`, the document's 200 instead of the 202 of real servers; `desk.by_person`;
     `status_as_object`, the document's schema instead of its sample; `not_ready`, how many of the next
-    jobs end with SYS.1010 before they began.
+    jobs end with SYS.1010 before they began; `own_jobs`, whether calls get job uuids of the server's
+    own, as behind a proxy that takes X- headers away; `late`, whether a job does its work when it ends.
     """
 
     name = "zstack"
@@ -85,6 +95,8 @@ class ZstackStandIn(JsonStandIn):
         self.synchronous = False
         self.status_as_object = False
         self.not_ready = 0
+        self.own_jobs = False
+        self.late = False
         self.logins: list[str] = []
         self._now = now
         self._sessions: dict[str, str] = {}
@@ -217,16 +229,19 @@ class ZstackStandIn(JsonStandIn):
         action = body.get(self.action_key)
         if action is None:
             return text(400, no_action(f"/v1/tickets/{ticket}/actions"))
-        job = call.headers.get("x-job-uuid") or uuid.uuid4().hex
+        given = "" if self.own_jobs else call.headers.get("x-job-uuid")
+        job = given or uuid.uuid4().hex
         if len(job) != 32:
             words = "Invalid header[X-Job-UUID], it must be a UUID with '-' stripped"
             return text(400, words)
         if job in self._jobs:
             return text(400, f"Duplicate job uuid[{job}]")
-        told = self._fired(ticket, action, who)
-        if self.synchronous:
-            return told
-        self._jobs[job] = _Job(time.monotonic() + self.takes, told)
+        begun = _Job(time.monotonic() + self.takes, lambda: self._fired(ticket, action, who))
+        if not self.late or self.synchronous:
+            begun.answer = begun.work()
+        if self.synchronous and begun.answer:
+            return begun.answer
+        self._jobs[job] = begun
         # The host is one that only the server's own network knows.
         return Answer(202, {"location": f"http://10.0.0.9:8080/zstack/v1/api-jobs/{job}"})
 
@@ -255,7 +270,7 @@ class ZstackStandIn(JsonStandIn):
         found = self._jobs.get(job)
         if found is None:
             return text(404, "the job has been expired")
-        return found.answer if time.monotonic() >= found.ready else Answer(202, {})
+        return found.shown()
 
     # --- queries -----------------------------------------------------------------------------------
 
