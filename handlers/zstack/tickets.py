@@ -39,7 +39,7 @@ from bot.domain.people import Account
 from handlers.zstack.levels import LevelReader, Levels
 from integrations.errors import NoAnswer, Rejected
 from integrations.zstack.client import ZstackClient
-from integrations.zstack.failures import NotBegun, SessionGone
+from integrations.zstack.failures import NotBegun
 from integrations.zstack.protocol import EVENTS, LEADS_ON, Ticket, read_tags, tags_text
 
 MOST_TICKETS = 1_000  # ours: what one request may name
@@ -286,9 +286,6 @@ class ChangeTicketStatus(Operation):
         """
         try:
             ticket = await self._client.job_result(job)
-        except SessionGone:
-            self._client.forget_session()
-            return None
         except NotBegun:
             return None
         except Rejected as error:

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from integrations.errors import (
@@ -18,6 +18,7 @@ from integrations.errors import (
     VendorError,
 )
 from integrations.http import Http, Reply, Request, Timeouts, Transport
+from integrations.secrets import Mask, spellings
 from integrations.signing_in import Breaker
 from integrations.zstack import failures, protocol
 from integrations.zstack.config import ZstackSettings
@@ -37,6 +38,14 @@ OTHER_KEY = {
     "changeticketstatus": "changeTicketStatus",
     "changeTicketStatus": "changeticketstatus",
 }
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A reply, and the session that its call went out under; "" for an access key."""
+
+    reply: Reply
+    session: str = ""
 
 
 class ZstackClient:
@@ -68,6 +77,7 @@ class ZstackClient:
         self._poll_every = poll_every
         self._action_key: str = settings.action_key
         self._session = ""
+        self._sessions = Mask()
         self._renewing = asyncio.Lock()
         self._gate = asyncio.Semaphore(AT_ONCE)
         self._jobs = TakenJobs()
@@ -79,7 +89,7 @@ class ZstackClient:
 
     async def check(self) -> None:
         """Raises a `VendorError` where ZStack is not reachable or does not take the account."""
-        await self._query("/v1/tickets", [("limit", "1")])
+        protocol.read_tickets(await self._query("/v1/tickets", [("limit", "1")]))
 
     async def aclose(self) -> None:
         """End the session (an account may have only so many, facts C.3), then the connections."""
@@ -164,28 +174,38 @@ class ZstackClient:
         in time; `job_result` reads it later.
         """
         for job in jobs[:-1]:
-            reply = await self._fire(ticket, changes, job)
+            answer = await self._fire(ticket, changes, job)
             try:
-                return await self._ended(reply, job)
+                return await self._ended(answer, job)
             except SessionGone:
-                self._session = ""
+                continue
             except NotBegun:
-                if not failures.is_known(reply):
+                if not failures.is_known(answer.reply):
                     raise  # only now: the caller waits before it tries again
         return await self._ended(await self._fire(ticket, changes, jobs[-1]), jobs[-1])
 
-    async def _ended(self, reply: Reply, job: str) -> Ticket:
+    async def _ended(self, answer: Answer, job: str) -> Ticket:
         """How the job ended whose call was answered so."""
-        if failures.is_known(reply):
-            self._jobs.knows_ours()
-        else:
-            try:
-                found = protocol.read_change(reply)
-            except Unreadable as error:
-                raise UnknownOutcome(VENDOR, error.words) from error
-            if found is not None:
-                return found
+        if failures.is_known(answer.reply):
+            self._jobs.knows_ours()  # and it began under an earlier call's session
+            return await self._awaited(job)
+        try:
+            return self._changed(answer.reply, job) or await self._awaited(job)
+        except SessionGone:
+            self._forget(answer.session)
+            raise
+
+    def _changed(self, reply: Reply, job: str) -> Ticket | None:
+        """The ticket, where the call itself was answered with it; None where a job was taken."""
+        try:
+            found = protocol.read_change(reply)
+        except Unreadable as error:
+            raise UnknownOutcome(VENDOR, error.words) from error
+        if found is None:
             self._jobs.took(job, protocol.read_job(reply))
+        return found
+
+    async def _awaited(self, job: str) -> Ticket:
         ended = await self._told(job)
         if ended is None:
             words = f"job {job} is still running"
@@ -207,19 +227,19 @@ class ZstackClient:
                 raise  # the job itself ended so
             raise UnknownOutcome(VENDOR, error.words) from error
 
-    async def _fire(self, ticket: str, changes: Mapping[str, str], job: str) -> Reply:
+    async def _fire(self, ticket: str, changes: Mapping[str, str], job: str) -> Answer:
         """With the other spelling of the action where the server knows only that (facts C.1)."""
         key = self._action_key
-        reply = await self._put(key, ticket, changes, job)
-        if failures.knows_no_such_key(reply):
+        answer = await self._put(key, ticket, changes, job)
+        if failures.knows_no_such_key(answer.reply):
             # By the key that this call used: others may have found the right one meanwhile.
             other = OTHER_KEY[key]
-            reply = await self._put(other, ticket, changes, job)
-            if not failures.knows_no_such_key(reply):
+            answer = await self._put(other, ticket, changes, job)
+            if not failures.knows_no_such_key(answer.reply):
                 self._action_key = other
-        return reply
+        return answer
 
-    async def _put(self, key: str, ticket: str, changes: Mapping[str, str], job: str) -> Reply:
+    async def _put(self, key: str, ticket: str, changes: Mapping[str, str], job: str) -> Answer:
         request = protocol.change_request(self._settings, key, ticket, changes, job)
         return await self._signed_send(request, writes=True)
 
@@ -250,7 +270,7 @@ class ZstackClient:
         """
         theirs = self._jobs.theirs(job)
         request = protocol.job_request(self._settings, theirs)
-        reply = await self._signed_send(request, writes=False)
+        reply = (await self._signed_send(request, writes=False)).reply
         if reply.status == 404 and job in self._jobs:
             words = f"it took this as job {theirs}, and knows no more of that"
             raise NoAnswer(VENDOR, words)
@@ -267,61 +287,69 @@ class ZstackClient:
     # --- signing -------------------------------------------------------------------------------------
 
     async def _query(self, path: str, query: Sequence[tuple[str, str]]) -> Reply:
+        """Asked for once more where its session has ended."""
         request = protocol.query_request(self._settings, path, query)
-        reply = await self._signed_send(request, writes=False)
-        try:
-            protocol.require_session(reply)
-        except SessionGone:
-            self._session = ""
-            reply = await self._signed_send(request, writes=False)
-        return reply
+        answer = await self._signed_send(request, writes=False)
+        if protocol.says_session_gone(answer.reply):
+            self._forget(answer.session)
+            answer = await self._signed_send(request, writes=False)
+        return answer.reply
 
-    async def _signed_send(self, request: Request, *, writes: bool) -> Reply:
+    async def _signed_send(self, request: Request, *, writes: bool) -> Answer:
         async with self._gate:
             self._breaker.check()
-            reply = await self._sent(request, writes=writes)
-            if failures.is_skewed(reply):
+            answer = await self._sent(request, writes=writes)
+            if failures.is_skewed(answer.reply):
                 # Nothing was looked at but the time, so also a write goes out again.
-                reply = await self._in_its_zone(request, reply, writes=writes)
+                answer = await self._in_its_zone(request, answer, writes=writes)
+        reply = answer.reply
         if failures.is_skewed(reply):
             raise self._breaker.refused(BadCredentials(VENDOR, SKEWED))
         if refusal := protocol.refusal(reply):
             raise self._breaker.refused(refusal)
         self._breaker.accepted()
-        return reply
+        return answer
 
-    async def _sent(self, request: Request, *, writes: bool) -> Reply:
-        headers = {**request.headers, **await self._authorization(request)}
-        return await self._http.send(replace(request, headers=headers), writes=writes)
+    async def _sent(self, request: Request, *, writes: bool) -> Answer:
+        session = "" if self._settings.by_key else await self._signed_in()
+        presented = {"Authorization": f"OAuth {session}"} if session else self._signed(request)
+        headers = {**request.headers, **presented}
+        reply = await self._http.send(replace(request, headers=headers), writes=writes)
+        # A job's answer may quote the session that it began under, which is no longer this one.
+        return Answer(replace(reply, body=self._sessions(reply.body)), session)
 
-    async def _in_its_zone(self, request: Request, reply: Reply, *, writes: bool) -> Reply:
+    async def _in_its_zone(self, request: Request, answer: Answer, *, writes: bool) -> Answer:
         """The same call at the time that the server's own clock shows, which is looked for."""
         if not self._wall.learns:
-            return reply
+            return answer
         tried = self._wall.shift
         async with self._learning:
             if self._wall.shift != tried:  # somebody else found it meanwhile
                 return await self._sent(request, writes=writes)
-            for shift in self._wall.guesses(reply.headers.get("date", "")):
+            for shift in self._wall.guesses(answer.reply.headers.get("date", "")):
                 self._wall.shift = shift
-                reply = await self._sent(request, writes=writes)
-                if not failures.is_skewed(reply):
-                    return reply
+                answer = await self._sent(request, writes=writes)
+                if not failures.is_skewed(answer.reply):
+                    return answer
             self._wall.shift = tried
-        return reply
+        return answer
 
-    async def _authorization(self, request: Request) -> Mapping[str, str]:
-        if self._settings.by_key:
-            path = urlsplit(request.url).path.removeprefix(protocol.ROOT)
-            return protocol.signed(self._settings, request.method, path, self._wall.date())
+    def _signed(self, request: Request) -> Mapping[str, str]:
+        path = urlsplit(request.url).path.removeprefix(protocol.ROOT)
+        return protocol.signed(self._settings, request.method, path, self._wall.date())
+
+    async def _signed_in(self) -> str:
+        """The session, which is begun where there is none."""
         async with self._renewing:
             if not self._session:
                 with self._breaker.attempt():
                     login = protocol.login_request(self._settings)
                     reply = await self._http.send(login, writes=False)
                     self._session = protocol.read_session(reply)
-        return {"Authorization": f"OAuth {self._session}"}
+                    self._sessions.add(spellings(self._session))
+            return self._session
 
-    def forget_session(self) -> None:
-        """The next call signs in again."""
-        self._session = ""
+    def _forget(self, session: str) -> None:
+        """The next call signs in again, unless somebody else did since this session ended."""
+        if self._session == session:
+            self._session = ""

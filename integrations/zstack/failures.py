@@ -17,17 +17,11 @@ from integrations.http import GAVE_UP, Reply
 from integrations.json import said, tolerant
 
 VENDOR = "ZStack"
-SESSION_GONE = "ID.1001"
-NOT_THE_ACCOUNT = frozenset(
-    {"ID.1000", "ID.1005", "ID.1006", "ID.2000", "ID.2001", "ID.2002", "ID.2003"}
-)
+NOT_THE_ACCOUNT = frozenset({"ID.1000", "ID.1005", "ID.2000", "ID.2001", "ID.2002", "ID.2003"})
+# "Too many sessions": nothing is wrong with the account, and the oldest sessions end by themselves.
+TOO_MANY_SESSIONS = "ID.1006"
+SESSIONS_END = 60.0  # seconds until it is tried again
 LOCKED = "LOGIN_CONTROL."
-# conf/errorCodes/sys.xml: "Management server is not ready to serve", "The message can not be
-# delivered": nothing was begun.
-NOT_BEGUN = frozenset({"SYS.1010", "SYS.1011"})
-# "The management node is unavailable": as the answer to a call it was not taken; as the result of a
-# job, the node may have gone in the middle of it.
-NODE_GONE = "SYS.1012"
 # "A message or a operation timeout": whoever waited gave up; what was asked may still happen.
 TIMED_OUT = "SYS.1001"
 # RestServer's words for a key that it does not know, which it compares with case (facts C.1): "the
@@ -38,10 +32,6 @@ SKEWED = "requesttimetooskewed"
 DEEPEST = 5  # causes within causes that are shown
 
 
-class SessionGone(BadCredentials):
-    """The session has expired or was ended; a new one may do."""
-
-
 class NoSuchAction(Rejected):
     """The server knows the action under another spelling; nothing was executed (facts C.1)."""
 
@@ -50,8 +40,23 @@ class NotBegun(Temporary):
     """ZStack itself says that it began nothing; a job with this answer is used up all the same."""
 
 
+class SessionGone(NotBegun):
+    """The session has expired or was ended; a new one may do. It says nothing against the account."""
+
+
 class NodeGone(Temporary):
-    """The management node is unavailable."""
+    """The management node is unavailable. As the answer to a call it was not taken; as the result of a
+    job, the node may have gone in the middle of it."""
+
+
+# conf/errorCodes: "Session is invalid", "Management server is not ready to serve", "The message can not
+# be delivered", "The management node is unavailable".
+NOT_NOW = {
+    "ID.1001": SessionGone,
+    "SYS.1010": NotBegun,
+    "SYS.1011": NotBegun,
+    "SYS.1012": NodeGone,
+}
 
 
 def is_skewed(reply: Reply) -> bool:
@@ -95,14 +100,12 @@ def failure(reply: Reply, *, writes: bool) -> VendorError:
 def business(error: Mapping[str, Any], *, writes: bool) -> VendorError:
     """By its code; its words may be in any language, and are shown."""
     code, words = said(error.get("code")), words_of(error)
-    if code == SESSION_GONE:
-        return SessionGone(VENDOR, words)
     if code in NOT_THE_ACCOUNT or code.startswith(LOCKED):
         return BadCredentials(VENDOR, words)
-    if code in NOT_BEGUN:
-        return NotBegun(VENDOR, words)
-    if code == NODE_GONE:
-        return NodeGone(VENDOR, words)
+    if code == TOO_MANY_SESSIONS:
+        return Temporary(VENDOR, words, wait=SESSIONS_END)
+    if code in NOT_NOW:
+        return NOT_NOW[code](VENDOR, words)
     if code == TIMED_OUT:
         return (NoAnswer if writes else Temporary)(VENDOR, words)
     return Rejected(VENDOR, words, code=code or None)

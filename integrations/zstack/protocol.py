@@ -122,12 +122,9 @@ def read_session(reply: Reply) -> str:
     return session
 
 
-def require_session(reply: Reply) -> None:
-    """Raises `SessionGone` where the answer says that the session holds no more."""
-    if reply.status == 503:
-        error = failure(reply, writes=False)
-        if isinstance(error, SessionGone):
-            raise error
+def says_session_gone(reply: Reply) -> bool:
+    """True where the answer says that the session holds no more."""
+    return reply.status == 503 and isinstance(failure(reply, writes=False), SessionGone)
 
 
 def refusal(reply: Reply) -> BadCredentials | None:
@@ -135,8 +132,7 @@ def refusal(reply: Reply) -> BadCredentials | None:
     if reply.status in (200, 202):
         return None
     error = failure(reply, writes=False)
-    gone = isinstance(error, SessionGone)
-    return error if isinstance(error, BadCredentials) and not gone else None
+    return error if isinstance(error, BadCredentials) else None
 
 
 def secrets_of(settings: ZstackSettings) -> frozenset[bytes]:

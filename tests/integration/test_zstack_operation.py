@@ -212,6 +212,75 @@ async def test_causes_and_elaborations_are_told(server: ZstackStandIn, desk: Des
     assert "the operation timed out; no answer from the agent" in str(told.value)
 
 
+# --- sessions --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("unique", [False, True])
+async def test_whoever_learns_late_that_a_session_ended_ends_no_newer_one(
+    server: ZstackStandIn, desk: Desk, unique: bool
+) -> None:
+    server.unique_session = unique
+    await desk.client.check()
+    server.end_sessions()
+    server.set_fault("slow", {"times": 1, "seconds": 0.5, "only": "/v1/tickets"})
+    found = await asyncio.gather(*(desk.client.tickets([TICKET]) for _ in range(4)))
+    assert all(TICKET in each for each in found)
+    assert len(server.logins) == 2
+
+
+async def test_a_job_that_failed_for_its_session_ends_no_newer_one(
+    server: ZstackStandIn, desk: Desk
+) -> None:
+    batch = await desk.planned(TICKET, "reject")
+    server.end_sessions()
+    server.set_fault("slow", {"times": 1, "seconds": 0.5, "only": "/api-jobs/"})
+    outcomes, found = await asyncio.gather(
+        desk.operation.apply(batch), desk.client.tickets([TICKET])
+    )
+    assert outcomes[0].result is Result.CHANGED
+    assert TICKET in found
+    assert len(server.logins) == 2
+    assert server.tickets[TICKET].events == ["reject"]
+
+
+@pytest.mark.parametrize("only", ["/v1/tickets", "/actions", "/api-jobs/"])
+async def test_sessions_that_go_on_ending_are_no_refusal_of_the_account(
+    server: ZstackStandIn, desk: Desk, only: str
+) -> None:
+    batch = await desk.planned(TICKET, "reject")
+    server.set_fault("session_gone", {"only": only})
+    with pytest.raises(Temporary, match="Session expired"):
+        await (desk.operation.apply(batch) if only != "/v1/tickets" else desk.client.check())
+    server.set_fault(None)
+    await desk.client.check()  # and nobody is kept waiting as after a refusal
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_too_many_sessions_are_waited_for_and_no_refusal(
+    server: ZstackStandIn, desk: Desk, known: bool
+) -> None:
+    """ID.1006: an account may have 500 sessions (facts C.3); the oldest end by themselves."""
+    if known:
+        await desk.client.check()
+        server.end_sessions()
+    server.set_fault("too_many_sessions", {"only": "/login"})
+    with pytest.raises(Temporary, match="too many sessions") as told:
+        await desk.client.check()
+    assert told.value.wait == 60.0
+    server.set_fault(None)
+    await desk.client.check()
+
+
+async def test_a_session_that_an_answer_quotes_is_hidden(server: ZstackStandIn, desk: Desk) -> None:
+    await desk.client.check()
+    (session,) = server._sessions
+    server.set_fault("session_gone", {"only": "/histories"})  # which quotes it
+    with pytest.raises(Temporary) as told:
+        await desk.client.history(TICKET)
+    assert session not in str(told.value)
+    assert "(hidden)" in str(told.value)
+
+
 # --- jobs under another uuid ----------------------------------------------------------------------
 
 

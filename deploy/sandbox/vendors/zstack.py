@@ -55,7 +55,8 @@ class ZstackStandIn(JsonStandIn):
     `synchronous`, the document's 200 instead of the 202 of real servers; `desk.by_person`;
     `status_as_object`, the document's schema instead of its sample; `not_ready`, how many of the next
     jobs end with SYS.1010 before they began; `own_jobs`, whether calls get job uuids of the server's
-    own, as behind a proxy that takes X- headers away; `late`, whether a job does its work when it ends.
+    own, as behind a proxy that takes X- headers away; `late`, whether a job does its work when it ends;
+    `unique_session`, whether a sign-in ends the account's other sessions.
     """
 
     name = "zstack"
@@ -69,6 +70,7 @@ class ZstackStandIn(JsonStandIn):
     access_key = ("sandbox-key-id", "sandbox-key-not-a-secret")
     more_faults: ClassVar[Mapping[str, str]] = {
         "session_gone": "HTTP 503, ID.1001: the session holds no more",
+        "too_many_sessions": "HTTP 503, ID.1006: the account has too many sessions",
         "denied": "HTTP 503, ID.1002: permission denied",
         "wrong_person": "HTTP 503, SYS.1006: another person has to do it",
         "busy": "HTTP 503, SYS.1012: the management node is unavailable",
@@ -96,6 +98,7 @@ class ZstackStandIn(JsonStandIn):
         self.status_as_object = False
         self.not_ready = 0
         self.own_jobs = False
+        self.unique_session = False
         self.late = False
         self.logins: list[str] = []
         self._now = now
@@ -148,7 +151,8 @@ class ZstackStandIn(JsonStandIn):
             self.answer(call)
             return error("SYS.1001", "the operation timed out", cause="no answer from the agent")
         shapes = {
-            "session_gone": error("ID.1001", "Session expired"),
+            "session_gone": error("ID.1001", f"Session expired[{_session(call)}]"),
+            "too_many_sessions": error("ID.1006", "too many sessions"),
             "denied": error("ID.1002", "permission denied"),
             "wrong_person": error(
                 "SYS.1006", "operation denied. the operator needs to be done by account[uuid]"
@@ -180,6 +184,8 @@ class ZstackStandIn(JsonStandIn):
         whose, own = IDENTITIES.get(name, (SERVICE, kind))
         if own != kind:
             return self.refused()
+        if self.unique_session:
+            self.end_sessions()
         session = uuid.uuid4().hex
         self._sessions[session] = whose
         self.logins.append(name)
@@ -191,7 +197,7 @@ class ZstackStandIn(JsonStandIn):
         if not auth:
             return "", text(400, "missing header 'Authorization'")
         if auth.startswith("OAuth"):
-            return self._sessions.get(auth.removeprefix("OAuth").strip(), ""), None
+            return self._sessions.get(_session(call), ""), None
         if not auth.startswith("ZStack"):
             return "", text(400, "Authorization type must be 'OAuth'")
         date = call.headers.get("date", "")
@@ -292,6 +298,10 @@ class ZstackStandIn(JsonStandIn):
             found = [self._shown(each) for each in found]
         told: dict[str, Any] = {"inventories": found}
         return Answer(200, told if total is None else {**told, "total": total})
+
+
+def _session(call: Call) -> str:
+    return call.headers.get("authorization", "").removeprefix("OAuth").strip()
 
 
 def _offset(zone: str) -> timedelta:
