@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from integrations.errors import (
@@ -27,6 +28,7 @@ from integrations.zstack.jobs import TakenJobs
 from integrations.zstack.protocol import PAGE, Change, Flow, Ticket
 from integrations.zstack.wallclock import WallClock
 
+Row = TypeVar("Row")
 AT_ONCE = 4
 POLL_EVERY = 1.0  # seconds between two looks at a job; the vendor's own SDK does the same (C.4)
 POLL_FOR = 45.0  # seconds; after that the job goes on without us, and is read again later
@@ -111,31 +113,39 @@ class ZstackClient:
             found |= {each.uuid: each for each in protocol.read_tickets(reply)}
         return found
 
-    async def all_tickets(self) -> AsyncIterator[list[Ticket]]:
+    def all_tickets(self) -> AsyncIterator[list[Ticket]]:
         """Pages of every ticket, in a fixed order."""
+        return self._pages("/v1/tickets", protocol.read_tickets)
+
+    async def flows(self) -> list[Flow]:
+        """All flows that the account may see; raises `Rejected` where it may list none."""
+        pages = self._pages("/v1/tickets/flow", protocol.read_flows)
+        return [each async for page in pages for each in page]
+
+    async def _pages(
+        self, path: str, read: Callable[[Reply], list[Row]]
+    ) -> AsyncIterator[list[Row]]:
+        """Every row of a list: one that is asked for at once ends after 1,000 (facts C.6)."""
         start = 0
         while True:
             query = [("sort", "+uuid"), ("start", str(start)), ("limit", str(PAGE))]
-            page = protocol.read_tickets(await self._query("/v1/tickets", query))
+            page = read(await self._query(path, query))
             if page:
                 yield page
             if len(page) < PAGE:
                 return
             start += PAGE
 
-    async def flows(self) -> list[Flow]:
-        return protocol.read_flows(await self._query("/v1/tickets/flow", []))
-
     async def names(self, uuids: Iterable[str]) -> dict[str, str]:
         """Names of virtual ids and accounts by uuid, as far as this account may see them."""
         asked = sorted(set(uuids) - {""})
         found: dict[str, str] = {}
         for path in ("/v1/iam2/virtual-ids", "/v1/accounts"):
-            rest = ",".join(each for each in asked if each not in found)
+            rest = [each for each in asked if each not in found]
             with suppress(Rejected):
-                if rest:
-                    reply = await self._query(path, [("q", f"uuid?={rest}")])
-                    found |= protocol.read_names(reply)
+                for at in range(0, len(rest), PAGE):
+                    query = [("q", f"uuid?={','.join(rest[at : at + PAGE])}"), ("limit", str(PAGE))]
+                    found |= protocol.read_names(await self._query(path, query))
         return {each: name for each, name in found.items() if name}
 
     async def history(self, ticket: str) -> list[Change]:

@@ -21,7 +21,7 @@ from integrations.zstack.config import ZstackSettings
 from integrations.zstack.failures import VENDOR, SessionGone, business, failure
 
 ROOT = "/zstack"
-PAGE = 100
+PAGE = 100  # rows of an answer; as many uuids also keep an address below 8 KB, which servers take
 JSON = "application/json;charset=UTF-8"  # document, "Request Example"
 
 # facts C.2: the ticket's states, and the events that lead on from each.

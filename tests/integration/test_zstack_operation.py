@@ -8,6 +8,7 @@ import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import pytest_asyncio
@@ -16,8 +17,8 @@ from pydantic import SecretStr, ValidationError
 from bot.domain.operations import Batch, Outcome, Reach, Record, Result
 from bot.domain.parameters import read
 from bot.domain.people import Account
-from deploy.sandbox.vendors.zstack import ZstackStandIn
-from deploy.sandbox.vendors.zstack_tickets import LAST, OWNER, ticket_uuid
+from deploy.sandbox.vendors.zstack import SERVICE, ZstackStandIn
+from deploy.sandbox.vendors.zstack_tickets import LAST, LEAD, OPERATOR, OWNER, ticket_uuid
 from handlers.zstack.tickets import ChangeTicketStatus
 from integrations.errors import BadCredentials, NoAnswer, Temporary, UnknownOutcome
 from integrations.http import Reply
@@ -449,6 +450,70 @@ async def test_it_is_a_change_also_where_no_level_is_told(
     before = (await desk.operation.read([AT_LAST]))[AT_LAST]
     server.by_hand(AT_LAST, "approve")
     assert before != (await desk.operation.read([AT_LAST]))[AT_LAST]
+
+
+@pytest.mark.parametrize("event", ["approve", "reject", "cancel", "reopen"])
+async def test_events_are_possible_also_where_flows_may_not_be_listed(
+    server: ZstackStandIn, desk: Desk, event: str
+) -> None:
+    """facts C.4: without the permission a query is 503 with ID.1002."""
+    server.set_fault("denied", {"only": "/v1/tickets/flow"})
+    if event == "reopen":
+        server.by_hand(AT_LAST, "cancel")
+    batch = await desk.planned(AT_LAST, event)
+    assert batch.records[0].left_out == ""
+    (outcome,) = await desk.operation.apply(batch)
+    assert outcome.result is Result.CHANGED
+    assert await desk.operation.read([AT_LAST])
+    assert await desk.operation.follow_up(batch.parameters, [AT_LAST])
+
+
+async def test_without_flows_it_is_not_told_what_follows(server: ZstackStandIn, desk: Desk) -> None:
+    server.set_fault("denied", {"only": "/v1/tickets/flow"})
+    told = await says(desk, AT_LAST)
+    assert "does not tell whether another approval follows" in told
+    assert told.endswith("IntermediateApproved or FinalApproved")
+
+
+async def test_a_list_of_flows_that_failed_is_not_taken_for_an_empty_one(
+    server: ZstackStandIn, desk: Desk
+) -> None:
+    server.set_fault("http_503", {"only": "/v1/tickets/flow"})
+    with pytest.raises(Temporary):
+        await desk.planned(AT_LAST, "approve")
+
+
+@pytest.mark.parametrize("others", [98, 99, 1_000, 1_100])
+async def test_the_level_after_is_found_however_many_flows_there_are(
+    server: ZstackStandIn, desk: Desk, others: int
+) -> None:
+    """A list is cut at 1,000 rows by default (facts C.6): what is beyond may be the next level."""
+    collection = {"collectionUuid": "d" * 32, "approverUuid": LEAD, "name": "Other"}
+    first, last = server.desk.flows
+    among = [{**collection, "uuid": f"{number:032x}"} for number in range(others)]
+    server.desk.flows = [first, *among, {**last, "uuid": "f" * 32}]
+    assert "it goes to SystemAdmin (mara). IntermediateApproved" in await says(desk, TICKET)
+
+
+async def test_names_are_asked_for_in_addresses_that_every_server_takes(
+    server: ZstackStandIn, desk: Desk
+) -> None:
+    """8,190 bytes of a request line is the least of what is common; a uuid takes 35 of them."""
+    asked = [f"{number:032x}" for number in range(450)]
+    found = await desk.client.names([*asked, OPERATOR, LEAD])
+    assert found == {OPERATOR: "mara", LEAD: "onca"}
+    lines = [urlencode(each.query) for each in server.requests]
+    assert max(map(len, lines)) < 5_000
+
+
+@pytest.mark.parametrize("path", ["/v1/iam2/virtual-ids", "/v1/accounts"])
+async def test_names_that_one_place_does_not_tell_are_told_by_the_other(
+    server: ZstackStandIn, desk: Desk, path: str
+) -> None:
+    await desk.client.check()  # signs in
+    server.set_fault("denied", {"only": path})
+    found = await desk.client.names([OPERATOR, SERVICE])
+    assert list(found.values()) == (["amend"] if path.endswith("ids") else ["mara"])
 
 
 @pytest.mark.parametrize("synchronous", [True, False])
