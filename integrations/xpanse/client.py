@@ -119,7 +119,7 @@ class XpanseClient:
             with self._breaker.attempt():
                 request = protocol.request(self._settings, path, body, signed)
                 reply = await self._http.send(request, writes=writes)
-                if reply.status == 401:
+                if protocol.told_status(reply) == 401:
                     raise protocol.failure(reply, writes=writes)
         return reply
 

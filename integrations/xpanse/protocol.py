@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,7 @@ from integrations.xpanse.config import XpanseSettings
 VENDOR = "Cortex Xpanse"
 API = "/public_api/v1"
 PAGE = 100  # facts B.4: most incidents in one answer
+LONGEST_NUMBER = 14  # digits; the year 5138 in ms, and no count of incidents
 MOST_COUNTED = 9_999  # facts B.4: `total_count` stops here
 
 # document, "Allowed values"
@@ -119,13 +121,12 @@ def read_incidents(reply: Reply) -> Page:
     records = found.get("incidents") if isinstance(found, Mapping) else None
     if not isinstance(found, Mapping) or not isinstance(records, list):
         raise Unreadable(VENDOR, "the answer holds no list of incidents")
-    total = said(found.get("total_count"))
     incidents = [_incident(each) for each in records if isinstance(each, Mapping)]
-    return Page(incidents, int(total) if total.isdecimal() else None)
+    return Page(incidents, _whole(said(found.get("total_count"))))
 
 
 def _incident(record: Mapping[str, Any]) -> Incident:
-    modified = said(record.get("modification_time"))
+    modified = said(record.get("modification_time")).partition(".")[0]
     return Incident(
         id=said(record.get("incident_id")),
         status=said(record.get("status")),
@@ -134,7 +135,7 @@ def _incident(record: Mapping[str, Any]) -> Incident:
         assignee=said(record.get("assigned_user_mail")),
         assignee_name=said(record.get("assigned_user_pretty_name")),
         resolve_comment=said(record.get("resolve_comment")),
-        modified=int(float(modified)) if modified.replace(".", "", 1).isdecimal() else 0,
+        modified=_whole(modified) or 0,
         url=said(record.get("xdr_url")),
     )
 
@@ -156,8 +157,16 @@ def read_validated(reply: Reply) -> None:
     """The key check answers with a bare `true` (facts B.2)."""
     if reply.status != 200:
         raise failure(reply, writes=False)
-    if parsed(VENDOR, reply) is not True:
+    found = parsed(VENDOR, reply)
+    if _error_in(found) is not None:
+        raise failure(reply, writes=False)
+    if found is not True:
         raise BadCredentials(VENDOR, "the API key is not valid")
+
+
+def _whole(text: str) -> int | None:
+    """A whole number, up to the last day that has a date (in ms); None for anything else."""
+    return int(text) if text.isdecimal() and len(text) <= LONGEST_NUMBER else None
 
 
 def _ok(reply: Reply, *, writes: bool) -> Mapping[str, Any]:
@@ -166,10 +175,8 @@ def _ok(reply: Reply, *, writes: bool) -> Mapping[str, Any]:
     found = parsed(VENDOR, reply)
     if not isinstance(found, Mapping):
         raise Unreadable(VENDOR, "the answer is no JSON object")
-    inner = found.get("reply")
-    if isinstance(inner, Mapping) and "err_code" in inner:
-        # An error inside a 200.
-        raise Rejected(VENDOR, words_of(found), code=said(inner.get("err_code")) or None)
+    if _error_in(found) is not None:
+        raise failure(reply, writes=writes)
     return found
 
 
@@ -180,31 +187,57 @@ PLAIN = {
     401: "the API key, its id or the way it is presented is not right",
     402: "the tenant's licence does not cover this API",
     403: "the API key's role may not do this",
-    404: "Xpanse knows no such incident",
     422: "Xpanse could not process the request",
 }
+# 4xx that say "not now"; any other of them is a refusal.
+NOT_NOW = frozenset({408, 429})
 
 
 def failure(reply: Reply, *, writes: bool) -> VendorError:
     """The error that an answer stands for (document, "Responses"; facts B.1, B.3)."""
-    words = words_of(tolerant(reply))
-    plain = PLAIN.get(reply.status, f"HTTP {reply.status}")
+    words, status = words_of(tolerant(reply)), told_status(reply)
+    plain = _plain(status, writes=writes)
     shown = f"{plain}: {words}" if words and words.lower() not in plain.lower() else plain
-    if reply.status == 429 or "rate limit exceeded" in words.lower():
+    if status == 429 or "rate limit exceeded" in words.lower():
         return Temporary(VENDOR, words or "too many calls", wait=_wait(reply))
-    if reply.status == 401:
+    if status == 401:
         return BadCredentials(VENDOR, shown)
-    if reply.status in PLAIN:
-        return Rejected(VENDOR, shown, code=str(reply.status))
+    if 400 <= status < 500 and status not in NOT_NOW:
+        return Rejected(VENDOR, shown, code=str(status))
     if writes:
         # "API communication type errors": nobody says whether the edit was done.
-        return (NoAnswer if reply.status in GAVE_UP else UnknownOutcome)(VENDOR, shown)
+        return (NoAnswer if status in GAVE_UP else UnknownOutcome)(VENDOR, shown)
     return Temporary(VENDOR, shown, wait=_wait(reply))
 
 
+def told_status(reply: Reply) -> int:
+    """The answer's HTTP status, or the one that an error inside a 200 names."""
+    error = _error_in(tolerant(reply)) if reply.status == 200 else None
+    code = said(error.get("err_code")) or said(error.get("errorCode")) if error else ""
+    return int(code) if re.fullmatch(r"[1-5][0-9][0-9]", code) else reply.status
+
+
+def _error_in(found: Any) -> Mapping[str, Any] | None:
+    """The error object of an answer, in any of the envelopes that are met; None where there is none."""
+    if not isinstance(found, Mapping):
+        return None
+    for inner in (found.get("reply"), found.get("data")):
+        if isinstance(inner, Mapping) and inner.keys() & {"err_code", "err_msg"}:
+            return inner
+    return found if said(found.get("err_code")) or said(found.get("errorCode")) else None
+
+
+def _plain(status: int, *, writes: bool) -> str:
+    if status == 404:
+        return (
+            "Xpanse knows no such incident" if writes else "Xpanse has no such call at XPANSE_URL"
+        )
+    return PLAIN.get(status, f"HTTP {status}")
+
+
 def _wait(reply: Reply) -> float | None:
-    told = reply.headers.get("retry-after", "")
-    return float(told) if told.isdecimal() else None
+    told = _whole(reply.headers.get("retry-after", ""))
+    return None if told is None else float(told)
 
 
 def words_of(found: Any) -> str:
@@ -214,20 +247,27 @@ def words_of(found: Any) -> str:
     if not isinstance(found, Mapping):
         return ""
     for inner in (found.get("reply"), found.get("data")):
-        if isinstance(inner, Mapping):
-            return words_of(inner)
+        if isinstance(inner, Mapping) and (words := words_of(inner)):
+            return words
     first = next((said(found[name]) for name in _WORDS if said(found.get(name))), "")
-    extra = _extra(found.get("err_extra") or found.get("errors") or found.get("details"))
+    more = found.get("err_extra") or found.get("errors") or found.get("details")
+    extra = "; ".join(_reasons(more))
     return f"{first} ({extra})" if first and extra else first or extra
 
 
 _WORDS = ("err_msg", "message", "status")
+DEEPEST = 10  # levels of an error's reasons that are shown
 
 
-def _extra(value: Any) -> str:
-    if isinstance(value, list):
-        shown = [said(each.get("msg")) for each in value if isinstance(each, Mapping)]
-        return "; ".join(each for each in shown if each)
-    if isinstance(value, Mapping):
-        return "; ".join(f"{name}: {said(each)}" for name, each in value.items() if said(each))
-    return said(value)
+def _reasons(value: Any, path: tuple[str, ...] = (), deep: int = 0) -> Iterator[str]:
+    """Each reason as `path: text`; one that names its place itself (`loc`, `msg`) by that."""
+    if isinstance(value, Mapping) and "msg" in value:
+        place = value.get("loc")
+        parts = map(said, place) if isinstance(place, list) else (said(place),)
+        yield from _reasons(said(value["msg"]), (*path, *filter(None, parts)))
+    elif isinstance(value, Mapping | list):
+        inner = value.items() if isinstance(value, Mapping) else (("", each) for each in value)
+        for name, each in inner if deep < DEEPEST else ():
+            yield from _reasons(each, (*path, name) if name else path, deep + 1)
+    elif said(value):
+        yield f"{'.'.join(path)}: {said(value)}" if path else said(value)
