@@ -7,11 +7,12 @@ import secrets
 import string
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from integrations.errors import UnknownOutcome, Unreadable
 from integrations.http import Http, Reply, Timeouts, Transport
-from integrations.secrets import spellings
+from integrations.secrets import Mask, spellings
 from integrations.signing_in import Breaker
 from integrations.xpanse import protocol
 from integrations.xpanse.config import XpanseSettings
@@ -113,15 +114,21 @@ class XpanseClient:
         return protocol.read_incidents(await self._post(f"{API}/incidents/get_incidents/", body))
 
     async def _post(self, path: str, body: Any, *, writes: bool = False) -> Reply:
-        nonce = "".join(secrets.choice(_NONCE) for _ in range(64))
-        signed = protocol.headers(self._settings, nonce, int(self._now() * 1000))
         async with self._gate:
             with self._breaker.attempt():
-                request = protocol.request(self._settings, path, body, signed)
-                reply = await self._http.send(request, writes=writes)
+                reply = await self._sent(path, body, writes=writes)
                 if protocol.told_status(reply) == 401:
                     raise protocol.failure(reply, writes=writes)
         return reply
+
+    async def _sent(self, path: str, body: Any, *, writes: bool) -> Reply:
+        """Signed just before it leaves: a call that waited would come with an old time stamp."""
+        nonce = "".join(secrets.choice(_NONCE) for _ in range(64))
+        signed = protocol.headers(self._settings, nonce, int(self._now() * 1000))
+        request = protocol.request(self._settings, path, body, signed)
+        reply = await self._http.send(request, writes=writes)
+        hidden = Mask(spellings(signed["authorization"], self._settings.api_key_id))
+        return replace(reply, body=hidden(reply.body))
 
 
 def _holds_all(page: Page, start: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 import json
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -334,4 +335,49 @@ async def test_a_wait_beyond_all_bounds_is_none(
     error = await told(client, "edit")
     assert isinstance(error, Temporary)
     assert error.wait is None
+    await client.aclose()
+
+
+# --- advanced keys ---------------------------------------------------------------------------------
+
+
+async def test_a_call_is_signed_with_the_time_at_which_it_leaves(
+    tenant: tuple[Tenant, str],
+) -> None:
+    """facts B.2: a replay window is implied; calls wait behind each other, four at a time."""
+    server, url = tenant
+    server.body = {"reply": {"total_count": 0, "incidents": []}}
+    server.holds = asyncio.Event()
+    clock = [1_000.0]
+    client = XpanseClient(
+        XpanseSettings(url=url, api_key=SecretStr(KEY), api_key_id=KEY_ID, auth="advanced"),
+        now=lambda: clock[0],
+    )
+    calls = [asyncio.create_task(client.incidents(["1"])) for _ in range(8)]
+    async with asyncio.timeout(120):
+        await server.four_came.wait()
+    clock[0] = 2_000.0
+    server.holds.set()
+    await asyncio.gather(*calls)
+    stamps = [each["x-xdr-timestamp"] for each in server.came]
+    assert stamps == ["1000000"] * 4 + ["2000000"] * 4
+    nonces = {each["x-xdr-nonce"] for each in server.came}
+    assert len(nonces) == 8
+    for each in server.came:
+        text = f"{KEY}{each['x-xdr-nonce']}{each['x-xdr-timestamp']}"
+        assert each["authorization"] == hashlib.sha256(text.encode()).hexdigest()
+    await client.aclose()
+
+
+@pytest.mark.parametrize("auth", ["standard", "advanced"])
+async def test_what_signed_a_call_is_hidden_where_an_answer_quotes_it(
+    tenant: tuple[Tenant, str], auth: str
+) -> None:
+    server, url = tenant
+    server.quotes = True
+    client = client_of(url, auth=auth)
+    for way in WAYS:
+        shown = str(await told(client, way))
+        assert "no: (hidden) (hidden)" in shown
+        assert server.came[-1]["authorization"] not in shown
     await client.aclose()
