@@ -50,6 +50,8 @@ FIELDS = {
     "manual_severity": "severity",
     "resolve_comment": "resolve comment",
 }
+# Sources write these in either case (facts B.4, B.5), and an address has none. Texts are as typed.
+CASELESS = frozenset({"status", "assignee", "severity"})
 MAY_BE_HIDDEN = frozenset({"full name", "resolve comment"})  # not every tenant shows them
 CLEARED = frozenset({"assignee", "severity"})  # document: an empty value means something there
 NOT_LISTED = "Cortex Xpanse does not list this incident"
@@ -352,7 +354,7 @@ def _planned(incident_id: str, found: Incident | None, changes: Mapping[str, str
     after = {
         FIELDS[name]: value
         for name, value in changes.items()
-        if name in FIELDS and state[FIELDS[name]].casefold() != value.casefold()
+        if name in FIELDS and not _same(FIELDS[name], state[FIELDS[name]], value)
     }
     already = not after and "comment" not in changes
     left_out = SO_ALREADY if already else ""
@@ -369,4 +371,8 @@ def _applied(record: Record, found: Incident | None, changes: Mapping[str, str])
     state = _state(found)
     hidden = {field for field in MAY_BE_HIDDEN & moved.keys() if not state[field]}
     told = moved.keys() - hidden
-    return bool(told) and all(state[field].casefold() == moved[field].casefold() for field in told)
+    return bool(told) and all(_same(field, state[field], moved[field]) for field in told)
+
+
+def _same(field: str, held: str, wanted: str) -> bool:
+    return held == wanted or (field in CASELESS and held.casefold() == wanted.casefold())

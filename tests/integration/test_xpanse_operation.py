@@ -106,6 +106,43 @@ async def test_a_lost_answer_is_found_also_where_names_are_not_shown(
     assert outcome.result is Result.CHANGED
 
 
+# facts B.5, B.4: sources write statuses and severities in either case; addresses have none.
+SAME = [("status", "status"), ("assigned_user_mail", "assignee"), ("manual_severity", "severity")]
+# Texts are somebody's words: another case is another text.
+TEXTS = [
+    ("resolve_comment", "resolve_comment", "port closed", "Port Closed"),
+    ("assigned_user_pretty_name", "assignee_name", "onca reyes", "Onca Reyes"),
+    ("resolve_comment", "resolve_comment", "strasse", "straße"),
+]
+
+
+@pytest.mark.parametrize(("name", "field"), SAME)
+async def test_what_differs_in_case_only_is_so_already(
+    server: XpanseStandIn, desk: Desk, name: str, field: str
+) -> None:
+    typed = {"status": "resolved", "assigned_user_mail": MAIL, "manual_severity": "high"}[name]
+    setattr(server.incidents["71"], field, typed.upper())
+    (record,) = (await desk.planned(**{name: typed})).records
+    assert record.already
+
+
+@pytest.mark.parametrize(("name", "field", "held", "typed"), TEXTS)
+async def test_a_text_in_another_case_is_another_text(
+    server: XpanseStandIn, desk: Desk, name: str, field: str, held: str, typed: str
+) -> None:
+    server.incidents["71"].assignee = MAIL
+    setattr(server.incidents["71"], field, held)
+    mail = {"assigned_user_mail": MAIL} if name == "assigned_user_pretty_name" else {}
+    batch = await desk.planned(**mail, **{name: typed})
+    assert not batch.records[0].already
+    (missing,) = await desk.operation.reconcile(batch, "")
+    assert missing.result is Result.TO_SEND, "what stands there is not what was to be sent"
+    await desk.operation.apply(batch)
+    assert getattr(server.incidents["71"], field) == typed
+    (found,) = await desk.operation.reconcile(batch, "")
+    assert found.result is Result.CHANGED
+
+
 REPLIES = [
     ({"comment": "look"}, Result.UNKNOWN),
     ({"comment": "look", "status": "resolved"}, Result.UNKNOWN),
