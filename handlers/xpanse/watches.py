@@ -35,6 +35,19 @@ class WatchedIncidents(Parameters):
     ] = None
 
 
+class _Chosen(frozenset[str]):
+    """States that were chosen, in small letters; any state of the vendor's may be asked for.
+
+    The vendor's own sources write them in either case, and have several words for what resolves: with
+    `resolved` all of them are chosen (facts B.5).
+    """
+
+    def __contains__(self, state: object) -> bool:
+        told = str(state).casefold()
+        either = super().__contains__
+        return either(told) or (either("resolved") and resolves(told))
+
+
 class IncidentWatcher(Watcher):
     """Polls `get_incidents` by `modification_time`, with an overlap for late changes."""
 
@@ -51,19 +64,19 @@ class IncidentWatcher(Watcher):
     async def poll(self, selection: Parameters, cursor: str) -> AsyncIterator[Sighting | Cursor]:
         chosen = given(selection)
         wanted = chosen.get("manual_severity")
-        severities = wanted if isinstance(wanted, tuple) else ()
+        severities = {each.casefold() for each in wanted} if isinstance(wanted, tuple) else ()
         newest = int(cursor) if cursor else 0
         since = max(0, newest - OVERLAP) if cursor else 0
         async for page in self._client.changed(since):
             for each in page:
                 newest = max(newest, each.modified)
-                if not severities or each.severity in severities:
+                if not severities or each.severity.casefold() in severities:
                     yield _sighting(each)
         yield Cursor(str(newest or 1))
 
     def states(self, selection: Parameters) -> frozenset[str]:
         chosen = given(selection).get("status") or ()
-        return frozenset(chosen) if isinstance(chosen, tuple) else frozenset()
+        return _Chosen(map(str.casefold, chosen) if isinstance(chosen, tuple) else ())
 
     def is_open(self, state: str) -> bool:
         return not resolves(state)
@@ -77,7 +90,7 @@ class IncidentWatcher(Watcher):
             return (offer("reopen", "Reopen", status="new"),)
         start = offer("investigate", "Investigate", status="under_investigation")
         resolve = offer("resolve", "Resolve", status="resolved")
-        return (start, resolve) if sighting.state == "new" else (resolve,)
+        return (start, resolve) if sighting.state.casefold() == "new" else (resolve,)
 
 
 def _sighting(incident: Incident) -> Sighting:

@@ -255,3 +255,65 @@ async def test_more_than_the_count_can_say_are_read(server: XpanseStandIn, desk:
     watcher = IncidentWatcher(desk.client)
     seen = [each async for each in watcher.poll(read(watcher.parameters, {}), "")]
     assert sum(isinstance(each, Sighting) for each in seen) == 10_050
+
+
+# --- watches ------------------------------------------------------------------------------------
+
+# facts B.5: what the vendor's own sources write where the document has three words.
+RESOLVING = [
+    "resolved",
+    "RESOLVED_TRUE_POSITIVE",
+    "resolved_-_no_longer_observed",
+    "resolved_-_no_risk",
+    "Resolved - Risk Accepted",
+]
+
+
+@pytest.mark.parametrize("state", RESOLVING)
+def test_resolved_is_any_state_that_resolves(state: str) -> None:
+    watcher = IncidentWatcher.__new__(IncidentWatcher)
+    states = watcher.states(read(watcher.parameters, {"status": "resolved"}))
+    assert state in states
+    assert "new" not in states
+    assert "under_investigation" not in states
+    assert "" not in states
+    others = watcher.states(read(watcher.parameters, {"status": "new,under_investigation"}))
+    assert state not in others
+    assert not watcher.states(read(watcher.parameters, {})), "empty is all"
+
+
+@pytest.mark.parametrize("state", ["new", "NEW", "New"])
+def test_a_state_is_met_in_any_case(state: str) -> None:
+    watcher = IncidentWatcher.__new__(IncidentWatcher)
+    assert state in watcher.states(read(watcher.parameters, {"status": "new"}))
+    seen = Sighting("71", "x", state, "2026-01-01T00:00:00+00:00")
+    assert [each.key for each in watcher.offers(seen)] == ["investigate", "resolve"]
+
+
+def test_a_tenants_own_resolution_is_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XPANSE_STATUSES", "resolved_-_no_risk")
+    config.statuses.cache_clear()
+    try:
+        watcher = IncidentWatcher.__new__(IncidentWatcher)
+        states = watcher.states(read(watcher.parameters, {"status": "resolved_-_no_risk"}))
+        assert "Resolved_-_No_Risk" in states
+        assert "resolved" not in states
+    finally:
+        monkeypatch.delenv("XPANSE_STATUSES")
+        config.statuses.cache_clear()
+
+
+@pytest.mark.parametrize("written", ["high", "High", "HIGH"])
+async def test_a_severity_is_met_in_any_case(
+    server: XpanseStandIn, desk: Desk, written: str
+) -> None:
+    """The document writes severities small, the vendor's other client in capitals."""
+    server.incidents = {
+        "1": StandInIncident("1", "x", "new", written, "", 1_000),
+        "2": StandInIncident("2", "x", "new", "low", "", 2_000),
+        "3": StandInIncident("3", "x", "new", "", "", 3_000),
+    }
+    watcher = IncidentWatcher(desk.client)
+    chosen = read(watcher.parameters, {"manual_severity": "high"})
+    seen = [each async for each in watcher.poll(chosen, "")]
+    assert [each.id for each in seen if isinstance(each, Sighting)] == ["1"]
