@@ -249,7 +249,7 @@ def read_names(reply: Reply) -> dict[str, str]:
 def read_history(reply: Reply) -> list[Change]:
     return [
         Change(
-            sequence=int(float(said(each.get("sequence")) or 0)),
+            sequence=_whole(each.get("sequence"), 0),
             ticket=said(each.get("ticketUuid")),
             before=_status(each.get("fromStatus")),
             after=_status(each.get("toStatus")),
@@ -270,9 +270,7 @@ def _results(context: Any) -> tuple[str, ...]:
 
 
 def _executed(record: Mapping[str, Any]) -> str:
-    done, failed = (
-        int(float(said(record.get(name)) or 0)) for name in ("successTimes", "failureTimes")
-    )
+    done, failed = (_whole(record.get(name), 0) for name in ("successTimes", "failureTimes"))
     return f"{said(record.get('requestName'))}: {done} done, {failed} failed"
 
 
@@ -308,8 +306,17 @@ def _status(value: Any) -> str:
 def _step(record: Mapping[str, Any]) -> Step:
     """Without its body: that may hold the secrets of what it makes (facts C.1)."""
     api = said(record.get("apiName")).rpartition(".")[2]
-    times = said(record.get("executeTimes")) or "1"
-    return Step(said(record.get("requestName")), api, int(float(times)))
+    return Step(said(record.get("requestName")), api, _whole(record.get("executeTimes"), 1))
+
+
+def _whole(value: Any, none: int) -> int:
+    """A whole number; `none` where there is none. The document's sample has them as floats (`1.0`)."""
+    text = said(value)
+    try:
+        # Not by way of a float where it can be helped: that holds 16 digits.
+        return int(text) if text.isdecimal() and len(text) < 19 else int(float(text or none))
+    except (ValueError, OverflowError):
+        raise Unreadable(VENDOR, f"`{text[:50]}` is no whole number") from None
 
 
 # --- answers --------------------------------------------------------------------------------------

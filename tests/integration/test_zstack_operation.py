@@ -20,7 +20,7 @@ from bot.domain.people import Account
 from deploy.sandbox.vendors.zstack import SERVICE, ZstackStandIn
 from deploy.sandbox.vendors.zstack_tickets import LAST, LEAD, OPERATOR, OWNER, ticket_uuid
 from handlers.zstack.tickets import ChangeTicketStatus
-from integrations.errors import BadCredentials, NoAnswer, Temporary, UnknownOutcome
+from integrations.errors import BadCredentials, NoAnswer, Temporary, UnknownOutcome, Unreadable
 from integrations.http import Reply
 from integrations.zstack import protocol
 from integrations.zstack.client import ZstackClient
@@ -524,6 +524,50 @@ async def test_both_forms_of_the_document_are_read(
     server.status_as_object, server.synchronous = as_object, synchronous
     outcome = await desk.fired(TICKET, "reject")
     assert outcome.words == "ZStack says: Rejected"
+
+
+# --- numbers ---------------------------------------------------------------------------------------
+
+# document: integers arrive as floats ("executeTimes": 1.0).
+WHOLE = [
+    ("9007199254740993", 9_007_199_254_740_993),
+    ("3", 3),
+    ("3.0", 3),
+    ('"3"', 3),
+    ("3e0", 3),
+    ("1.56402555717E12", 1_564_025_557_170),
+]
+ODD = ["1e400", "-1e400", "NaN", "Infinity", '"x"', '"' + "9" * 400 + '"', "true", '"1e400"']
+STEP = '{"inventories":[{"uuid":"a","request":[{"executeTimes":%s}]}]}'
+ENTRY = '{"inventories":[{"sequence":%s,"ticketUuid":"a"}]}'
+DONE = '{"inventories":[{"sequence":1,"operationContext":{"requestResults":[{"%s":NUMBER}]}}]}'
+PLACES = [
+    (protocol.read_tickets, STEP),
+    (protocol.read_history, ENTRY),
+    (protocol.read_history, (DONE % "successTimes").replace("NUMBER", "%s")),
+    (protocol.read_history, (DONE % "failureTimes").replace("NUMBER", "%s")),
+]
+
+
+def answered(body: str) -> Reply:
+    return Reply(200, {"content-type": "application/json"}, body.encode())
+
+
+@pytest.mark.parametrize(("read_rows", "body"), PLACES)
+@pytest.mark.parametrize("number", ODD)
+def test_a_number_that_is_none_makes_an_answer_unreadable(
+    read_rows: Any, body: str, number: str
+) -> None:
+    with pytest.raises(Unreadable):
+        read_rows(answered(body % number))
+
+
+@pytest.mark.parametrize(("written", "number"), WHOLE)
+def test_a_whole_number_is_read_however_it_is_written(written: str, number: int) -> None:
+    (ticket,) = protocol.read_tickets(answered(STEP % written))
+    assert ticket.steps[0].times == number
+    (entry,) = protocol.read_history(answered(ENTRY % written))
+    assert entry.sequence == number
 
 
 # --- tags -------------------------------------------------------------------------------------------
