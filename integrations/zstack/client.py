@@ -325,8 +325,9 @@ class ZstackClient:
         presented = {"Authorization": f"OAuth {session}"} if session else self._signed(request)
         headers = {**request.headers, **presented}
         reply = await self._http.send(replace(request, headers=headers), writes=writes)
-        # A job's answer may quote the session that it began under, which is no longer this one.
-        return Answer(replace(reply, body=self._sessions(reply.body)), session)
+        # Of sessions all: a job's answer may quote one that it began under, which is no longer this.
+        signature = Mask(spellings(presented["Authorization"].rpartition(":")[2]))
+        return Answer(replace(reply, body=signature(self._sessions(reply.body))), session)
 
     async def _in_its_zone(self, request: Request, answer: Answer, *, writes: bool) -> Answer:
         """The same call at the time that the server's own clock shows, which is looked for."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from integrations.errors import BadCredentials, Unreadable
+from integrations.errors import BadCredentials, Unreadable, VendorError
 from integrations.http import Reply, Request
 from integrations.json import encoded, parsed, said, tolerant
 from integrations.secrets import spellings
@@ -124,15 +124,22 @@ def read_session(reply: Reply) -> str:
 
 def says_session_gone(reply: Reply) -> bool:
     """True where the answer says that the session holds no more."""
-    return reply.status == 503 and isinstance(failure(reply, writes=False), SessionGone)
+    return isinstance(_error_of(reply), SessionGone)
 
 
 def refusal(reply: Reply) -> BadCredentials | None:
     """The error of an answer that refuses the account itself; None for any other answer."""
-    if reply.status in (200, 202):
-        return None
-    error = failure(reply, writes=False)
+    error = _error_of(reply)
     return error if isinstance(error, BadCredentials) else None
+
+
+def _error_of(reply: Reply) -> VendorError | None:
+    """The error of an answer, also in a 200 (document: "If not null, the operation fails")."""
+    if reply.status not in (200, 202):
+        return failure(reply, writes=False)
+    found = tolerant(reply)
+    error = found.get("error") if isinstance(found, Mapping) else None
+    return business(error, writes=False) if isinstance(error, Mapping) else None
 
 
 def secrets_of(settings: ZstackSettings) -> frozenset[bytes]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 import pytest
 import pytest_asyncio
 from aiohttp import web
 from pydantic import SecretStr
 
-from integrations.errors import VendorError
+from integrations.errors import BadCredentials, Rejected, VendorError
 from integrations.zstack.client import ZstackClient
 from integrations.zstack.config import ZstackSettings
 
@@ -91,4 +93,68 @@ async def test_whichever_key_the_server_knows_is_found_once_and_kept(
         assert first == [""] * 4
         assert vendor.ran == ["reject"] * 5
         assert len(vendor.bodies) == tried + 1, "and is not looked for again"
+    await client.aclose()
+
+
+# --- the document's answer: 200, and an `error` that is not null where the operation failed ---------
+
+
+class Documented:
+    """Answers each call with the document's 200; `error` is what the next calls hold, by session."""
+
+    def __init__(self) -> None:
+        self.sign_ins = 0
+        self.asked = 0
+        self.code = ""
+        self.ended: set[str] = set()
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/login"):
+            self.sign_ins += 1
+            return httpx.Response(200, json={"inventory": {"uuid": f"{self.sign_ins:032x}"}})
+        presented = request.headers["authorization"]
+        self.asked += 1
+        code = "ID.1001" if presented.removeprefix("OAuth ") in self.ended else self.code
+        if not code:
+            return httpx.Response(200, json={"error": None, "inventories": []})
+        words = f"refused {presented} and {presented.rpartition(':')[2]}"
+        error = {"code": code, "description": "no", "details": words}
+        return httpx.Response(200, text=json.dumps({"error": error}))
+
+
+def documented(server: Documented, **settings: Any) -> ZstackClient:
+    given = settings or {"account": "amend", "password": SecretStr("fake")}
+    url = "https://zstack.example"
+    return ZstackClient(ZstackSettings(url=url, **given), transport=httpx.MockTransport(server))
+
+
+async def test_a_session_that_ended_is_renewed_also_where_a_200_says_so() -> None:
+    server = Documented()
+    client = documented(server)
+    await client.check()
+    server.ended.add(f"{1:032x}")
+    await client.check()
+    assert server.sign_ins == 2
+    await client.aclose()
+
+
+async def test_an_account_that_is_refused_is_left_in_peace_also_where_a_200_says_so() -> None:
+    server = Documented()
+    server.code = "ID.1000"
+    client = documented(server)
+    for _ in range(3):
+        with pytest.raises(BadCredentials):
+            await client.check()
+    assert server.asked == 1
+    await client.aclose()
+
+
+async def test_what_signed_a_call_is_hidden_where_an_answer_quotes_it() -> None:
+    server = Documented()
+    server.code = "SYS.1000"
+    key = {"access_key_id": "an-id", "access_key_secret": SecretStr("a-secret")}
+    client = documented(server, **key)
+    with pytest.raises(Rejected) as met:
+        await client.check()
+    assert "refused ZStack an-id:(hidden) and (hidden)" in str(met.value)
     await client.aclose()
