@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from typing import ClassVar
 
@@ -25,7 +26,7 @@ from handlers.qualys.exception_parameters import ExceptionDecision
 from handlers.qualys.exceptions import id_of, known_user, outside, person
 from handlers.qualys.lists import Remembered, best, may_own
 from handlers.qualys.scope import Scope
-from integrations.errors import UnknownOutcome, Unreadable
+from integrations.errors import Rejected, UnknownOutcome, Unreadable
 from integrations.qualys.client import QualysClient
 from integrations.qualys.exceptions import DAY, ComplianceException, ExceptionClient
 from integrations.qualys.models import User
@@ -82,13 +83,14 @@ class DecideException(Operation):
     ) -> AsyncIterator[Record]:
         numbers = list(getattr(parameters, self.records_in))
         listed = await self._listed(numbers)
+        own = await self._own(listed, account)
         scope = Scope(account.scope) if reach is Reach.SCOPE else None
         for number in numbers:
             found = listed.get(number)
             if found is None:
                 yield Record(number, "not listed", {}, {}, left_out=NOT_LISTED)
                 continue
-            why = YOURS if _asked(found, account) else ""
+            why = YOURS if number in own else ""
             if scope and not why:
                 why = await outside(self._exceptions, scope, [found.ip])
             yield _record(found, self.changes(parameters), why)
@@ -97,7 +99,7 @@ class DecideException(Operation):
         self, parameters: Parameters, records: Sequence[Record], account: Account, reach: Reach
     ) -> Mapping[str, str]:
         listed = await self._listed([each.id for each in records])
-        own = {n: YOURS for n, each in listed.items() if _asked(each, account)}
+        own = dict.fromkeys(await self._own(listed, account), YOURS)
         return {**await self.out_of_scope(records, account, reach), **own}
 
     async def out_of_scope(
@@ -164,6 +166,24 @@ class DecideException(Operation):
         changes = {"status": before, "comments": WHY_BACK}
         return Reversal(changes, {"state": before}, "its comments stay")
 
+    async def _own(
+        self, listed: Mapping[str, ComplianceException], account: Account
+    ) -> frozenset[str]:
+        """Those of some exceptions that Qualys has as asked for under an account of this person.
+
+        The list names who spoke first. Who asked is a filter of its own (facts 5.2), by user ids;
+        where Qualys refuses it, or the list of users, what the list names has to do. Raises a
+        `VendorError` where that cannot be known now.
+        """
+        own = {number for number, each in listed.items() if _asked(each, account)}
+        numbers = ",".join(sorted(listed.keys() - own))
+        with suppress(Rejected):
+            for each in await self._users.get() if numbers else ():
+                if each.login.strip().casefold() in account.names:
+                    filters = {"exception_numbers": numbers, "created_by": str(each.id)}
+                    own |= {found.number async for found in self._exceptions.exceptions(filters)}
+        return frozenset(own & listed.keys())
+
     async def _listed(self, numbers: Sequence[str]) -> dict[str, ComplianceException]:
         filters = {"exception_numbers": ",".join(numbers)}
         wanted = frozenset(numbers)
@@ -192,7 +212,7 @@ def label_of(found: ComplianceException) -> str:
 
 
 def _asked(found: ComplianceException, account: Account) -> bool:
-    """Was it asked for under this very account, or the one that its owner has linked?"""
+    """Does the list name this very account as who asked, or the one that its owner has linked?"""
     first = min((r for r in found.history if r.at), key=lambda r: str(r.at), default=None)
     by = found.created_by or (first.user if first else "")
     return by.strip().casefold() in account.names

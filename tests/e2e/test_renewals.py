@@ -13,6 +13,7 @@ from tests.e2e.conftest import APPROVALS, MARA, ONCA, OPS, PEOPLE, SAMI, World, 
 from tests.e2e.test_exceptions import SECOND, press
 from tests.e2e.test_requests import button, has
 
+OWN = {"username": "oreyes", "password": "sandbox-oreyes"}
 TODAY = datetime.now(UTC).date()
 END, LATER = TODAY + timedelta(days=20), TODAY + timedelta(days=200)
 
@@ -95,6 +96,19 @@ async def test_ones_own_wish_is_not_renewed_by_oneself(world: World) -> None:
     await submit(world, MARA)
     await press(world, ONCA, "approve")
     assert (await world.settled())["state"] == "succeeded"
+
+
+@pytest.mark.parametrize("linked", [False, True])
+async def test_nor_what_one_made_in_the_vendors_console(world: World, linked: bool) -> None:
+    """Qualys knows who made it, though somebody else spoke first in its history."""
+    (number,) = approved(world)
+    exceptions = world.qualys.compliance.exceptions
+    exceptions[number] = replace(
+        exceptions[number], created_by="oreyes" if linked else "mlindqvist"
+    )
+    if linked:
+        await world.bot.pipeline.parts.vault.keep(world.bot.team, MARA, "qualys", "OReyes", OWN)
+    assert "one approval" in await review(world, MARA, [number])
 
 
 async def wished(world: World) -> int:

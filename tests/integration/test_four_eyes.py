@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -23,7 +23,9 @@ from bot.domain.plans import State
 from bot.pipeline.acting import Acting
 from handlers.qualys.decisions import YOURS, DecideException
 from handlers.qualys.exceptions import RequestException
+from integrations.errors import Rejected, Temporary, VendorError
 from integrations.qualys.exceptions import ComplianceException
+from integrations.qualys.models import User
 from tests.laid import lay
 
 ASKER, OTHER = "U0ASKS", "U0ELSE"
@@ -149,25 +151,58 @@ async def test_nor_has_who_is_imported_so_or_left_out(
 
 
 class Listed:
-    """What Qualys lists: one exception, asked for under some account there."""
+    """What Qualys lists: one exception, who spoke of it first, and who made it (a user id).
 
-    def __init__(self, by: str) -> None:
-        self.by = by
+    The first stands in the list; by the second it is only found (facts 5.2, `created_by`).
+    """
 
-    async def exceptions(self, filters: Any) -> AsyncIterator[ComplianceException]:
-        yield cast(
-            ComplianceException, SimpleNamespace(number="59", created_by=self.by, history=())
-        )
+    def __init__(self, shown: str, made_by: str, error: VendorError | None = None) -> None:
+        self.shown, self.made_by, self.error = shown, made_by, error
+
+    async def exceptions(self, filters: Mapping[str, str]) -> AsyncIterator[ComplianceException]:
+        if "created_by" in filters and self.error is not None:
+            raise self.error
+        if filters.get("created_by", self.made_by) == self.made_by:
+            found = SimpleNamespace(number="59", created_by=self.shown, history=(), ip="10.0.0.1")
+            yield cast(ComplianceException, found)
+
+    async def users(self) -> list[User]:
+        logins = enumerate(("ann", "Ann2", "carl"), 1)
+        return [cast(User, SimpleNamespace(id=at, login=login)) for at, login in logins]
 
 
-@pytest.mark.parametrize(("by", "own"), [("ann", True), ("ANN2", True), ("carl", False)])
-async def test_what_qualys_says_of_who_asked_is_held_against_linked_accounts(
-    house: House, by: str, own: bool
-) -> None:
+async def barred(house: House, listed: Listed) -> Mapping[str, str]:
+    """Why somebody who is mapped to `ann`, with `ann2` linked, may not decide."""
     await house.maps(OTHER, "ann")
     await house.links(OTHER, "ann2")
     account = (await house.store.accounts("T", OTHER))["qualys"]
-    decides = DecideException(cast(Any, SimpleNamespace(users=None)), cast(Any, Listed(by)))
-    record = Record("59", "", {}, {})
-    found = await decides.barred(cast(Any, None), [record], account, Reach.ALL)
-    assert found == ({"59": YOURS} if own else {})
+    decides = DecideException(cast(Any, listed), cast(Any, listed))
+    return await decides.barred(cast(Any, None), [Record("59", "", {}, {})], account, Reach.ALL)
+
+
+@pytest.mark.parametrize(
+    ("shown", "made_by", "own"),
+    [
+        ("ann", "9", True),
+        ("ANN2", "9", True),
+        ("carl", "3", False),
+        ("", "", False),
+        # A console's history may begin with another's remark: who made it is asked for.
+        ("carl", "1", True),
+        ("carl", "2", True),
+        ("", "1", True),
+    ],
+)
+async def test_what_qualys_says_of_who_asked_is_held_against_every_account(
+    house: House, shown: str, made_by: str, own: bool
+) -> None:
+    assert await barred(house, Listed(shown, made_by)) == ({"59": YOURS} if own else {})
+
+
+async def test_where_qualys_refuses_the_question_the_list_has_to_do(house: House) -> None:
+    assert await barred(house, Listed("carl", "1", Rejected("Qualys", "no"))) == {}
+
+
+async def test_where_it_does_not_answer_nothing_is_known(house: House) -> None:
+    with pytest.raises(Temporary):
+        await barred(house, Listed("carl", "1", Temporary("Qualys", "busy")))
