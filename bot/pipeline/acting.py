@@ -135,6 +135,26 @@ class Acting:
         found = {each.id: await self.own_wish(operation, user, each.id) for each in records}
         return {record: why for record, why in found.items() if why}
 
+    async def not_to_decide(
+        self, operation: Operation, user: str, decision: access.Decision, ids: Sequence[str]
+    ) -> str:
+        """Why somebody may decide on none of these; "" where they may on some.
+
+        Asked before its form opens. Where the vendor does not say, its plan asks once more.
+        """
+        account, reach = decision.account, decision.reach
+        if not ids or account is None or reach is None or not self.wishes(operation):
+            return ""
+        nothing = operation.parameters.model_construct(**dict.fromkeys(operation.params()))
+        alone = operation.narrowed(nothing, ids)
+        try:
+            records = [each async for each in operation.plan(alone, account, reach)]
+        except VendorError:
+            records = [Record(each, "", {}, {}) for each in ids]
+        own = await self.own_wishes(operation, user, records)
+        reasons = [own.get(each.id) or each.left_out for each in records]
+        return reasons[0] if reasons and all(reasons) else ""
+
     async def _accounts(self, vendor: str, user: str) -> frozenset[str]:
         """Every account of a person at a vendor: the mapped one, and the one they have linked."""
         linked = await self.parts.vault.linked(self.parts.directory.team, user)

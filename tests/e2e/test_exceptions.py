@@ -172,10 +172,30 @@ async def test_an_approval_asks_for_its_end(world: World) -> None:
     assert world.qualys.compliance.updates == []
 
 
-async def test_nobody_decides_on_their_own_request(world: World) -> None:
+@pytest.mark.parametrize("key", ["approve", "reject"])
+async def test_nobody_decides_on_their_own_request(world: World, key: str) -> None:
     await world.type(MARA, SECOND)
     await world.settled()
-    await decide(world, MARA, "approve", comments="mine", end_date="2027-03-31")
+    await press(world, MARA, key)
+    view = await world.view_is(MARA, "message")
+    assert "own request" in json.dumps(view)
+    assert world.qualys.compliance.updates == []
+
+
+async def test_nor_through_a_form_that_names_no_exception_yet(world: World) -> None:
+    await world.type(MARA, SECOND)
+    await world.settled()
+    number = str(max(world.qualys.compliance.exceptions))
+    await world.type(MARA, "/amend")
+    await world.told(MARA, "Decide")
+    launcher = next(each for each in world.seen_by(MARA) if each.get("ephemeral"))
+    key = "launch:qualys.decide_exception"
+    block = next(each for each in launcher["blocks"] if key in json.dumps(each))
+    pressed = {"block_id": block.get("block_id"), "action_id": key}
+    await world.act(MARA, "press", channel=OPS, ts=launcher["ts"], **pressed)
+    view = await world.view_is(MARA, "form")
+    values = {"exception_numbers": number, "status": "Rejected", "comments": "mine"}
+    await world.act(MARA, "submit", view_id=view["id"], values=filled(view, **values))
     await until(lambda: "own request" in json.dumps(world.slack.state(MARA)), "told why not")
     assert world.qualys.compliance.updates == []
 
@@ -197,8 +217,8 @@ async def test_a_host_outside_the_scope_is_refused(world: World) -> None:
 async def test_a_unit_manager_decides_within_scope_only(world: World) -> None:
     await world.type(MARA, FIRST)
     await world.settled()
-    await decide(world, UMAR, "reject", comments="no")
-    await until(lambda: "outside your scope" in json.dumps(world.slack.state(UMAR)))
+    await press(world, UMAR, "reject")
+    assert "outside your scope" in json.dumps(await world.view_is(UMAR, "message"))
     assert world.qualys.compliance.updates == []
 
 

@@ -14,7 +14,8 @@ from slack_sdk.errors import SlackApiError
 from bot import tracing
 from bot.db.store import NotKnown
 from bot.db.tables import Draft, Request
-from bot.domain.errors import AmendError, Denied, InvalidInput, NotNow, Problem
+from bot.domain.access import Decision
+from bot.domain.errors import AmendError, Denied, InvalidInput, NotAllowed, NotNow, Problem
 from bot.domain.operations import Context, Operation, Refinement
 from bot.domain.parameters import Parameters, read
 from bot.pipeline import Origin, Pipeline, bounds
@@ -31,6 +32,7 @@ from bot.slack.incoming.frame import (
 )
 from bot.slack.outgoing.voice import SlackVoice
 from bot.slack.views import forms
+from bot.slack.views.blocks import escape
 from bot.slack.views.review import WHEN_QUIET, review_errors, review_values
 
 log = structlog.get_logger(__name__)
@@ -89,7 +91,7 @@ class Modals:
             return
         user, where = user_of(body), channel or channel_of(body)
         try:
-            decision = await self.pipeline.acting.require(operation, user, where)
+            decision = await self._may_fill(operation, user, where, values)
             draft = await self.voice.draft(
                 operation, user, values, channel=where, thread_ts=thread_ts, source=source
             )
@@ -107,6 +109,18 @@ class Modals:
         if operation.refines and any(values.get(name) for name in operation.refines):
             context = Context(dict(values), decision.account)
             await self._refined(view_id, operation, context, draft)
+
+    async def _may_fill(
+        self, operation: Operation, user: str, channel: str, values: Mapping[str, Any]
+    ) -> Decision:
+        """Raises `Denied` for who may not do it at all, or not on what the form begins with."""
+        acting = self.pipeline.acting
+        decision = await acting.require(operation, user, channel)
+        ids = [each for each in str(values.get(operation.records_in) or "").split(",") if each]
+        why = await acting.not_to_decide(operation, user, decision, ids)
+        if why:
+            raise NotAllowed([f"You may not decide on this: {escape(why)}."])
+        return decision
 
     async def form_of_draft(self, body: Body, draft_id: str) -> None:
         """The form filled with what was understood of something typed."""
