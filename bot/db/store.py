@@ -386,9 +386,20 @@ class Store:
                 await audit.append(session, now, approver, "request:vote", request_id, facts)
             return await self._approvers(session, request_id)
 
-    async def approvers(self, request_id: str) -> list[str]:
+    async def votes(self, request_id: str) -> dict[str, str]:
+        """Who has approved, in order, and why that did not count at the last count ("": it did)."""
         async with self.reading() as session:
-            return await self._approvers(session, request_id)
+            query = select(Vote.approver, Vote.lapsed).where(Vote.request_id == request_id)
+            return dict((await session.exec(query.order_by(col(Vote.at)))).all())
+
+    async def lapse(self, request_id: str, lapsed: dict[str, str]) -> None:
+        """Note of each vote why it does not count; "" for one that does."""
+        async with self.transaction() as session:
+            for approver, why in lapsed.items():
+                vote = update(Vote).where(
+                    col(Vote.request_id) == request_id, col(Vote.approver) == approver
+                )
+                await session.exec(vote.where(col(Vote.lapsed) != why).values(lapsed=why))
 
     @staticmethod
     async def _approvers(session: AsyncSession, request_id: str) -> list[str]:

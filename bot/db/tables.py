@@ -188,7 +188,8 @@ class PlannedRecord(SQLModel, table=True):
 class Vote(SQLModel, table=True):
     """One approver's word on one request; `digest` is the plan that it names.
 
-    `role` and `account` are those at the vendor by which they might.
+    `role` and `account` are those at the vendor by which they might; `lapsed` is why it did not
+    count when the votes were last counted, "" where it did.
     """
 
     __tablename__ = "vote"
@@ -199,6 +200,7 @@ class Vote(SQLModel, table=True):
     at: float
     role: str = Field(default="", sa_column=Column(Text, nullable=False, server_default=""))
     account: str = Field(default="", sa_column=Column(Text, nullable=False, server_default=""))
+    lapsed: str = Field(default="", sa_column=Column(Text, nullable=False, server_default=""))
 
 
 class Delivery(SQLModel, table=True):

@@ -239,6 +239,8 @@ class RequestFacts:
     `account` is whose credentials the plan goes out under ("" where its vendor names none), and
     `own_account` whether they are the requester's own and not the shared ones;
     `unsigned` is a comment under the shared account that has no room for a name;
+    `approved_by` are those whose votes counted when they were last counted, and `lapsed` says of the
+    others why theirs did not;
     `missed` records were to be sent and were refused or held back; `decided_upon` is the state of
     the request that decided on what this one made, "" while none did; `program` is the token by which
     a program asked for this, "" where a person did; `asked_by` is who asked for
@@ -265,6 +267,7 @@ class RequestFacts:
     approvers: str = ""
     approvals_needed: int = 0
     approved_by: Sequence[str] = ()
+    lapsed: str = ""
     decided_by: str = ""
     decided_why: str = ""
     created: float = 0.0

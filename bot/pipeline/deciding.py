@@ -65,23 +65,32 @@ class Approvals:
 
     async def recount(self, request: Request) -> None:
         """A pending request that has its votes: they could not be counted when the last one came."""
-        voters = await self.parts.store.approvers(request.id)
-        if len(voters) >= needed(request) and self._switched_on(request):
-            await self._count(request, voters[-1], voters)
+        votes = await self.parts.store.votes(request.id)
+        if len(votes) < needed(request) or not self._switched_on(request):
+            return
+        await self._count(request, list(votes)[-1], list(votes))
+        if await self.parts.store.votes(request.id) != votes:
+            await self.parts.voice.show(request.id, "ask")
 
     def _switched_on(self, request: Request) -> bool:
         """False where its vendor is switched off: it waits until it is back, or expires."""
         return self.parts.registry.by_name(request.operation) is not None
 
     async def _count(self, request: Request, user: str, voters: Sequence[str]) -> str:
-        """Start it where enough votes hold; the sentence where that cannot be known now."""
+        """Start it where enough votes hold; else the sentence for who gave the last one, "" where
+        the card says it all."""
         try:
-            standing = await self._standing(request, voters)
+            lapsed = await self._lapsed(request, voters)
         except NotNow as error:
             return f"Your approval is recorded. It cannot be counted just now: {error}"
-        if len(standing) >= needed(request):
-            await self._start(request, user, voters)
-        return ""
+        await self.parts.store.lapse(request.id, lapsed)
+        holding = [each for each in voters if not lapsed[each]]
+        if len(holding) >= needed(request):
+            last = user if user in holding else holding[-1]
+            await self._start(request, last, holding)
+            return ""
+        gone = lapsed_words(lapsed)
+        return f"Your approval is recorded. {gone}" if gone else ""
 
     async def _start(self, request: Request, user: str, voters: Sequence[str]) -> None:
         """The last vote: it runs now, or at the time that was wished for."""
@@ -162,8 +171,8 @@ class Approvals:
         """Checked again when the run starts: enough votes for this plan hold. Raises `NotNow`."""
         if not request.demands:
             return not await self._undecided(request)
-        voters = await self.parts.store.approvers(request.id)
-        return len(await self._standing(request, voters)) >= needed(request)
+        lapsed = await self._lapsed(request, list(await self.parts.store.votes(request.id)))
+        return list(lapsed.values()).count("") >= needed(request)
 
     async def _undecided(self, request: Request) -> str:
         """Why its asker may not take the decision that it is (any more); "" where they may."""
@@ -262,18 +271,21 @@ class Approvals:
                 page = []
         return _outside(await asked(page))
 
-    async def _standing(self, request: Request, voters: Sequence[str]) -> set[str]:
-        """The vendor accounts whose votes hold at this moment: one account has one vote.
+    async def _lapsed(self, request: Request, voters: Sequence[str]) -> dict[str, str]:
+        """Why each vote does not hold at this moment, "" where it does: one account has one vote.
 
         Raises `NotNow` where it cannot be known of somebody on whom it depends.
         """
-        found, unsure = set(), list[str]()
+        found, by_account, unsure = dict[str, str](), dict[str, str](), list[str]()
         for each in voters:
             decision = await self.may(request, each)
             unsure += decision.reasons if decision.unsure else ()
-            if decision.allowed and decision.account is not None:
-                found.add(decision.account.account.casefold())
-        if unsure and len(found) < needed(request):
+            if not decision.allowed or decision.account is None:
+                found[each] = decision.reasons[0]
+                continue
+            first = by_account.setdefault(decision.account.account.casefold(), each)
+            found[each] = "" if first == each else f"<@{first}> has approved through that account."
+        if unsure and len(by_account) < needed(request):
             raise NotNow(unsure[:1])
         return found
 
@@ -298,6 +310,15 @@ def _outside(found: Mapping[str, str]) -> str:
 def needed(request: Request) -> int:
     """How many approvals a request needs; 0 for none."""
     return max((int(each["approvers"]) for each in request.demands), default=0)
+
+
+def lapsed_words(lapsed: Mapping[str, str]) -> str:
+    """Whose vote does not count, and why, a sentence each; "" where all do."""
+    return " ".join(
+        f"The approval of <@{user}> does not count any more: {why}"
+        for user, why in lapsed.items()
+        if why
+    )
 
 
 def demand(stored: Mapping[str, Any]) -> Demand:

@@ -17,7 +17,7 @@ from bot.domain.plans import OVER, RequestFacts, State
 from bot.domain.quiet import next_window
 from bot.pipeline import bounds
 from bot.pipeline.acting import Acting
-from bot.pipeline.deciding import Approvals, needed, no_longer
+from bot.pipeline.deciding import Approvals, lapsed_words, needed, no_longer
 from bot.pipeline.looking import Looking
 from bot.pipeline.parts import Origin, Parts
 from bot.pipeline.planning import Planner, Preparer
@@ -259,6 +259,7 @@ class Pipeline:
         operation = self.acting.operation(request.operation)
         decision = await store.decision_on(request.id) if operation.wishes else None
         decided = await ledger.sample(decision.id, 1) if decision else []
+        votes = await store.votes(request.id) if request.demands else {}
         return RequestFacts(
             id=request.id,
             operation=request.operation,
@@ -279,7 +280,8 @@ class Pipeline:
             unsigned=self._unsigned(request),
             approvers=" ".join(dict.fromkeys(str(each["why"]) for each in request.demands)),
             approvals_needed=needed(request),
-            approved_by=await store.approvers(request.id) if request.demands else (),
+            approved_by=[user for user, why in votes.items() if not why],
+            lapsed=lapsed_words(votes),
             decided_by=request.decided_by,
             decided_why=request.decided_why,
             created=request.created_at,

@@ -28,7 +28,7 @@ async def test_what_is_not_taken_on_says_so_and_never_runs(world: World) -> None
     await press(world, ONCA, "approve", APPROVALS)
     frame.most = bound
     assert len(await world.bot.store.requests_in(("running", "received"))) == 0
-    assert await world.bot.store.approvers(world.payload()["request_id"]) == []
+    assert await world.bot.store.votes(world.payload()["request_id"]) == {}
     await press(world, ONCA, "approve", APPROVALS)
     await until(lambda: len(world.edits()) == 1, "the approved edit")
 

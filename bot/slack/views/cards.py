@@ -145,16 +145,22 @@ def _decided(facts: RequestFacts) -> list[str]:
         return []
     verb = _DECIDED.get(facts.state)
     if verb is None:
-        return [f"Approved by <@{facts.decided_by}>."]
+        return [f"Approved by {_people(facts.approved_by or [facts.decided_by])}."]
     said = f"{verb} by <@{facts.decided_by}> {when(facts.ended or facts.created)}."
     why = quote(beginning(facts.decided_why, 800, quote))
     return [said, why] if facts.decided_why else [said]
 
 
+def _people(users: Sequence[str]) -> str:
+    *others, last = (f"<@{each}>" for each in users)
+    return f"{', '.join(others)} and {last}" if others else last
+
+
 def _asked(facts: RequestFacts) -> str:
     had = len(facts.approved_by)
     votes = f" {had} of {facts.approvals_needed} given." if facts.approvals_needed > 1 else ""
-    return f":lock: {facts.approvers or 'This needs an approval.'}{votes}"
+    gone = f" {cut(facts.lapsed, 1500)}" if facts.lapsed else ""
+    return f":lock: {facts.approvers or 'This needs an approval.'}{votes}{gone}"
 
 
 def _progress(facts: RequestFacts, now: float) -> str:
