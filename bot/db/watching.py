@@ -13,7 +13,7 @@ from bot.db import audit
 from bot.db.store import Store
 from bot.db.tables import Delivery, News, PlannedRecord, Request, Watch, Watched
 from bot.domain.operations import Result, Sighting
-from bot.domain.reminders import let_go
+from bot.domain.reminders import is_to_come, let_go
 
 _WATCHED = Watched.__table__  # type: ignore[attr-defined]
 _NEWS = News.__table__  # type: ignore[attr-defined]
@@ -238,6 +238,8 @@ class WatchStore:
                 return 0
             told = {key: each.reminder.key for key, each in news.items() if each.reminder}
             await _remember(session, watch.id, told, known)
+            moved = [each.id for key, each in news.items() if key in known]
+            await self._tell_anew(session, watch.id, moved)
             was = {each.id: each.state for each in news.values()}
             ending = [replace(each, state=ENDS) for each in news.values()]
             await self._write(session, watch, ending, was)
@@ -253,16 +255,55 @@ class WatchStore:
             )
             known = (await session.exec(query)).all()
             gone = [each for each in known if each.removesuffix(ENDS_KEY) not in near]
-            await _forget(session, watch.id, gone)
+            await self._no_end(session, watch.id, gone)
+
+    async def ends_over(self, watchers: Collection[str], records: Sequence[str]) -> None:
+        """These records do not end any more on the day that watches of these kinds know."""
+        keys = [f"{each}{ENDS_KEY}" for each in records]
+        async with self.store.transaction() as session:
+            query = select(Watch.id).where(col(Watch.watcher).in_(watchers))
+            for watch_id in (await session.exec(query)).all():
+                known = await _known(session, watch_id, keys)
+                await self._no_end(session, watch_id, list(known))
+
+    async def _no_end(self, session: AsyncSession, watch_id: str, keys: Sequence[str]) -> None:
+        await _forget(session, watch_id, keys)
+        await self._tell_anew(session, watch_id, [each.removesuffix(ENDS_KEY) for each in keys])
+
+    async def _tell_anew(
+        self, session: AsyncSession, watch_id: str, records: Sequence[str]
+    ) -> None:
+        """The notices of these records' ends are made once more: their buttons may be gone."""
+        for at in range(0, len(records), _IN):
+            query = select(News.seq).where(
+                News.watch_id == watch_id,
+                col(News.record_id).in_(records[at : at + _IN]),
+                _are(True),
+            )
+            keys = [f"{watch_id}:ends:{seq}" for seq in (await session.exec(query)).all()]
+            notice = update(Delivery).where(col(Delivery.key).in_(keys))
+            due = self.store.clock()
+            await session.exec(notice.values(version=Delivery.version + 1, due_at=due))
+
+    async def end_known(self, watch_id: str, record: str) -> str:
+        """What a watch remembers of a record's end (`Reminder.key`, `let_go`); "" for nothing."""
+        key = f"{record}{ENDS_KEY}"
+        async with self.store.reading() as session:
+            return (await _known(session, watch_id, [key])).get(key, "")
 
     async def let_end(self, watch_id: str, record: str, ends: str, actor: str, why: str) -> bool:
-        """End the reminders of one end in a watch; False where the watch has ended."""
+        """End the reminders of one end in a watch; False where the watch has ended, or it stands no
+        more, or somebody has let it end before."""
         async with self.store.transaction() as session:
-            if await session.get(Watch, watch_id) is None:
+            watch = select(Watch.id).where(Watch.id == watch_id).with_for_update()
+            if (await session.exec(watch)).first() is None:
                 return False
             key = f"{record}{ENDS_KEY}"
             known = await _known(session, watch_id, [key])
+            if not is_to_come(ends, known.get(key, "")):
+                return False
             await _remember(session, watch_id, {key: let_go(ends)}, known)
+            await self._tell_anew(session, watch_id, [record])
             facts = {"watch": watch_id, "record": record, "ends": ends, "why": why}
             await audit.append(session, self.store.clock(), actor, "watch:let_end", "", facts)
             return True

@@ -411,6 +411,10 @@ class Watcher(ABC):
         """Seconds that two polls have to be apart so that people's own calls keep theirs; 0: none."""
         return 0.0
 
+    async def still_ends(self, record: str, ends: str) -> bool:
+        """Does a record end on this ISO day still? Raises a `VendorError`."""
+        return True
+
     def offers(self, sighting: Sighting) -> Sequence[Offer]:
         """The buttons that make sense for the present state; at most four."""
         return ()

@@ -36,6 +36,12 @@ def reminder(ends: date, today: date, within: int) -> Reminder | None:
     return Reminder(ends, min(stages)) if stages and left >= 0 else None
 
 
+def is_to_come(ends: str, remembered: str) -> bool:
+    """True where a watch still speaks of this end: it has not moved, and nobody let it end."""
+    day, _, told = remembered.partition("|")
+    return day == ends and told != LET
+
+
 def let_go(ends: str) -> str:
     """What is remembered where nobody wants to hear of this end any more."""
     return f"{ends}|{LET}"

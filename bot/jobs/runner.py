@@ -16,6 +16,7 @@ from bot.db.journal import Journal
 from bot.db.ledger import Ledger, Row, as_record
 from bot.db.store import Store
 from bot.db.tables import Request
+from bot.db.watching import WatchStore
 from bot.domain.errors import AmendError, NotNow
 from bot.domain.operations import Operation, Outcome, Result, Vendor
 from bot.domain.plans import OVER, Counts, State, drift, outcome
@@ -64,10 +65,12 @@ class Runner:
     budgets: Budgets = field(default_factory=Budgets)
     parking: Parking = field(default_factory=Parking)
     journal: Journal = field(init=False)
+    watches: WatchStore = field(init=False)
     windows: Windows = field(init=False)
 
     def __post_init__(self) -> None:
         self.journal = Journal(self.store)
+        self.watches = WatchStore(self.store)
         self.windows = Windows(self.pipeline.parts)
         for each in self.pipeline.parts.registry.operations:
             for result in ENDS:  # a rate sees nothing of a series that begins with its first count
@@ -195,9 +198,25 @@ class Runner:
         if operation is not None and operation.wishes and counts.changed:
             beside.append("offer")
         voice = self.pipeline.parts.voice
+        if operation is not None and counts.changed:
+            await self._no_reminders(request, operation)
         await voice.show(request_id, *beside)
         if request.relation == "decision":
             await voice.show(request.source, "reply", "offer")
+
+    async def _no_reminders(self, request: Request, operation: Operation) -> None:
+        """What was renewed or decided anew does not end as reminders say."""
+        registry = self.pipeline.parts.registry
+        watchers = [
+            each.name
+            for vendor in registry.vendors
+            for each in vendor.watchers
+            if (renews := registry.by_name(each.lets_end)) is not None
+            and operation.name in (renews.name, renews.approved_as)
+        ]
+        if watchers:
+            done = self.ledger.all(request.id, (Result.CHANGED,))
+            await self.watches.ends_over(watchers, [row.record_id async for row in done])
 
     async def _end(self, request: Request, operation: Operation | None, counts: Counts) -> None:
         state = outcome(counts, request.cancelling)

@@ -184,6 +184,14 @@ class ExceptionWatcher(Watcher):
                 ends = due.ends.isoformat()
                 yield Sighting(each.number, _label(each), each.status, ends, reminder=due)
 
+    async def still_ends(self, record: str, ends: str) -> bool:
+        listed = self._client.exceptions({"exception_numbers": record})
+        found = [each async for each in listed if each.number == record]
+        return any(
+            each.status == "Approved" and each.ends is not None and each.ends.isoformat() == ends
+            for each in found
+        )
+
     def apart(self) -> float:
         return self._client.apart()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,9 +13,10 @@ import pytest
 
 from bot.db.watching import WatchStore
 from bot.jobs.watching import Watching
-from tests.e2e.conftest import GUEST, MARA, OPS, SAMI, World, text_of, until
+from tests.e2e.conftest import GUEST, MARA, ONCA, OPS, SAMI, World, text_of, until
 from tests.e2e.test_exceptions import press
 from tests.e2e.test_programs import entries
+from tests.e2e.test_requests import button
 
 START = datetime.now(UTC).replace(hour=9, minute=0, second=0, microsecond=0)
 
@@ -105,6 +107,88 @@ async def test_let_end_asks_why_notes_it_and_tells_no_more(watched: World) -> No
     assert [(e["actor"], e["facts"]["record"], e["facts"]["why"]) for e in noted] == [
         (MARA, str(number), "it moves in May")
     ]
+
+
+def notice(world: World) -> dict[str, Any]:
+    """The message of the one reminder."""
+    (found,) = (each for each in world.messages(OPS) if "ends on" in text_of(each))
+    return found
+
+
+async def lets_end(world: World) -> None:
+    await press(world, MARA, "let_end", OPS)
+    view = await world.view_is(MARA, "let_end")
+    why = {"reason": {"reason": {"type": "plain_text_input", "value": "it moves in May"}}}
+    await world.act(MARA, "submit", view_id=view["id"], values=why)
+
+
+async def renews(world: World) -> None:
+    number, day = notice(world)["metadata"]["event_payload"]["record"], START + timedelta(days=200)
+    await world.type(MARA, f"/amend renew {number} end_date={day.date()} comments=x")
+    view = await world.view_is(MARA, "review")
+    await world.act(MARA, "submit", view_id=view["id"], values={})
+
+
+async def withdraws(world: World) -> None:
+    """In the vendor's console; the next look finds it."""
+    exceptions = world.qualys.compliance.exceptions
+    for number, each in exceptions.items():
+        exceptions[number] = replace(each, status="Rejected")
+    await days_later(world, 1)
+
+
+async def press_old(world: World, before: dict[str, Any], key: str) -> None:
+    """Press what a client shows that has not heard of the newest edit yet."""
+    stands = world.slack.core.workspace.find(OPS, before["ts"])
+    newest, stands.blocks = stands.blocks, before["blocks"]
+    await world.act(MARA, "press", channel=OPS, ts=before["ts"], **button(before, key))
+    stands.blocks = newest
+
+
+@pytest.mark.parametrize("settles", [lets_end, renews, withdraws])
+async def test_what_is_settled_has_no_buttons_and_an_old_press_does_nothing(
+    watched: World, settles: Callable[[World], Awaitable[None]]
+) -> None:
+    ends(watched, 20)
+    await days_later(watched, 0)
+    await until(lambda: len(reminders(watched)) == 1)
+    before = notice(watched)
+    await settles(watched)
+    await until(lambda: "actions" not in str(notice(watched)["blocks"]), "the buttons are gone")
+    noted = [e async for e in entries(watched) if e["action"] == "watch:let_end"]
+    for key in ("renew", "let_end"):
+        told = len(watched.private(MARA))
+        await press_old(watched, before, key)
+        await until(lambda many=told: len(watched.private(MARA)) == many + 1, "one answer")
+    assert watched.view(MARA).get("callback_id") not in ("form", "let_end")
+    assert [e async for e in entries(watched) if e["action"] == "watch:let_end"] == noted
+
+
+async def test_an_old_press_before_the_next_look_finds_what_the_vendor_has(watched: World) -> None:
+    (number,) = ends(watched, 20)
+    await days_later(watched, 0)
+    await until(lambda: len(reminders(watched)) == 1)
+    exceptions = watched.qualys.compliance.exceptions
+    exceptions[number] = replace(exceptions[number], status="Rejected")
+    await press(watched, MARA, "let_end", OPS)
+    await watched.told(MARA, "does not end on")
+    await until(lambda: "actions" not in str(notice(watched)["blocks"]), "the buttons are gone")
+
+
+async def test_of_two_who_let_it_end_the_first_is_noted(watched: World) -> None:
+    ends(watched, 20)
+    await days_later(watched, 0)
+    await until(lambda: len(reminders(watched)) == 1)
+    why = {"reason": {"reason": {"type": "plain_text_input", "value": "mine"}}}
+    views = {}
+    for user in (MARA, ONCA):
+        await press(watched, user, "let_end", OPS)
+        views[user] = await watched.view_is(user, "let_end")
+    for user, view in views.items():
+        await watched.act(user, "submit", view_id=view["id"], values=why)
+    noted = [e async for e in entries(watched) if e["action"] == "watch:let_end"]
+    assert [each["actor"] for each in noted] == [MARA]
+    assert "settled meanwhile" in str(watched.view(ONCA).get("errors"))
 
 
 async def test_who_could_not_renew_it_cannot_let_it_end(watched: World) -> None:

@@ -39,12 +39,16 @@ _HOLDS = ("text", "blocks", "attachments", "fields", "elements", "title", "rows"
 
 @dataclass
 class Buttons:
-    """`presses` are further buttons by name: they get the payload and the button's value."""
+    """`presses` are further buttons by name: they get the payload and the button's value.
+
+    `over` says why the buttons of a reminder (`WATCH:RECORD:DAY`) do nothing any more, "" if they do.
+    """
 
     pipeline: Pipeline
     modals: Modals
     deeds: Deeds
     frame: Frame
+    over: Callable[[str], Awaitable[str]]
     presses: Mapping[str, Press] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -150,6 +154,9 @@ class Buttons:
         source = str(offer.get("source") or "")
         if source and await self.pipeline.parts.store.decision_on(source):
             await self.modals.say(body, "This has been decided already.")
+            return
+        if over := await self.over(str(offer.get("ends") or "")):
+            await self.modals.say(body, over)
             return
         channel, thread = await self.deeds.place_of(source, channel_of(body), _thread_of(body))
         values = {name: str(each) for name, each in dict(offer.get("values") or {}).items()}

@@ -99,7 +99,9 @@ class Listeners:
             "revoke": programs.revoke,
         }
         self.on_token = programs.on_token
-        self.buttons = Buttons(self.pipeline, self.modals, self.deeds, self.frame, presses)
+        self.buttons = Buttons(
+            self.pipeline, self.modals, self.deeds, self.frame, self.watches.over, presses
+        )
 
     def register(self, app: AsyncApp) -> None:
         """Register every listener; the specific ones first, the catch-alls last."""

@@ -14,6 +14,7 @@ from bot.db.tables import Delivery, News, Watch
 from bot.db.watching import ENDS, WatchStore
 from bot.domain.operations import Registry, Sighting, Watcher
 from bot.domain.receipts import receipt_csv
+from bot.domain.reminders import is_to_come
 from bot.pipeline.looking import Looking
 from bot.slack.outgoing.messenger import NotYet, Rendered
 from bot.slack.outgoing.voice import SlackVoice
@@ -76,7 +77,8 @@ class Notices:
         if found is None or news is None:
             return None
         watch, watcher = found
-        message = ends_message(watcher, news, watch.id)
+        known = await self.watches.end_known(watch.id, news.record_id)
+        message = ends_message(watcher, news, watch.id, over=not is_to_come(news.at, known))
         mark = {"vendor": news.vendor, "record": news.record_id, "at": news.at, "seq": seq}
         return Rendered(message, ("amend_change", mark), no_entry=self._gone(watch))
 
@@ -181,18 +183,20 @@ def _told(news: News) -> dict[str, str]:
     }
 
 
-def ends_message(watcher: Watcher, news: News, watch_id: str) -> Message:
-    """A record's end comes nearer; who may can renew it, or let it end."""
+def ends_message(watcher: Watcher, news: News, watch_id: str, *, over: bool) -> Message:
+    """A record's end comes nearer; who may can renew it, or let it end, until that is `over`."""
     words = f"ends on {escape(news.at)}"
     blocks: list[Block] = [
         section(f":hourglass: *{_name(watcher, news)}* {words}\n{escape(cut(news.label, 300))}")
     ]
     sighting = Sighting(news.record_id, news.label, news.to_state, news.at, news.by, news.url)
-    block = offer_block(watcher.offers(sighting), "")
+    about = f"{watch_id}:{news.record_id}:{news.at}"
+    block = offer_block(watcher.offers(sighting), "", ends=about)
     if watcher.lets_end:
-        about = f"{watch_id}:{news.record_id}:{news.at}"
         block["elements"].append(button("Let it end …", "let_end", about))
-    if block["elements"]:
+    if over:
+        blocks.append(context("This is settled: nothing is to be done about it any more."))
+    elif block["elements"]:
         blocks.append(block)
     told = {**_told(news), "seq": news.seq}
     metadata = {"event_type": "amend_change", "event_payload": told}

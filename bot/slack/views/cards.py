@@ -257,12 +257,16 @@ def _of_many(
     return summary, [*blocks, context(end)]
 
 
-def offer_block(offers: Sequence[Offer], source: str) -> Block:
-    """Buttons for next steps; whoever presses one goes the normal way with their own rights."""
+def offer_block(offers: Sequence[Offer], source: str, *, ends: str = "") -> Block:
+    """Buttons for next steps; whoever presses one goes the normal way with their own rights.
+
+    `ends` names the end that they are about, where it is a reminder's (`WATCH:RECORD:DAY`).
+    """
     keys = [each.key for each in offers]
     made = []
     for number, each in enumerate(offers, 1):
         value = {"operation": each.operation, "values": dict(each.values), "source": source}
+        value |= {"ends": ends} if ends else {}
         name = each.key if keys.count(each.key) == 1 else f"{each.key}:{number}"
         style = {"style": each.style} if each.style else {}
         made.append(button(each.label, name, json.dumps(value), **style))

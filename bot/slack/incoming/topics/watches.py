@@ -16,6 +16,7 @@ from bot.domain.errors import AmendError, Denied, InvalidInput, NotAllowed, NotN
 from bot.domain.operations import Watcher
 from bot.domain.parameters import Parameters, nearest, read
 from bot.domain.reading import read_filters, salvage_filters
+from bot.domain.reminders import is_to_come, let_go
 from bot.domain.text import Words
 from bot.pipeline import Pipeline
 from bot.slack.incoming.commands import Asked
@@ -37,6 +38,7 @@ from bot.slack.views.blocks import code, escape
 from integrations.errors import VendorError
 
 NOTED_WITHIN = 2.0  # seconds inside the acknowledgement
+ASKED_WITHIN = 1.5  # seconds for the vendor's word; a trigger lasts three
 
 
 @dataclass
@@ -197,6 +199,9 @@ class Watches:
         user, channel = user_of(body), channel_of(body)
         if self.modals is None:
             return
+        if over := await self.over(value):
+            await self.modals.say(body, over)
+            return
         view_id = await self.modals.open(body, forms.loading_view("Let it end", "One moment …"))
         if view_id is None:
             return
@@ -209,6 +214,34 @@ class Watches:
         name = f"{watcher.vendor_title} {watcher.noun[0]} {record}"
         about = {"watch": watch_id, "record": record, "ends": ends, "channel": channel}
         await self.voice.update(view_id, watchforms.let_end_view(name, about))
+
+    async def over(self, about: str) -> str:
+        """Why a reminder's buttons do nothing any more, "" where they do; `about` is
+        `WATCH:RECORD:DAY`."""
+        watch_id, _, rest = about.partition(":")
+        record, _, ends = rest.rpartition(":")
+        watch = await self.store.get(watch_id) if about else None
+        watcher = self.pipeline.parts.registry.watcher(watch.watcher) if watch else None
+        if watcher is None:
+            return ""
+        known = await self.store.end_known(watch_id, record)
+        if known == let_go(ends):
+            return f"Somebody has let {escape(record)} end; its reminders are over."
+        if is_to_come(ends, known) and await self._ends_still(watcher, record, ends):
+            return ""
+        return f"{escape(record)} does not end on {escape(ends)} any more, or has ended."
+
+    async def _ends_still(self, watcher: Watcher, record: str, ends: str) -> bool:
+        """As the vendor has it; where it does not say in time, the watch's word holds."""
+        try:
+            async with asyncio.timeout(ASKED_WITHIN):
+                still = await watcher.still_ends(record, ends)
+        except (VendorError, TimeoutError):
+            return True
+        if not still:
+            await self.store.ends_over([watcher.name], [record])
+            self.voice.wake()
+        return still
 
     async def _may_let_end(self, watch_id: str, record: str, user: str, channel: str) -> Watcher:
         """The watch's kind. Raises `Denied` for who could not renew the record either, and `NotNow`
@@ -240,7 +273,8 @@ class Watches:
                 watch_id = str(about.get("watch"))
                 await self._may_let_end(watch_id, record, user, channel)
                 done = await self.store.let_end(watch_id, record, str(about.get("ends")), user, why)
-            problem = "" if done else "This watch has ended."
+            problem = "" if done else "This has been settled meanwhile; nothing was noted."
+            self.voice.wake()
         except AmendError as error:
             await self.pipeline.acting.turned_away(user, "let_end", error)
             problem = str(error)
