@@ -203,6 +203,17 @@ class Ledger:
             found: Request | None = (await session.exec(query)).first()
             return found
 
+    async def undone(self, source: str) -> frozenset[str]:
+        """The ids of records that an undo of `source` has put back, or found so."""
+        async with self._store.reading() as session:
+            query = (
+                select(PlannedRecord.record_id)
+                .join(Request, col(PlannedRecord.request_id) == col(Request.id))
+                .where(Request.source == source, Request.relation == "undo")
+                .where(col(PlannedRecord.result).in_((Result.CHANGED, Result.UNCHANGED)))
+            )
+            return frozenset((await session.exec(query)).all())
+
     async def missed(self, request_id: str, limit: int = 100_000) -> list[str]:
         """The ids of records that were to be sent, and were refused or held back."""
         async with self._store.reading() as session:

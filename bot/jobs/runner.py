@@ -203,6 +203,8 @@ class Runner:
         await voice.show(request_id, *beside)
         if request.relation == "decision":
             await voice.show(request.source, "reply", "offer")
+        if request.relation == "undo":
+            await voice.show(request.source)  # whose Undo may be gone
 
     async def _no_reminders(self, request: Request, operation: Operation) -> None:
         """What was renewed or decided anew does not end as reminders say."""

@@ -2,6 +2,6 @@
 
 from bot.pipeline import bounds
 from bot.pipeline.parts import Origin, Parts
-from bot.pipeline.pipeline import Pipeline, reversible
+from bot.pipeline.pipeline import Pipeline
 
-__all__ = ["Origin", "Parts", "Pipeline", "bounds", "reversible"]
+__all__ = ["Origin", "Parts", "Pipeline", "bounds"]

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from bot import tracing
 from bot.db import audit
-from bot.db.ledger import as_record
+from bot.db.ledger import Row, as_record
 from bot.db.tables import Request
 from bot.domain.errors import Denied, NotAllowed, invalid
-from bot.domain.operations import Operation, canonical
+from bot.domain.operations import Operation, Result, canonical
 from bot.domain.parameters import Parameters, given
-from bot.domain.plans import OVER, RequestFacts, State
+from bot.domain.plans import OVER, Counts, RequestFacts, State
 from bot.domain.quiet import next_window
 from bot.pipeline import bounds
 from bot.pipeline.acting import Acting
@@ -104,7 +105,7 @@ class Pipeline:
         if relation == "retry" and not facts.missed:
             raise Denied([f"Request {source.id} missed nothing."])
         if relation == "undo" and not facts.undoable:
-            raise Denied([f"Request {source.id} changed nothing that can be taken back."])
+            raise Denied([f"Request {source.id} changed nothing that can still be taken back."])
         if relation == "retry" and source.relation in ("undo", "decision"):
             # To try an undo again is to undo once more: its parameters are those of the edit.
             origin = replace(origin, source=source.source, relation=source.relation)
@@ -257,6 +258,7 @@ class Pipeline:
         ledger, store = self.parts.ledger, self.parts.store
         counts = await ledger.counts(request.id)
         operation = self.acting.operation(request.operation)
+        first = await ledger.sample(request.id, SAMPLE)
         decision = await store.decision_on(request.id) if operation.wishes else None
         decided = await ledger.sample(decision.id, 1) if decision else []
         votes = await store.votes(request.id) if request.demands else {}
@@ -270,13 +272,13 @@ class Pipeline:
             account=request.account,
             own_account=request.own_account,
             counts=counts,
-            sample=[as_record(row) for row in await ledger.sample(request.id, SAMPLE)],
+            sample=[as_record(row) for row in first],
             left_out=await ledger.left_out(request.id) if request.left_out else [],
             left_out_many=request.left_out,
             missed=counts.missed if request.state in OVER else 0,
             words=request.words,
             reply=request.reply,
-            sent_comment=request.comment,
+            sent_comment=request.comment or comment_back(operation, request, first),
             unsigned=self._unsigned(request),
             approvers=" ".join(dict.fromkeys(str(each["why"]) for each in request.demands)),
             approvals_needed=needed(request),
@@ -296,13 +298,23 @@ class Pipeline:
             program=request.program,
             reason=request.reason,
             cancelling=request.cancelling,
-            undoable=bool(counts.changed) and reversible(operation) and request.relation != "undo",
+            undoable=await self._undoable(request, operation, counts),
             decided_upon=decision.state if decision else "",
             decision_by=decision.requester if decision else "",
             decision_words=(decision.reply or decision.words) if decision else "",
             decision_after=decided[0].after if decided else {},
             quiet_from=self._quiet(operation.vendor),
         )
+
+    async def _undoable(self, request: Request, operation: Operation, counts: Counts) -> bool:
+        """True where something of what it changed can go back, and has not yet."""
+        if not counts.changed or request.state not in OVER or request.relation == "undo":
+            return False
+        undone = await self.parts.ledger.undone(request.id)
+        async for row in self.parts.ledger.all(request.id, (Result.CHANGED,)):
+            if row.record_id not in undone and operation.revert(as_record(row)).changes:
+                return True
+        return False
 
     def _unsigned(self, request: Request) -> bool:
         """True where a comment under the shared account has no room for a name."""
@@ -323,6 +335,8 @@ class Pipeline:
         return span[0] if span else None
 
 
-def reversible(operation: Operation) -> bool:
-    """True where the operation can take something back at all."""
-    return type(operation).revert is not Operation.revert
+def comment_back(operation: Operation, request: Request, rows: Sequence[Row]) -> str:
+    """The words that an undo sends along, where the vendor asks for some; "" for none."""
+    if request.relation != "undo" or not rows:
+        return ""
+    return (rows[0].changes or {}).get(operation.comment, "")

@@ -193,9 +193,11 @@ async def test_undo_puts_the_former_end_back(world: World) -> None:
     await world.settled()
     await press(world, MARA, "undo", OPS)
     view = await world.view_is(MARA, "review")
-    assert END.isoformat() in text_of({"blocks": view["blocks"]})
+    shown = text_of({"blocks": view["blocks"]})
+    assert END.isoformat() in shown
     await submit(world, MARA)
     await until(lambda: len(updates(world)) == 2, "the way back")
+    assert updates(world)[-1]["comments"] in shown
     await until(lambda: END.isoformat() in exceptions_end(world, number))
 
 

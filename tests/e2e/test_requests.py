@@ -555,3 +555,32 @@ async def test_what_waits_is_reminded_of_and_expires(world: World) -> None:
     await world.bot.upkeep.wait_on_approvals()
     await state_is(world, "expired")
     await until(lambda: not has(world.cards(APPROVALS)[-1], "approve"))
+
+
+# --- the button of the way back -------------------------------------------------------------------
+
+
+async def test_undo_goes_once_all_of_it_is_undone(world: World) -> None:
+    await world.type(MARA, "/qualys 23003 change_state=RESOLVED")
+    await world.settled()
+    card = world.cards()[-1]
+
+    def offered() -> bool:
+        stands = next(each for each in world.cards() if each["ts"] == card["ts"])
+        return has(stands, "undo")
+
+    await until(offered, "the button")
+    await press(world, MARA, "undo")
+    view = await world.view_is(MARA, "review")
+    await world.act(MARA, "submit", view_id=view["id"], values={})
+    await until(lambda: not offered(), "the button is gone")
+    source = card["metadata"]["event_payload"]["request_id"]
+    await world.type(MARA, f"/amend undo {source}")
+    await until(lambda: "can still be taken back" in str(world.slack.state(MARA)), "told")
+
+
+async def test_undo_is_not_offered_where_nothing_can_go_back(world: World) -> None:
+    await world.type(MARA, "/qualys 23003 add_comment=checked")
+    await world.settled()
+    assert has(world.cards()[-1], "details")
+    assert not has(world.cards()[-1], "undo")

@@ -42,13 +42,13 @@ class Change:
 
 
 def changes(operation: Operation, facts: RequestFacts) -> list[Change]:
-    """The changes of all records alike, short ones first; an undo has its own for each record."""
-    if facts.relation == "undo":
-        return []
+    """The changes of all records alike, short ones first; an undo has its own for each record, and
+    its comment alone in common."""
     found = [
         _change(spec, facts.parameters[name])
         for name, spec in operation.params().items()
         if name in facts.parameters and spec.kind is Kind.CHANGE and name != operation.comment
+        if facts.relation != "undo"
     ]
     if facts.sent_comment:
         note = " _without a name: it has no room for one_" if facts.unsigned else ""
