@@ -15,6 +15,7 @@ from bot.domain.errors import Denied, NotAllowed, invalid
 from bot.domain.operations import Operation, Result, canonical
 from bot.domain.parameters import Parameters, given
 from bot.domain.plans import OVER, Counts, RequestFacts, State
+from bot.domain.policy import quoted
 from bot.domain.quiet import next_window
 from bot.pipeline import bounds
 from bot.pipeline.acting import Acting
@@ -236,7 +237,9 @@ class Pipeline:
     async def cancel(self, request_id: str, user: str) -> str:
         """The requester's stop: before the run at once, else after the calls under way."""
         request = await self.parts.store.request(request_id)
-        if request is None or request.requester != user:
+        if request is None:
+            return f"There is no request {quoted(request_id)}; nothing was cancelled."
+        if request.requester != user:
             return await self._not_theirs(request, user)
         waiting = (State.PENDING_APPROVAL, State.SCHEDULED, State.PLANNED)
         states = (State.RUNNING,) if request.state == State.RUNNING else waiting
@@ -246,9 +249,9 @@ class Pipeline:
         await self.parts.voice.show(request_id)
         return ""
 
-    async def _not_theirs(self, request: Request | None, user: str) -> str:
+    async def _not_theirs(self, request: Request, user: str) -> str:
         refusal = NotAllowed([f"{ONLY_ASKER} cancel this request."])
-        await self.acting.turned_away(user, "cancel", refusal, request.id if request else "")
+        await self.acting.turned_away(user, "cancel", refusal, request.id)
         return str(refusal)
 
     # --- facts ------------------------------------------------------------------------------------

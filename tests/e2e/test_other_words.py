@@ -97,9 +97,24 @@ async def test_a_request_is_stopped_from_a_thread_by_who_asked(world: World) -> 
     await world.told(ONCA, "Only the person who asked")
     assert world.payload()["state"] == "pending_approval"
     await world.type(MARA, f"@Amend cancel {request.lower()}", thread_ts=there)
-    await world.told(MARA, f"Stopping {request}")
+    await world.told(MARA, f"Request {request} is cancelled.")
     await state_is(world, "cancelled")
     assert world.edits() == []
+
+
+async def test_a_typed_stop_is_answered_by_what_came_of_it(world: World) -> None:
+    await world.type(MARA, "/amend cancel RNOPE99")
+    await world.told(MARA, "There is no request `RNOPE99`")
+    await confirmed(world, MARA, "/qualys 23456 change_state=IGNORED")
+    await state_is(world, "pending_approval")
+    request = world.payload()["request_id"]
+    await world.type(ONCA, f"/amend cancel {request}")
+    await world.told(ONCA, "Only the person who asked")
+    await world.type(MARA, f"/amend cancel {request}")
+    await world.told(MARA, f"Request {request} is cancelled.")
+    await world.type(MARA, f"/amend cancel {request}")
+    await world.told(MARA, f"Request {request} is cancelled by <@{MARA}>.")
+    assert not any("Stopping" in each for each in world.private(MARA) + world.private(ONCA))
 
 
 @pytest.mark.parametrize(

@@ -157,10 +157,12 @@ class Commands:
             "channel": channel_of(body),
             "request": request_id,
             "response_url": response_url_of(body),
+            "typed": True,
         }
         key = f"cancel:{body.get('trigger_id')}"
         taken = await self.frame.take(key, "cancel", payload)
-        await ack(private(TRY_AGAIN if taken is None else f"Stopping {escape(request_id)} …"))
+        # No word of "stopping", which nothing could replace: what came of it is the answer.
+        await ack(private(TRY_AGAIN) if taken is None else None)
         if taken:
             self.frame.in_turn(self.modals.deeds.do(key, "cancel", payload))
 

@@ -24,7 +24,7 @@ from bot.slack.incoming.frame import first_word
 from bot.slack.incoming.typed import Typed, understood, wants_help
 from bot.slack.outgoing.voice import SlackVoice
 from bot.slack.views import cards, forms
-from bot.slack.views.blocks import escape, fit, inline, section
+from bot.slack.views.blocks import fit, inline, section
 from bot.slack.views.changes import record_line, whole_blocks
 
 log = structlog.get_logger(__name__)
@@ -187,7 +187,18 @@ class Deeds:
         return card.channel, card.thread_ts or card.ts
 
     async def cancel(self, _key: str, payload: Payload) -> None:
-        await self._answer(payload, await self.pipeline.cancel(payload["request"], payload["user"]))
+        """The button's card tells the rest; what was typed gets its answer in any case."""
+        cancel = self.stopped if payload.get("typed") else self.pipeline.cancel
+        await self._answer(payload, await cancel(payload["request"], payload["user"]))
+
+    async def stopped(self, request_id: str, user: str) -> str:
+        """A stop that somebody typed, and how it ended, in a sentence."""
+        why = await self.pipeline.cancel(request_id, user)
+        request = await self.pipeline.parts.store.request(request_id)
+        if why or request is None:
+            return why
+        ends = "stops after the calls under way" if request.cancelling else "is cancelled"
+        return f"Request {request_id} {ends}."
 
     async def _answer(self, payload: Payload, words: str) -> None:
         if words:
@@ -229,8 +240,7 @@ class Deeds:
         if wants_help(rest, None):
             answer = await self.topic("help", user, channel, word)
         elif word == "cancel" and rest:
-            why = await self.pipeline.cancel(rest.upper(), user)
-            answer = {"text": why or f"Stopping {escape(rest.upper())} …"}
+            answer = {"text": await self.stopped(rest.upper(), user)}
         else:
             answer = await self.topic(word, user, channel, rest)
         if answer is not None:

@@ -285,7 +285,7 @@ class Modals:
         """Retry or undo: the review of a new request made from a finished one."""
         source = await self.pipeline.parts.store.request(request_id)
         if source is None:
-            await self.say(body, f"There is no request {request_id}.")
+            await self.say(body, f"There is no request {escape(request_id)}.")
             return
         view_id = await self.open(body, forms.loading_view("Review", "Reading the records …"))
         if view_id is None:
@@ -356,10 +356,12 @@ class Modals:
     async def details_of(self, body: Body, request_id: str) -> None:
         """A request's records with what became of each, for who may do such requests."""
         view_id = await self.open(body, forms.loading_view("Details", "One moment …"))
-        request = await self.pipeline.parts.store.request(request_id)
-        if view_id is None or request is None:
+        if view_id is None:
             return
-        await self.voice.update(view_id, await self._details(body, request))
+        request = await self.pipeline.parts.store.request(request_id)
+        gone = forms.message_view("Details", "This request is not known any more.")
+        view = await self._details(body, request) if request else gone
+        await self.voice.update(view_id, view)
 
     async def _details(self, body: Body, request: Request) -> Body:
         try:
