@@ -82,6 +82,13 @@ class Settings(BaseSettings):
         server_address(value, SLACK_API)
         return value.rstrip("/") + "/"
 
+    @field_validator("slack_app_token")
+    @classmethod
+    def _app_token(cls, value: SecretStr) -> SecretStr:
+        if value.get_secret_value() and not value.get_secret_value().startswith("xapp-"):
+            raise ValueError("must be an app-level token, which begins with xapp-")
+        return value
+
     @field_validator("amend_host")
     @classmethod
     def _listens(cls, value: str) -> str:

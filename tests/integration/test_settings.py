@@ -71,7 +71,7 @@ NO_SWITCH = ("", "maybe")
 MALFORMED: dict[str, tuple[str, ...]] = {
     "SLACK_BOT_TOKEN": NO_WORD,
     "SLACK_SIGNING_SECRET": NO_WORD,
-    "SLACK_APP_TOKEN": NO_WORD,
+    "SLACK_APP_TOKEN": (*NO_WORD, "nope", "xoxb-not-a-secret", "XAPP-not-a-secret", "a-xapp-1"),
     "SLACK_API_URL": (*NO_SERVER, "https://h.example/?a=b", ""),
     "AMEND_HOST": ("", "a b", "a..b", "http://h", "127.0.0.1:3000", "10.0.0.300", "x" * 64),
     "AMEND_PORT": (*NO_NUMBER, "65536"),
