@@ -60,6 +60,25 @@ def test_a_run_in_line_has_no_bar_yet() -> None:
     assert "░" not in words
 
 
+@pytest.mark.parametrize(
+    ("counts", "left_out", "title"),
+    [
+        (
+            Counts(1, unchanged=1),
+            [("is High already", 1, ["INCA0000001"])],
+            "ticket INCA0000001 is so",
+        ),
+        (Counts(1, not_sent=1, held=1), [("is Closed", 1, ["INCA0000001"])], "ticket INCA0000001"),
+        (Counts(3, unchanged=3), [("is High already", 3, ["A", "B", "C"])], "3 tickets"),
+        (Counts(3, changed=1, unchanged=2), [("is High already", 2, ["A", "B"])], "1 ticket"),
+    ],
+)
+def test_a_title_says_what_the_plan_has(counts: Counts, left_out: Any, title: str) -> None:
+    many = sum(each[1] for each in left_out)
+    known = facts(state=State.SUCCEEDED, counts=counts, left_out=left_out, left_out_many=many)
+    assert title in shown(known, 0.0).splitlines()[0]
+
+
 def test_a_card_carries_its_counts_and_digest() -> None:
     message = card(CCS, facts(counts=Counts(records=3, changed=2)), now=0.0, offers=frozenset())
     payload = message["metadata"]["event_payload"]

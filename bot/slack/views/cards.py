@@ -61,9 +61,7 @@ def card(
 ) -> Message:
     """The one message of a request; `offers` names the buttons that apply now."""
     emoji, words = IN_LINE if facts.in_line else HEADS.get(facts.state, WORKING)
-    what = f"{operation.vendor_title}: {many(facts.to_send, operation.noun)}"
-    if facts.counts.records == 1 and facts.sample:
-        what = f"{operation.vendor_title} {operation.noun[0]} {facts.sample[0].id}"
+    what = _what(operation, facts)
     head = f":{emoji}: *{words}* · {brief(what, 300)}{_relation(facts)} · <@{facts.requester}>"
     top = [section(head), *change_blocks(operation, facts)]
     if facts.program:
@@ -88,6 +86,18 @@ def card(
         "blocks": fit([*top, *beside, *end], keep=len(end), first=len(top)),
         "metadata": {"event_type": "amend_request", "event_payload": _payload(facts)},
     }
+
+
+def _what(operation: Operation, facts: RequestFacts) -> str:
+    """What the plan has: the one record by its id, or how many it sends, or lists in vain."""
+    ids = (
+        [facts.sample[0].id] if facts.sample else [i for _, _, some in facts.left_out for i in some]
+    )
+    if facts.counts.records != 1 or not ids:
+        how_many = facts.to_send or facts.counts.records
+        return f"{operation.vendor_title}: {many(how_many, operation.noun)}"
+    so = " is so already" if facts.counts.unchanged and not facts.to_send else ""
+    return f"{operation.vendor_title} {operation.noun[0]} {ids[0]}{so}"
 
 
 def _samples(facts: RequestFacts) -> tuple[list[Block], list[Block]]:
