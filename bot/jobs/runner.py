@@ -175,7 +175,7 @@ class Runner:
         if decision.unsure:
             raise NotNow(decision.reasons)
         if not decision.allowed or decision.account is None or decision.reach is None:
-            return " ".join(decision.reasons)
+            return await acting.in_names(" ".join(decision.reasons))
         if not await self.pipeline.approvals.still_approved(request):
             return "An approval does not hold any more, so nothing was sent."
         return ""
@@ -453,7 +453,8 @@ class Runner:
         if decision.unsure:
             raise NotNow(decision.reasons)
         if decision.account is None or decision.reach is None:
-            return {row.record_id: " ".join(decision.reasons) for row in rows}
+            why = await acting.in_names(" ".join(decision.reasons))
+            return {row.record_id: why for row in rows}
         records = [(as_record(row), row.changes) for row in rows]
         parameters = acting.parameters(request)
         return await barred_as_sent(

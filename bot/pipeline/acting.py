@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -13,7 +14,7 @@ from bot.domain import access
 from bot.domain.errors import AmendError, Denied, NotAllowed, NotNow
 from bot.domain.operations import Operation, Record, Vendor
 from bot.domain.parameters import Parameters, read
-from bot.domain.people import folded
+from bot.domain.people import SLACK_USER, folded
 from bot.domain.policy import quoted
 from bot.pipeline.parts import Parts
 from bot.pipeline.renewing import Renewing
@@ -21,6 +22,7 @@ from integrations.errors import BadCredentials, VendorError
 
 log = structlog.get_logger(__name__)
 
+MENTION = re.compile(rf"<@({SLACK_USER})>")
 LEFT_OPEN = 180.0  # seconds; longer than any call that a run had begun may take
 
 
@@ -76,6 +78,13 @@ class Acting:
             await self.parts.store.note(user, "access:denied", request_id, facts)
         except Exception as fault:
             log.warning("denial_not_noted", asked=asked, error=type(fault).__name__)
+
+    async def in_names(self, words: str) -> str:
+        """Words with people's names for mentions: what stands beside a vendor's mentions nobody."""
+        for user in dict.fromkeys(MENTION.findall(words)):
+            caller = await self.parts.directory.caller(user)
+            words = words.replace(f"<@{user}>", caller.name)
+        return words
 
     async def goes_out_as(self, vendor: str, user: str) -> tuple[str, bool]:
         """(the account that this person's edits go out under now, is it their own)."""

@@ -113,6 +113,8 @@ async def test_somebody_else_decides_from_the_button(world: World, key: str, sta
         values["end_date"] = "2027-03-31"
     await decide(world, ONCA, key, **values)
     review = await world.view_is(ONCA, "review")
+    # What has no command is not shown as one.
+    assert "As Amend reads it" not in text_of({"blocks": review["blocks"]})
     await world.act(ONCA, "submit", view_id=review["id"], values={})
     await until(lambda: world.qualys.compliance.exceptions[number].status == status)
     (sent,) = world.qualys.compliance.updates

@@ -232,3 +232,19 @@ async def test_a_person_stands_for_the_number_that_exceptions_take(
     await world.type(MARA, f"/exception {ASKED} assignee_id={typed}")
     view = await world.view_is(MARA, "review")
     assert f"assignee_id={number}" in text_of(view)
+
+
+@pytest.mark.parametrize(
+    ("typed", "answer"),
+    [
+        ("/amend link bogus", "Those that take your own credentials: `"),
+        ("/amend unlink bogus", "Those that take your own credentials: `"),
+        ("/amend report bogus", "Of which vendor? Try"),
+        ("/amend watch bogus", "What shall be watched?"),
+    ],
+)
+async def test_a_word_that_names_nothing_is_no_denial(
+    world: World, typed: str, answer: str
+) -> None:
+    await world.type(MARA, typed)
+    assert "Not allowed" not in await world.told(MARA, answer)

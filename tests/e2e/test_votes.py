@@ -77,3 +77,19 @@ async def test_a_vote_that_holds_no_more_is_not_counted_and_named(
     await state_is(world, "succeeded")
     held = UMAR if whose == ONCA else ONCA
     await until(lambda: f"Approved by <@{held}> and <@{SAMI}>." in asks(world), "who approved")
+
+
+async def test_a_failure_of_a_run_names_people_and_mentions_nobody(make: Any) -> None:
+    """Its words stand where a vendor's would, as plain text."""
+    world = await make(AMEND_ATTRIBUTION="off")
+    await confirmed(world, MARA, "/qualys 23456 change_state=IGNORED")
+    await until(lambda: bool(world.cards(APPROVALS)), "it is asked")
+    people = world.slack.core.workspace.people
+    people[MARA] = replace(people[MARA], is_deactivated=True)
+    world.bot.directory.forget(MARA)
+    await press(world, ONCA, "approve", APPROVALS)
+    payload = await world.settled()
+    assert payload["state"] == "failed"
+    shown = text_of(world.cards()[-1])
+    assert "may do nothing here" in shown
+    assert "&lt;@" not in shown

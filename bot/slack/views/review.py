@@ -60,7 +60,7 @@ def review_view(operation: Operation, facts: RequestFacts) -> dict[str, Any]:
         blocks.append(section(f":lock: This needs *{need}*.{who}"))
     if facts.to_send:
         blocks += _inputs(facts)
-    if not facts.relation:
+    if not facts.relation and operation.typed_as():
         blocks.append(context(f"As Amend reads it: {_typed(operation, facts.parameters)}"))
     under = f"Goes out under {account(facts, 'your own account')}. "
     blocks.append(context(f"{under}Nothing is sent before you confirm. Plan {facts.digest[:12]}"))
@@ -92,7 +92,7 @@ def command_line(operation: Operation, parameters: Mapping[str, Any]) -> str:
     words = [
         f"{name}={_word(parameters[name])}" for name in operation.params() if name in parameters
     ]
-    return " ".join([operation.typed_as() or operation.title, *words])
+    return " ".join([operation.typed_as(), *words])
 
 
 def _typed(operation: Operation, parameters: Mapping[str, Any]) -> str:

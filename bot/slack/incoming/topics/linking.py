@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from bot.domain.errors import AmendError, Denied
+from bot.domain.errors import AmendError, Denied, invalid
 from bot.domain.oauth import ACCOUNT, OAuth, challenge
 from bot.domain.operations import Vendor
 from bot.domain.people import Account
@@ -77,7 +77,8 @@ class Linking:
         found = next((each for each in vendors if each.name == words.strip().lower()), None)
         if found is None:
             names = ", ".join(f"`{each.name}`" for each in vendors) or "none"
-            raise Denied([f"Which vendor? Those that take your own credentials: {names}."])
+            message = f"Which vendor? Those that take your own credentials: {names}."
+            raise invalid(message)
         return found
 
     def _view(self, vendor: Vendor, user: str, problem: str = "") -> View:

@@ -9,7 +9,7 @@ from slack_sdk.errors import SlackApiError
 
 from bot.db.tables import Watch
 from bot.db.watching import REPORT
-from bot.domain.errors import Denied, InvalidInput, invalid
+from bot.domain.errors import InvalidInput, invalid
 from bot.domain.lookback import DAYS, LEAST_DAYS, MOST_DAYS, next_weekly, weekly
 from bot.domain.parameters import nearest
 from bot.domain.text import parse
@@ -58,7 +58,7 @@ class Reports:
         return None
 
     def _read(self, text: str) -> _Wanted:
-        """What was typed. Raises `InvalidInput`, and `Denied` for a vendor that is not here."""
+        """What was typed. Raises `InvalidInput`."""
         words = parse(text)
         given = {name.lower(): value for name, value in words.values.items()}
         if unknown := set(given) - {"days", "every"}:
@@ -82,7 +82,8 @@ class Reports:
         if len(records) > 1 or name not in names:
             near = nearest(word, names, 1) or names
             hints = " or ".join(f"`/amend report {each}`" for each in near)
-            raise Denied([f"Of which vendor? Try {hints}, or `/amend report` for all."])
+            message = f"Of which vendor? Try {hints}, or `/amend report` for all."
+            raise invalid(message)
         return name
 
     async def _repeated(self, asked: Asked, wanted: _Wanted, zone: str) -> str:

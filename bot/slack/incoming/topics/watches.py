@@ -97,7 +97,8 @@ class Watches:
             names = [each.command for each in known]
             near = nearest(command, names, 1) or names
             hint = ", ".join(f"`/amend watch {each}`" for each in near)
-            raise Denied([f"What shall be watched? {hint or 'No vendor can be watched here.'}"])
+            message = f"What shall be watched? {hint or 'No vendor can be watched here.'}"
+            raise invalid(message)
         return found
 
     async def _require(self, watcher: Watcher, user: str, channel: str) -> None:
