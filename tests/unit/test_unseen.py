@@ -11,7 +11,8 @@ from bot.domain.operations import Operation
 from bot.domain.parameters import Parameters, read
 from bot.domain.policy import quoted
 from bot.domain.text import parse
-from bot.slack.views.blocks import escape, inline, plain, quote
+from bot.slack.views import exact
+from bot.slack.views.blocks import escape, inline, plain
 from bot.slack.views.tables import data_table
 from handlers.ccs.tickets import TicketUpdate, UpdateTicket
 from handlers.qualys.exceptions import RequestException
@@ -104,7 +105,7 @@ def test_no_parameter_takes_what_turns_the_text_around(model: type[Parameters]) 
 def test_what_a_vendor_wrote_is_shown(character: str) -> None:
     text, shown = f"evil{character}exe", f"evil‹U+{ord(character):04X}›exe"
     assert escape(text) == inline(text) == shown
-    assert quote(text) == f">{shown}"
+    assert exact.words(text)["text"] == exact.one_line(text) == shown
     assert quoted(text) == f"`{shown}`"
     assert plain(text)["text"] == shown
     assert data_table("t", ["a"], [[text]])["rows"][1][0]["text"] == shown

@@ -24,8 +24,8 @@ from bot.slack.incoming.frame import first_word
 from bot.slack.incoming.typed import Typed, understood, wants_help
 from bot.slack.outgoing.voice import SlackVoice
 from bot.slack.views import cards, forms
-from bot.slack.views.blocks import fit, inline, section
-from bot.slack.views.changes import record_line, whole_blocks
+from bot.slack.views.blocks import Block, fit, section
+from bot.slack.views.changes import record_block, whole_blocks
 
 log = structlog.get_logger(__name__)
 
@@ -274,20 +274,16 @@ class Deeds:
         own = request.relation == "undo"
         rows = await self.pipeline.parts.ledger.foremost(request.id, 12 if own else 25)
         changes = whole_blocks(operation, await self.pipeline.facts(request))
-        lines = [_detail(row, moves=own) for row in rows]
+        blocks = [*changes, *(_detail(row, moves=own) for row in rows)]
         if request.records > len(rows):
-            lines.append(f"… and {request.records - len(rows)} more in the thread's file.")
-        view = forms.message_view(f"Request {request.id}", "\n".join(lines) or "No records.")
-        if own:
-            view["blocks"] = [section(each) for each in lines]
-        return {**view, "blocks": [*changes, *view["blocks"]]}
+            rest = request.records - len(rows)
+            blocks.append(section(f"… and {rest} more in the thread's file."))
+        view = forms.message_view(f"Request {request.id}", "No records.")
+        return {**view, "blocks": blocks or view["blocks"]}
 
 
-def _detail(row: Row, *, moves: bool) -> str:
+def _detail(row: Row, *, moves: bool) -> Block:
     """A record with what became of it, and with its `moves` where they are its own."""
-    record = as_record(row)
-    words = f": {inline(row.said)}" if row.said else ""
-    head, *own = record_line(record).split("\n")
-    return "\n".join(
-        [f"{head} · {RESULT_WORDS[Result(row.result)]}{words}", *(own if moves else [])]
-    )
+    words = f": {row.said}" if row.said else ""
+    became = f"{RESULT_WORDS[Result(row.result)]}{words}"
+    return record_block(as_record(row), became, moves=moves)

@@ -35,19 +35,9 @@ def code(text: str) -> str:
     return f"`{escape(text.replace('`', chr(0x2019)))}`"
 
 
-def quote(text: str) -> str:
-    """A block quote of a person's or a vendor's words."""
-    return "\n".join(f">{line}" for line in escape(text).splitlines())
-
-
 def inline(text: str) -> str:
     """Words of others on one line: nothing in them can begin another."""
     return " ⏎ ".join(escape(text).splitlines())
-
-
-def bold(text: str) -> str:
-    """Words of others in bold, on one line, which no asterisk of theirs ends."""
-    return f"*{inline(text.replace('*', chr(0x2217)))}*"
 
 
 def size(value: Any) -> int:
@@ -66,11 +56,11 @@ def beginning(
     return text[: fits - 1]
 
 
-def brief(text: str, most: int) -> str:
-    """Words of others on one line; where they are cut, by how many characters."""
-    part = beginning(text, most)
+def brief(text: str, most: int, shown: Callable[[str], str] = inline) -> str:
+    """Words of others on one line, as they are `shown`; where they are cut, by how many characters."""
+    part = beginning(text, most, shown)
     rest = len(text) - len(part)
-    return f"{inline(part)} … ({rest:,} more characters)" if rest else inline(part) or "–"
+    return f"{shown(part)} … ({rest:,} more characters)" if rest else shown(part) or "–"
 
 
 def plain(text: str, most: int = 75) -> Block:

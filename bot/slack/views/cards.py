@@ -9,12 +9,12 @@ from typing import Any
 from bot.domain.errors import Problem
 from bot.domain.operations import Offer, Operation, Record, Result
 from bot.domain.plans import Counts, RequestFacts, State
+from bot.domain.unseen import visible
 from bot.slack.views import forms
 from bot.slack.views.blocks import (
     Block,
     actions,
     beginning,
-    bold,
     brief,
     button,
     confirm,
@@ -25,11 +25,11 @@ from bot.slack.views.blocks import (
     inline,
     lasting,
     many,
-    quote,
     section,
     when,
 )
-from bot.slack.views.changes import change_blocks, record_line
+from bot.slack.views.changes import change_blocks, record_block
+from bot.slack.views.exact import line, one_line, quoted, words
 from bot.slack.views.outcomes import Outcomes, listed, moved, outcome_blocks
 from bot.slack.views.review import account, left_out_blocks, note_blocks
 from bot.slack.views.tables import fallback
@@ -60,14 +60,14 @@ def card(
     operation: Operation, facts: RequestFacts, *, now: float, offers: frozenset[str]
 ) -> Message:
     """The one message of a request; `offers` names the buttons that apply now."""
-    emoji, words = IN_LINE if facts.in_line else HEADS.get(facts.state, WORKING)
+    emoji, stage = IN_LINE if facts.in_line else HEADS.get(facts.state, WORKING)
     what = _what(operation, facts)
-    head = f":{emoji}: *{words}* · {brief(what, 300)}{_relation(facts)} · <@{facts.requester}>"
+    head = f":{emoji}: *{stage}* · {brief(what, 300)}{_relation(facts)} · <@{facts.requester}>"
     top = [section(head), *change_blocks(operation, facts)]
     if facts.program:
         top.append(context(f"Asked for by a program: {inline(facts.program)}"))
     if facts.reason:
-        top.append(section(f"*Why:*\n{quote(beginning(facts.reason, 1200, quote))}"))
+        top.append(quoted(beginning(facts.reason, 1200, visible), words("Why:", "bold")))
     samples, beside = _samples(facts)
     if facts.relation == "undo":
         top += samples  # they are what it changes
@@ -75,14 +75,14 @@ def card(
         beside = [*samples, *beside]
     if facts.state in (State.PLANNED, State.PENDING_APPROVAL):
         beside = [*note_blocks(facts), *beside]
-    end = [section(line) for line in _status_lines(facts, now)]
+    end = _status_blocks(facts, now)
     under = f" · {account(facts, 'own account')}" if facts.digest else ""
     end.append(context(f"Request {facts.id} · plan {facts.digest[:12]}{under}"))
     buttons = _buttons(facts, offers)
     if buttons:
         end.append(actions(buttons, f"request:{facts.id}"))
     return {
-        "text": cut(f"{words}: {escape(what)} for <@{facts.requester}>", 3000),
+        "text": cut(f"{stage}: {escape(what)} for <@{facts.requester}>", 3000),
         "blocks": fit([*top, *beside, *end], keep=len(end), first=len(top)),
         "metadata": {"event_type": "amend_request", "event_payload": _payload(facts)},
     }
@@ -104,7 +104,7 @@ def _samples(facts: RequestFacts) -> tuple[list[Block], list[Block]]:
     """The first records, and what is left out, as long as it is to come."""
     if facts.state not in BEFORE_ITS_END:
         return [], []
-    return [section(record_line(each)) for each in facts.sample[:3]], left_out_blocks(facts)
+    return [record_block(each) for each in facts.sample[:3]], left_out_blocks(facts)
 
 
 def _relation(facts: RequestFacts) -> str:
@@ -123,19 +123,19 @@ def _payload(facts: RequestFacts) -> dict[str, Any]:
     }
 
 
-def _status_lines(facts: RequestFacts, now: float) -> list[str]:
-    lines = []
+def _status_blocks(facts: RequestFacts, now: float) -> list[Block]:
+    blocks = []
     if facts.state is State.PLANNED:
-        lines.append(f"Nothing was sent. Only <@{facts.requester}> can run it.")
+        blocks.append(section(f"Nothing was sent. Only <@{facts.requester}> can run it."))
     if facts.state is State.RUNNING and facts.to_send > 1 and not facts.in_line:
-        lines.append(_progress(facts, now))
+        blocks.append(section(_progress(facts, now)))
     if facts.ended is not None and facts.counts.ended:
-        lines.append(counted(facts.counts))
+        blocks.append(section(counted(facts.counts)))
     if facts.words and facts.state is not State.SUCCEEDED:
-        lines.append(quote(beginning(facts.words, 1500, quote)))
+        blocks.append(quoted(beginning(facts.words, 1500, visible)))
     if facts.state is State.PENDING_APPROVAL:
-        lines.append(_asked(facts))
-    return [*lines, *_timing(facts), *_decided(facts)]
+        blocks.append(section(_asked(facts)))
+    return [*blocks, *map(section, _timing(facts)), *_decided(facts)]
 
 
 def _timing(facts: RequestFacts) -> list[str]:
@@ -149,15 +149,15 @@ def _timing(facts: RequestFacts) -> list[str]:
     return []
 
 
-def _decided(facts: RequestFacts) -> list[str]:
+def _decided(facts: RequestFacts) -> list[Block]:
     """Who decided, and why, where somebody did."""
     if not facts.decided_by.startswith(("U", "W")):
         return []
     verb = _DECIDED.get(facts.state)
     if verb is None:
-        return [f"Approved by {_people(facts.approved_by or [facts.decided_by])}."]
-    said = f"{verb} by <@{facts.decided_by}> {when(facts.ended or facts.created)}."
-    why = quote(beginning(facts.decided_why, 800, quote))
+        return [section(f"Approved by {_people(facts.approved_by or [facts.decided_by])}.")]
+    said = section(f"{verb} by <@{facts.decided_by}> {when(facts.ended or facts.created)}.")
+    why = quoted(beginning(facts.decided_why, 800, visible))
     return [said, why] if facts.decided_why else [said]
 
 
@@ -243,13 +243,14 @@ def _of_one(
     operation: Operation, facts: RequestFacts, outcome: tuple[Record, Result, str], told: str
 ) -> tuple[str, list[Block]]:
     """The card says all but what the vendor did and said."""
-    record, result, words = outcome
+    record, result, vendor_said = outcome
     what = f"{operation.vendor_title}: {counted(facts.counts)}"
-    move = moved(record, result)
-    of = f"{operation.noun[0]} {record.id}{f': {cut(move, 600)}' if move else ''}"
-    said = facts.reply or words or facts.words
+    of, move = f"{operation.noun[0]} {record.id}", cut(moved(record, result), 600)
+    said = facts.reply or vendor_said or facts.words
     blocks = [section(f"*{escape(what)}*{told} · {escape(of)}")]
-    return f"{what} · {of}", [*blocks, section(quote(said))] if said else blocks
+    blocks += [line(words(move))] if moved(record, result) else []
+    blocks += [quoted(said)] if said else []
+    return f"{what} · {of}{f': {move}' if move else ''}", blocks
 
 
 def _of_many(
@@ -258,9 +259,10 @@ def _of_many(
     summary = f"{operation.vendor_title}: {counted(facts.counts)}"
     blocks = [section(f"*{escape(summary)}*{told}")]
     if said := facts.reply or facts.words:
-        blocks.append(section(quote(said)))
+        blocks.append(quoted(said))
     if facts.sent_comment and facts.counts.changed:
-        blocks.append(context(f"Comment sent: {brief(facts.sent_comment, 400)}"))
+        comment = brief(facts.sent_comment, 400, one_line)
+        blocks.append(line(words(f"Comment sent: {comment}")))
     blocks += outcome_blocks(operation, outcomes, blocks)
     rest = facts.counts.records - listed(blocks, outcomes)
     end = f"… and {rest:,} more in the file." if rest > 0 else f"Request {facts.id}"
@@ -288,10 +290,11 @@ def offer_card(
 ) -> Message:
     """What a request made at the vendor and somebody has to decide on now."""
     head = f":lock: *{escape(made)}* waits for a decision · asked for by <@{facts.requester}>"
-    blocks = [section(head if offers else _decision(facts, made))]
+    blocks = [section(head)] if offers else _decision(facts, made)
     blocks += change_blocks(operation, facts)
     first = len(blocks)
-    blocks += [section(brief(each.label, 300)) for each in facts.sample[:1] if each.label]
+    labels = [each.label for each in facts.sample[:1] if each.label]
+    blocks += [line(words(brief(each, 300, one_line))) for each in labels]
     blocks.append(context(f"Request {facts.id}"))
     if offers:
         blocks.append(offer_block(offers, facts.id))
@@ -303,26 +306,28 @@ def offer_card(
     }
 
 
-def _decision(facts: RequestFacts, made: str) -> str:
+def _decision(facts: RequestFacts, made: str) -> list[Block]:
     """Who decided what, and with what words of the vendor."""
     after = dict(facts.decision_after)
     verdict = after.pop("state", "decided")
     more = "".join(f", {escape(name)} {escape(value)}" for name, value in after.items())
     by = f" by <@{facts.decision_by}>" if facts.decision_by else ""
-    words = f"\n{quote(facts.decision_words)}" if facts.decision_words else ""
     said = f"*{escape(made)}* {escape(verdict.lower())}{by}{more}"
-    return f":white_check_mark: {said} · asked for by <@{facts.requester}>{words}"
+    head = section(f":white_check_mark: {said} · asked for by <@{facts.requester}>")
+    return [head, quoted(facts.decision_words)] if facts.decision_words else [head]
 
 
 def follow_reply(operation: Operation, rows: Sequence[tuple[str, str]], more: int) -> Message:
     """What the vendor did by itself after the edit, record by record."""
-    lines = [f"{bold(each)} · {inline(words)}" for each, words in rows]
     text = f"{operation.vendor_title} went on by itself"
-    blocks = [section(f"*{escape(text)}*"), *(section(cut(line, 600)) for line in lines)]
+    blocks = [section(f"*{escape(text)}*")]
+    for each, said in rows:
+        told = cut(f" · {one_line(said)}", 600)
+        blocks.append(line(words(one_line(each), "bold"), words(told)))
     if more:
         blocks.append(context(f"… and {more:,} more; `/amend show` lists them."))
     return {
-        "text": escape(f"{text}: {'; '.join(words for _, words in rows[:3])}"),
+        "text": escape(f"{text}: {'; '.join(said for _, said in rows[:3])}"),
         "blocks": blocks,
     }
 
@@ -377,7 +382,7 @@ def handed(operation: Operation, by: str, values: Mapping[str, Any], draft: str)
     typed = " ".join(f"{name}={_said(value)}" for name, value in values.items())
     text = f"<@{by}> hands you a request that they may not make themselves: *{escape(title)}*"
     press = button("Open it", "form", draft, style="primary")
-    blocks = [section(text), section(quote(cut(typed, 1500))), actions([press], "offer")]
+    blocks = [section(text), quoted(cut(typed, 1500)), actions([press], "offer")]
     return {"text": text, "blocks": blocks}
 
 

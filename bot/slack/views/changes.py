@@ -10,7 +10,8 @@ from bot.domain.operations import Operation, Record
 from bot.domain.parameters import Kind, Param
 from bot.domain.plans import RequestFacts
 from bot.domain.unseen import visible
-from bot.slack.views.blocks import Block, beginning, bold, brief, code, quote, section, size
+from bot.slack.views.blocks import Block, beginning, brief, size
+from bot.slack.views.exact import line, one_line, quoted, words
 
 # Of a message, in characters: what the changes have together, and what each may have at most.
 MOST_CHANGES = 6_000
@@ -33,12 +34,10 @@ class Change:
     note: str = ""
 
     @property
-    def beside(self) -> str:
-        """What stands beside the title, as code: it cannot pass for a line; "" where it is quoted."""
-        if self.plain:
-            return self.text
+    def beside(self) -> bool:
+        """True where it stands beside its title, as code: it cannot pass for a line there."""
         short = len(self.text) <= SHORT and len(self.text.splitlines()) == 1
-        return "" if self.comment or not short or "`" in self.text else code(self.text)
+        return self.plain or (short and not self.comment)
 
 
 def changes(operation: Operation, facts: RequestFacts) -> list[Change]:
@@ -51,7 +50,7 @@ def changes(operation: Operation, facts: RequestFacts) -> list[Change]:
         if facts.relation != "undo"
     ]
     if facts.sent_comment:
-        note = " _without a name: it has no room for one_" if facts.unsigned else ""
+        note = "without a name: it has no room for one" if facts.unsigned else ""
         found.append(Change("Comment", facts.sent_comment, comment=True, note=note))
     return sorted(found, key=lambda each: 0 if each.beside else len(each.text))
 
@@ -64,14 +63,18 @@ def _change(spec: Param, value: object) -> Change:
 
 def change_blocks(operation: Operation, facts: RequestFacts) -> list[Block]:
     """A block for each change; what does not fit says how much more there is."""
-    return [section(_told(change, part)) for change, part in _shares(operation, facts)]
+    return [_told(change, part) for change, part in _shares(operation, facts)]
 
 
 def is_cut(operation: Operation, facts: RequestFacts) -> bool:
     """True where a card shows a beginning of some value only."""
     if facts.relation == "undo":
         moves = [(_room(each), each) for each in facts.sample]
-        return any(beginning(value, room) != value for room, each in moves for value in _all(each))
+        return any(
+            beginning(value, room, one_line) != value
+            for room, each in moves
+            for value in _all(each)
+        )
     return any(part != change.text for change, part in _shares(operation, facts))
 
 
@@ -80,17 +83,24 @@ def _shares(operation: Operation, facts: RequestFacts) -> Iterator[tuple[Change,
     found, room = changes(operation, facts), MOST_CHANGES
     for at, change in enumerate(found):
         share = min(MOST_ONE, room // (len(found) - at))
-        part = change.text if change.beside else beginning(change.text, share, quote)
-        room -= size(change.beside or quote(part))
+        part = change.text if change.beside else beginning(change.text, share, visible)
+        room -= size(visible(part))
         yield change, part
 
 
-def _told(change: Change, part: str) -> str:
+def _told(change: Change, part: str) -> Block:
     if change.beside:
-        return f"*{change.title}:* {change.beside}"
+        value = words(change.text) if change.plain else words(change.text, "code")
+        return line(words(f"{change.title}:", "bold"), words(" "), value)
     rest = len(change.text) - len(part)
-    more = f" _{rest:,} more characters: see Details_" if rest else ""
-    return f"*{change.title}:*{change.note}{more}\n{quote(part)}"
+    return quoted(part, *_title(change, f"{rest:,} more characters: see Details" if rest else ""))
+
+
+def _title(change: Change, more: str) -> Iterator[Block]:
+    """The title of a value that is quoted below it, and what is to be known of it."""
+    yield words(f"{change.title}:", "bold")
+    for note in filter(None, (change.note, more)):
+        yield words(f" {note}", "italic")
 
 
 def whole_blocks(operation: Operation, facts: RequestFacts) -> list[Block]:
@@ -104,18 +114,17 @@ def whole_blocks(operation: Operation, facts: RequestFacts) -> list[Block]:
 def _pieces(change: Change, most: int) -> Iterator[Block]:
     """One value in up to `most` blocks; the first has its title."""
     if change.beside:
-        yield section(_told(change, change.text))
+        yield _told(change, change.text)
         return
     parts: list[str] = []
     at = 0
     while at < len(change.text) and len(parts) < most:
-        parts.append(beginning(change.text[at:], PIECE, quote, weight))
+        parts.append(beginning(change.text[at:], PIECE, visible, weight))
         at += len(parts[-1])
     rest = len(change.text) - at
-    more = f" _{rest:,} more characters: see the file in the thread_" if rest else ""
-    yield section(f"*{change.title}:*{change.note}{more}\n{quote(parts[0])}")
-    for part in parts[1:]:
-        yield section(quote(part))
+    more = f"{rest:,} more characters: see the file in the thread" if rest else ""
+    yield quoted(parts[0], *_title(change, more))
+    yield from map(quoted, parts[1:])
 
 
 def weight(text: str) -> int:
@@ -123,15 +132,20 @@ def weight(text: str) -> int:
     return len(json.dumps(text))
 
 
-def record_line(record: Record) -> str:
-    """One record: what it is, and from → to, each on one line that no value leaves."""
+def record_block(record: Record, became: str = "", *, moves: bool = True) -> Block:
+    """One record: what it is and `became`, and from → to, each on one line that no value leaves."""
     room = _room(record)
-    moves = [
-        f"{name.capitalize()}: {brief(record.state.get(name, ''), room)} → {brief(after, room)}"
-        for name, after in record.after.items()
-    ]
-    label = f" {brief(record.label, 300)}" if record.label else ""
-    return "\n".join([f"{bold(record.id)}{label}", *moves])
+    rest = f" {_brief(record.label, 300)}" if record.label else ""
+    rest += f" · {one_line(became)}" if became else ""
+    for name, after in record.after.items() if moves else ():
+        before = record.state.get(name, "")
+        rest += f"\n{name.capitalize()}: {_brief(before, room)} → {_brief(after, room)}"
+    head = words(one_line(record.id), "bold")
+    return line(head, words(rest)) if rest else line(head)
+
+
+def _brief(text: str, most: int) -> str:
+    return brief(text, most, one_line)
 
 
 def _room(record: Record) -> int:

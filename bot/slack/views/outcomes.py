@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from bot.domain.operations import Operation, Record, Result
 from bot.domain.plans import RESULT_WORDS
-from bot.slack.views.blocks import Block, bold, cut, inline, section
+from bot.slack.views.blocks import Block, cut
+from bot.slack.views.exact import line, one_line, words
 from bot.slack.views.tables import data_table, room, rows_of
 
 Outcomes = Sequence[tuple[Record, Result, str]]
@@ -17,7 +18,7 @@ def outcome_blocks(
 ) -> list[Block]:
     """The records of a receipt, in a message that has the blocks `beside` as well."""
     if len(outcomes) < 2:
-        return [section(cut(_line(*each), 600)) for each in outcomes]
+        return [_line(*each) for each in outcomes]
     columns = (operation.noun[0].capitalize(), "What", "Result", "In the vendor's words")
     rows = [
         (record.id, moved(record, result), RESULT_WORDS[result], words)
@@ -46,7 +47,7 @@ def _move(record: Record, name: str) -> str:
     return f"{record.state.get(name) or '–'} → {record.after[name] or '–'}"
 
 
-def _line(record: Record, result: Result, words: str) -> str:
-    said = f": {inline(words)}" if words else ""
-    what = inline(moved(record, result))
-    return f"{bold(record.id)} {what} · {RESULT_WORDS[result]}{said}"
+def _line(record: Record, result: Result, said: str) -> Block:
+    told = f" {one_line(moved(record, result))} · {RESULT_WORDS[result]}"
+    told += f": {one_line(said)}" if said else ""
+    return line(words(one_line(record.id), "bold"), words(cut(told, 600)))

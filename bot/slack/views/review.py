@@ -20,10 +20,10 @@ from bot.slack.views.blocks import (
     many,
     moment,
     plain,
-    quote,
     section,
 )
-from bot.slack.views.changes import record_line, whole_blocks
+from bot.slack.views.changes import record_block, whole_blocks
+from bot.slack.views.exact import line, one_line, quoted, words
 from bot.slack.views.inputs import joined
 
 _NEEDS_QUOTES = re.compile(r"[\s&%=\"“”„«»]|^['‘’]")
@@ -47,7 +47,7 @@ def review_view(operation: Operation, facts: RequestFacts) -> dict[str, Any]:
     blocks += note_blocks(facts)
     if facts.sample:
         blocks.append(divider())
-        blocks += [section(record_line(each)) for each in facts.sample]
+        blocks += map(record_block, facts.sample)
         rest = facts.to_send - len(facts.sample)
         if rest > 0:
             blocks.append(context(f"… and {rest:,} more"))
@@ -61,7 +61,7 @@ def review_view(operation: Operation, facts: RequestFacts) -> dict[str, Any]:
     if facts.to_send:
         blocks += _inputs(facts)
     if not facts.relation and operation.typed_as():
-        blocks.append(context(f"As Amend reads it: {_typed(operation, facts.parameters)}"))
+        blocks.append(_typed(operation, facts.parameters))
     under = f"Goes out under {account(facts, 'your own account')}. "
     blocks.append(context(f"{under}Nothing is sent before you confirm. Plan {facts.digest[:12]}"))
     view: dict[str, Any] = {
@@ -95,10 +95,11 @@ def command_line(operation: Operation, parameters: Mapping[str, Any]) -> str:
     return " ".join([operation.typed_as(), *words])
 
 
-def _typed(operation: Operation, parameters: Mapping[str, Any]) -> str:
+def _typed(operation: Operation, parameters: Mapping[str, Any]) -> Block:
     """The command as code; in a quote where it has several lines, which code cannot hold."""
-    typed = cut(command_line(operation, parameters), 1500)
-    return code(typed) if len(typed.splitlines()) == 1 else f"\n{quote(typed)}"
+    typed, title = cut(command_line(operation, parameters), 1500), words("As Amend reads it: ")
+    several = len(typed.splitlines()) > 1
+    return quoted(typed, title) if several else line(title, words(typed, "code"))
 
 
 def _word(value: Any) -> str:
@@ -184,9 +185,9 @@ def left_out_blocks(facts: RequestFacts) -> list[Block]:
     if not facts.left_out:
         return []
     lines = [_left_out(reason, how_many, ids) for reason, how_many, ids in facts.left_out[:8]]
-    return [divider(), section("*Left out*\n" + "\n".join(lines))]
+    return [divider(), line(words("Left out", "bold"), *map(words, lines))]
 
 
 def _left_out(reason: str, how_many: int, ids: Any) -> str:
     more = ", …" if how_many > len(ids) else ""
-    return f"• {how_many:,} ({inline(', '.join(ids))}{more}): {inline(reason)}"
+    return f"\n• {how_many:,} ({one_line(', '.join(ids))}{more}): {one_line(reason)}"

@@ -205,7 +205,7 @@ function richInline(part) {
     case "emoji": node = emoji(part.name); break;
     case "date": node = dateNode(part.timestamp, part.format || "{date_short}", part.fallback || "", part.url); break;
     case "color": node = h("span", null, part.value); break;
-    default: node = plain(part.text || "");
+    default: node = plain(part.text || "", false); // only an element of its own is an emoji
   }
   const style = part.style || {};
   if (style.code) node = h("code", null, node);
