@@ -412,6 +412,15 @@ class Store:
         async with self.transaction(self.quick) as session:
             await put(session, draft)
 
+    async def hand_on(self, copy: Draft, by: str) -> None:
+        """Keep a copy of what `by` filled in for the person it is handed to, once."""
+        async with self.transaction() as session:
+            if await session.get(Draft, copy.id) is not None:
+                return
+            facts = {"asked": copy.operation, "to": copy.slack_user}
+            await put(session, copy)
+            await audit.append(session, self.clock(), by, "request:handed_on", "", facts)
+
     async def draft(self, draft_id: str) -> Draft | None:
         async with self.reading() as session:
             return await session.get(Draft, draft_id)

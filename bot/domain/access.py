@@ -110,15 +110,22 @@ def may_approve(
 # --- the person, the role and the scope -----------------------------------------------------------
 
 
+def barred(caller: Caller) -> str:
+    """Why this caller may do nothing here at all, in a sentence; "" where they may ask."""
+    if not caller.user:
+        return "It is not known who asks."
+    why = caller.barred.rstrip(".")
+    return f"<@{caller.user}> may do nothing here: {why}." if why else ""
+
+
 def _standing(
     operation: Operation | type[Operation], caller: Caller, policy: Policy, people: People | None
 ) -> Decision:
     """The decision without the channel's guardrail; it names nobody where `people` is None."""
     if caller.unsure:
         return Decision(Answer.NOT_NOW, (caller.unsure,))
-    if caller.barred or not caller.user:
-        who = f"<@{caller.user}> may do nothing here: {caller.barred.rstrip('.')}."
-        return _denied(who if caller.user else "It is not known who asks.")
+    if why := barred(caller):
+        return _denied(why)
     account = caller.accounts.get(operation.vendor)
     if account is None or not account.account or account.vendor != operation.vendor:
         missing = f"No {operation.vendor_title} account is mapped to <@{caller.user}>."

@@ -43,6 +43,10 @@ class NotAllowed(Denied):
     """This person's rights are what said no: the audit trail keeps it."""
 
 
+class Barred(NotAllowed):
+    """This person may do nothing here at all, so that they hand nothing on either."""
+
+
 class NotNow(AmendError):
     """Yes or no cannot be known now (Slack or a vendor does not say), which means: wait."""
 

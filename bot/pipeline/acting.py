@@ -11,7 +11,7 @@ import structlog
 
 from bot.db.tables import Request
 from bot.domain import access
-from bot.domain.errors import AmendError, Denied, NotAllowed, NotNow
+from bot.domain.errors import AmendError, Barred, Denied, NotAllowed, NotNow
 from bot.domain.operations import Operation, Record, Vendor
 from bot.domain.parameters import Parameters, read
 from bot.domain.people import SLACK_USER, folded
@@ -60,8 +60,17 @@ class Acting:
         if decision.unsure:
             raise NotNow(decision.reasons)
         if not decision.allowed:
+            await self.require_standing(user)
             raise NotAllowed(decision.reasons)
         return decision
+
+    async def require_standing(self, user: str) -> None:
+        """Raises `Barred` for who may do nothing here at all, `NotNow` where it cannot be known."""
+        caller = await self.parts.directory.caller(user)
+        if caller.unsure:
+            raise NotNow([caller.unsure])
+        if why := access.barred(caller):
+            raise Barred([why])
 
     async def turned_away(
         self, user: str, asked: str, error: AmendError, request_id: str = ""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from bot.db import audit
 from deploy.sandbox.vendors.zstack_tickets import OWNER, ticket_uuid
 from tests.e2e.conftest import (
     APPROVALS,
@@ -259,6 +262,38 @@ async def test_a_denied_request_is_handed_to_somebody_who_may(world: World) -> N
     view = await world.view_is(ONCA, "form")
     assert "23456" in str(view)
     assert world.edits() == []
+    (noted,) = [each for each in await entries(world) if each["action"] == "request:handed_on"]
+    assert noted["actor"] == SAMI
+    assert noted["facts"] == {"asked": "qualys.edit_tickets", "to": ONCA}
+
+
+async def entries(world: World) -> list[dict[str, Any]]:
+    return [json.loads(line) async for _, line in audit.lines(world.bot.store.engine)]
+
+
+async def test_who_may_do_nothing_here_hands_nothing_on(world: World) -> None:
+    world.slack.core.workspace.channel(OPS).members.append(GUEST)
+    await world.type(GUEST, '/qualys 23456 change_state=RESOLVED add_comment="Host patched"')
+    await world.told(GUEST, "may do nothing here")
+    assert not any(has(each, "hand") for each in world.seen_by(GUEST))
+    # The same person as a member, who becomes a guest before they press, and before they send.
+    await world.type(SAMI, '/qualys 23456 change_state=RESOLVED add_comment="Host patched"')
+    await world.told(SAMI, "Hand it to")
+    denial = next(each for each in world.seen_by(SAMI) if has(each, "hand"))
+    await world.act(SAMI, "press", channel=OPS, ts=denial["ts"], **button(denial, "hand"))
+    view = await world.view_is(SAMI, "hand")
+    person = world.slack.core.workspace.people[SAMI]
+    world.slack.core.workspace.people[SAMI] = replace(person, is_guest=True)
+    world.bot.listeners.pipeline.parts.directory.forget(SAMI)
+    option = {"text": {"type": "plain_text", "text": "Onca"}, "value": ONCA}
+    chosen = {"to": {"to": {"type": "static_select", "selected_option": option}}}
+    await world.act(SAMI, "submit", view_id=view["id"], values=chosen)
+    await world.told(SAMI, "may do nothing here")
+    await world.act(SAMI, "press", channel=OPS, ts=denial["ts"], **button(denial, "hand"))
+    await until(lambda: "may do nothing here" in str(world.view(SAMI)), "the same sentence")
+    assert direct(world, ONCA) == []
+    refused = [each for each in await entries(world) if each["facts"].get("asked") == "hand"]
+    assert [each["actor"] for each in refused] == [SAMI, SAMI]
 
 
 def direct(world: World, user: str) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 import structlog
@@ -13,7 +14,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as AllTaken
 
 from bot.db.ledger import Row, as_record
-from bot.db.tables import Delivered, Request
+from bot.db.tables import Delivered, Draft, Request
 from bot.domain.errors import AmendError, InvalidInput, NotAccepted, NotAllowed
 from bot.domain.operations import Operation, Result
 from bot.domain.plans import OVER, RESULT_WORDS, State
@@ -63,6 +64,7 @@ class Deeds:
             "reject": self.reject,
             "cancel": self.cancel,
             "run": self.run,
+            "hand": self.hand,
             "mention": self.mention,
         }[kind]
         try:
@@ -209,6 +211,30 @@ class Deeds:
                 response_url=payload.get("response_url", ""),
             )
 
+    async def hand(self, key: str, payload: Payload) -> None:
+        """A request that somebody may not make goes to somebody who may, filled in."""
+        user, to = payload["user"], payload["to"]
+        draft = await self.pipeline.parts.store.draft(payload["draft"])
+        if draft is None or draft.slack_user != user:
+            return
+        here = {"user": user, "channel": draft.channel}
+        operation = self.pipeline.acting.operation(draft.operation)
+        try:
+            await self.pipeline.acting.require_standing(user)
+        except AmendError as error:
+            await self.pipeline.acting.turned_away(user, "hand", error)
+            await self._answer(here, str(error))
+            return
+        try:
+            await self.pipeline.acting.require(operation, to, draft.channel)
+        except AmendError as error:
+            await self._answer(here, f"Choose somebody else for it. {error}")
+            return
+        copy = handed_copy(draft, key, to)
+        await self.pipeline.parts.store.hand_on(copy, user)
+        await self.voice.direct(to, cards.handed(operation, user, draft.values, copy.id))
+        await self._answer(here, f"<@{to}> has it now, filled in and ready to review.")
+
     # --- a mention in a thread --------------------------------------------------------------------
 
     async def mention(self, key: str, payload: Payload) -> None:
@@ -280,6 +306,19 @@ class Deeds:
             blocks.append(section(f"… and {rest} more in the thread's file."))
         view = forms.message_view(f"Request {request.id}", "No records.")
         return {**view, "blocks": blocks or view["blocks"]}
+
+
+def handed_copy(draft: Draft, key: str, to: str) -> Draft:
+    """What is handed on, as a draft of the person who gets it: one for each deed, by its `key`."""
+    return Draft(
+        id=f"D{sha256(key.encode()).hexdigest()[:16]}",
+        slack_user=to,
+        operation=draft.operation,
+        values=dict(draft.values),
+        channel=draft.channel,
+        thread_ts=draft.thread_ts,
+        created_at=time.time(),
+    )
 
 
 def _detail(row: Row, *, moves: bool) -> Block:

@@ -326,7 +326,8 @@ class Modals:
         self, ack: Ack, key: str, kind: str, payload: Body, accepted: Body | None
     ) -> None:
         """Record a deed, acknowledge it, then do it; a repeat is acknowledged and has no effect."""
-        tracing.clicked(payload["request"])
+        if "request" in payload:
+            tracing.clicked(payload["request"])
         taken = await self.frame.take(key, kind, payload)
         if taken is None:
             view = forms.message_view("Not accepted", TRY_AGAIN)

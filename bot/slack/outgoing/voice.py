@@ -17,7 +17,7 @@ from slack_sdk.webhook.async_client import AsyncWebhookClient
 from bot.db.outbox import Outbox
 from bot.db.store import Store
 from bot.db.tables import Delivery, Draft, Request
-from bot.domain.errors import AmendError, Denied, InvalidInput, Problem
+from bot.domain.errors import AmendError, Barred, Denied, InvalidInput, Problem
 from bot.domain.operations import Operation
 from bot.domain.plans import RequestFacts, State
 from bot.slack.outgoing.client import SlackClient, has_newer, plainer
@@ -115,6 +115,8 @@ class SlackVoice:
         if request.view_id:
             text = "\n".join(error.reasons)
             await self.update(request.view_id, forms.message_view("Not allowed", text))
+        elif isinstance(error, Barred):
+            await self.private(request, cards.denial(error.reasons))
         else:
             operation = self.operation(request.operation)
             values = request.parameters

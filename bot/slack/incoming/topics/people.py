@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
 from bot.db.tables import Draft
 from bot.domain import access
-from bot.domain.errors import Denied, NotAllowed
+from bot.domain.errors import AmendError, NotAllowed
 from bot.domain.mapping import Vendors, entry, entry_problems
 from bot.domain.operations import Operation, VendorUser
 from bot.domain.people import Account
@@ -21,7 +22,6 @@ from bot.slack.incoming.modals import Modals
 from bot.slack.incoming.topics.linking import account_by_vendor
 from bot.slack.views import forms, peopleforms
 from bot.slack.views.blocks import escape
-from bot.slack.views.cards import handed
 
 log = structlog.get_logger(__name__)
 
@@ -169,17 +169,24 @@ class People:
         view_id = await self.modals.open(body, forms.loading_view("Hand it on", "One moment …"))
         if view_id is None:
             return
+        user = user_of(body)
+        try:
+            view = await self._hand_view(draft_id, user)
+        except AmendError as error:
+            await self.pipeline.acting.turned_away(user, "hand", error)
+            view = forms.message_view("Hand it on", str(error))
+        await self.modals.voice.update(view_id, view)
+
+    async def _hand_view(self, draft_id: str, user: str) -> dict[str, Any]:
+        await self.pipeline.acting.require_standing(user)
         draft = await self.pipeline.parts.store.draft(draft_id)
-        if draft is None or draft.slack_user != user_of(body):
-            view = forms.message_view("Hand it on", "This is not yours, or too old.")
-            await self.modals.voice.update(view_id, view)
-            return
+        if draft is None or draft.slack_user != user:
+            return forms.message_view("Hand it on", "This is not yours, or too old.")
         operation = self.pipeline.acting.operation(draft.operation)
         able = await self._able(operation, draft)
-        view = forms.message_view("Hand it on", "Nobody here may do this yet.")
-        if able:
-            view = peopleforms.hand_view(draft.id, able, operation.title.lower())
-        await self.modals.voice.update(view_id, view)
+        if not able:
+            return forms.message_view("Hand it on", "Nobody here may do this yet.")
+        return peopleforms.hand_view(draft.id, able, operation.title.lower())
 
     async def _able(self, operation: Operation, draft: Draft) -> list[tuple[str, str]]:
         """Those who may do it in that channel, as (Slack user id, name)."""
@@ -196,28 +203,11 @@ class People:
         return found
 
     async def on_hand(self, ack: Ack, body: Body) -> None:
+        """Whom it goes to: recorded, then acknowledged."""
         about = json.loads(body["view"].get("private_metadata") or "{}")
-        await ack()
-        to, draft = peopleforms.read_hand(body["view"]["state"]["values"]), str(about.get("draft"))
-        self.frame.spawn(self._hand(user_of(body), to, draft))
-
-    async def _hand(self, user: str, to: str, draft_id: str) -> None:
-        draft = await self.pipeline.parts.store.draft(draft_id)
-        if draft is None or draft.slack_user != user:
-            return
-        operation = self.pipeline.acting.operation(draft.operation)
-        try:
-            await self.pipeline.acting.require(operation, to, draft.channel)
-        except Denied as error:
-            said = {"text": f"Choose somebody else for it. {' '.join(error.reasons)}"}
-            await self.modals.voice.tell(user, draft.channel, said)
-            return
-        copy = await self.modals.voice.draft(
-            operation, to, draft.values, channel=draft.channel, thread_ts=draft.thread_ts
-        )
-        await self.modals.voice.direct(to, handed(operation, user, draft.values, copy))
-        told = {"text": f"<@{to}> has it now, filled in and ready to review."}
-        await self.modals.voice.tell(user, draft.channel, told)
+        to = peopleforms.read_hand(body["view"]["state"]["values"])
+        payload = {"user": user_of(body), "to": to, "draft": str(about.get("draft"))}
+        await self.modals.deed(ack, f"hand:{body['view']['id']}", "hand", payload, None)
 
 
 def _plain(text: str) -> str:
