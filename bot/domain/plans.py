@@ -14,7 +14,7 @@ from bot.domain.operations import Record, Result
 
 
 class State(StrEnum):
-    """The life of a request, drawn in ARCHITECTURE.md; `RECEIVED`, `DENIED` never reach a card."""
+    """The life of a request, drawn in ARCHITECTURE.md; `RECEIVED`, `DENIED` never reach a channel."""
 
     RECEIVED = "received"
     DENIED = "denied"

@@ -92,3 +92,9 @@ def test_a_card_carries_its_counts_and_digest() -> None:
 )
 def test_lengths_of_time_are_said_as_people_say_them(seconds: float, words: str) -> None:
     assert lasting(seconds) == words
+
+
+@pytest.mark.parametrize("state", State)
+def test_every_state_has_a_head_of_its_own(state: State) -> None:
+    heads = {each: shown(facts(state=each), 1.0).split(":")[0] for each in State}
+    assert [each for each in State if heads[each] == heads[state]] == [state]

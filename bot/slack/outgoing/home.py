@@ -117,7 +117,7 @@ class Home:
 
     async def _request(self, request: Request) -> Block:
         operation = self.pipeline.parts.registry.by_name(request.operation)
-        emoji, words = cards.HEADS.get(State(request.state), ("hourglass", request.state))
+        emoji, words = cards.HEADS[State(request.state)]
         counts = outcome_words(await self.pipeline.parts.ledger.counts(request.id))
         title = operation.title.lower() if operation else request.operation
         vendor = f"{operation.vendor_title}: " if operation else ""

@@ -37,6 +37,8 @@ from bot.slack.views.tables import fallback
 Message = dict[str, Any]
 
 HEADS = {
+    State.RECEIVED: ("hourglass_flowing_sand", "Being planned"),
+    State.DENIED: ("no_entry", "Refused"),
     State.PLANNED: ("clipboard", "Planned"),
     State.PENDING_APPROVAL: ("lock", "Waiting for approval"),
     State.SCHEDULED: ("calendar", "Scheduled"),
@@ -50,7 +52,6 @@ HEADS = {
     State.EXPIRED: ("hourglass", "Expired"),
 }
 IN_LINE = ("hourglass", "In line")
-WORKING = ("hourglass_flowing_sand", "Working")
 _DECIDED = {State.REJECTED: "Rejected", State.CANCELLED: "Cancelled"}
 BEFORE_ITS_END = (State.PENDING_APPROVAL, State.PLANNED, State.SCHEDULED, State.RUNNING)
 _BAR = 10
@@ -60,7 +61,7 @@ def card(
     operation: Operation, facts: RequestFacts, *, now: float, offers: frozenset[str]
 ) -> Message:
     """The one message of a request; `offers` names the buttons that apply now."""
-    emoji, stage = IN_LINE if facts.in_line else HEADS.get(facts.state, WORKING)
+    emoji, stage = IN_LINE if facts.in_line else HEADS[facts.state]
     what = _what(operation, facts)
     head = f":{emoji}: *{stage}* · {brief(what, 300)}{_relation(facts)} · <@{facts.requester}>"
     top = [section(head), *change_blocks(operation, facts)]

@@ -43,7 +43,7 @@ def requests_message(
 
 
 def _request(request: Request, operation: Operation, words: str) -> tuple[Cell, ...]:
-    _, state = HEADS.get(State(request.state), ("hourglass", request.state))
+    _, state = HEADS[State(request.state)]
     what = f"{operation.vendor_title}: {operation.title.lower()}"
     return request.id, what, state, words, Person(request.requester), Moment(request.created_at)
 
