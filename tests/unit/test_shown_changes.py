@@ -298,3 +298,12 @@ def test_whoever_decides_from_a_card_reads_what_the_vendor_will_do(state: State)
     facts = waiting({"Priority": "Low"}, state=state, notes=["It executes at once"])
     texts = sections(card(CCS, facts, now=1.0, offers=DECIDES)["blocks"])
     assert any("It executes at once" in each for each in texts)
+
+
+def test_a_review_with_nothing_to_confirm_asks_for_nothing() -> None:
+    left = {"counts": Counts(records=1), "sample": [], "left_out_many": 1}
+    view = review_view(CCS, waiting({"Priority": "Low"}, **left))
+    said = " ".join(sections(view["blocks"]))
+    assert "submit" not in view
+    assert "confirm" not in said
+    assert "Nothing was sent." in said

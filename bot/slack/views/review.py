@@ -62,8 +62,11 @@ def review_view(operation: Operation, facts: RequestFacts) -> dict[str, Any]:
         blocks += _inputs(facts)
     if not facts.relation and operation.typed_as():
         blocks.append(_typed(operation, facts.parameters))
-    under = f"Goes out under {account(facts, 'your own account')}. "
-    blocks.append(context(f"{under}Nothing is sent before you confirm. Plan {facts.digest[:12]}"))
+    under = (
+        f"Goes out under {account(facts, 'your own account')}. Nothing is sent before you confirm."
+    )
+    end = under if facts.to_send else "Nothing was sent."
+    blocks.append(context(f"{end} Plan {facts.digest[:12]}"))
     view: dict[str, Any] = {
         "type": "modal",
         "callback_id": "review",
