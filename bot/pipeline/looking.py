@@ -9,7 +9,7 @@ from bot.db.ledger import Row, as_record
 from bot.db.tables import News, Request
 from bot.domain import access
 from bot.domain.access import Decision
-from bot.domain.errors import Denied, NotAllowed, NotNow
+from bot.domain.errors import NotAllowed, NotNow, invalid
 from bot.domain.operations import Operation, Reach, Watcher
 from bot.domain.people import Account
 from bot.domain.policy import quoted
@@ -64,7 +64,7 @@ class Looking:
 
     async def told_of(self, text: str, user: str) -> tuple[str, Story]:
         """The record that a text names in any dress (`#71`, `INC-71`), and its story as far as this
-        person may see it. Raises `Denied` where it names several."""
+        person may see it. Raises `InvalidInput` where it names several."""
         records = await self._spelled(text, user)
         stories = [(each, await self.story(each, user)) for each in records]
         return next((each for each in stories if each[1].edits or each[1].news), stories[0])
@@ -76,7 +76,7 @@ class Looking:
             ids = operation.ids
             entries = [each for word in text.split() for each in ids.read(word)] if ids else []
             if len(entries) > 1:
-                raise Denied(["A story is one record's; name one."])
+                raise invalid("A story is one record's; name one.")
             found |= dict.fromkeys(entries)
         return tuple(found) or (text,)
 

@@ -62,6 +62,26 @@ async def test_what_was_typed_wrongly_is_no_denial(world: World) -> None:
     assert await denials(world) == []
 
 
+MISTYPED = [
+    ("watch", "/amend watch qualys"),
+    ("watch qualyss", "/amend watch qualys`"),
+    ("watch foo", "`foo`"),
+    ("report foo", "Of which vendor?"),
+    ("link foo", "Which vendor?"),
+    ("unlink foo", "Which vendor?"),
+    ("history 23456 23460", "one record's"),
+]
+
+
+@pytest.mark.parametrize(("words", "told"), MISTYPED)
+async def test_what_was_mistyped_is_not_called_forbidden(
+    world: World, words: str, told: str
+) -> None:
+    await world.type(MARA, f"/amend {words}")
+    assert "Not allowed" not in await world.told(MARA, told)
+    assert await denials(world) == []
+
+
 async def test_a_refusal_that_holds_no_longer_skips_no_review(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -77,8 +77,7 @@ class Linking:
         found = next((each for each in vendors if each.name == words.strip().lower()), None)
         if found is None:
             names = ", ".join(f"`{each.name}`" for each in vendors) or "none"
-            message = f"Which vendor? Those that take your own credentials: {names}."
-            raise invalid(message)
+            raise invalid(f"Which vendor? Those that take your own credentials: {names}.")
         return found
 
     def _view(self, vendor: Vendor, user: str, problem: str = "") -> View:

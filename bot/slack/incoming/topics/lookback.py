@@ -82,8 +82,7 @@ class Reports:
         if len(records) > 1 or name not in names:
             near = nearest(word, names, 1) or names
             hints = " or ".join(f"`/amend report {each}`" for each in near)
-            message = f"Of which vendor? Try {hints}, or `/amend report` for all."
-            raise invalid(message)
+            raise invalid(f"Of which vendor? Try {hints}, or `/amend report` for all.")
         return name
 
     async def _repeated(self, asked: Asked, wanted: _Wanted, zone: str) -> str:

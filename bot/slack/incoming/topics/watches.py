@@ -97,8 +97,9 @@ class Watches:
             names = [each.command for each in known]
             near = nearest(command, names, 1) or names
             hint = ", ".join(f"`/amend watch {each}`" for each in near)
-            message = f"What shall be watched? {hint or 'No vendor can be watched here.'}"
-            raise invalid(message)
+            unknown = f"Nothing called `{escape(command)}` can be watched. " if command else ""
+            asks = f"What shall be watched? {hint}" if hint else "No vendor can be watched here."
+            raise invalid(f"{unknown}{asks}")
         return found
 
     async def _require(self, watcher: Watcher, user: str, channel: str) -> None:
