@@ -18,7 +18,18 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from bot.db import audit
 from bot.db.engine import close_engine
 from bot.db.fence import still_ours
-from bot.db.tables import Credential, Delivered, Draft, Mapping, News, PlannedRecord, Request, Vote
+from bot.db.tables import (
+    CARDS,
+    Credential,
+    Delivered,
+    Delivery,
+    Draft,
+    Mapping,
+    News,
+    PlannedRecord,
+    Request,
+    Vote,
+)
 from bot.db.tokens import end_of_unmapped
 from bot.db.turns import Turns
 from bot.db.upsert import put
@@ -206,7 +217,7 @@ class Store:
         Raises `ValueError` for a step that the life of a request does not have (`plans.NEXT`).
         `unbegun`: only where it has not begun to run either. `rest`: why its records that are still
         to do end with it; None: no record of it is kept. The entry that ends a request names the
-        SHA-256 of its receipt.
+        SHA-256 of its receipt. Cards of it that are wanted already are wanted anew.
         """
         async with self.transaction() as session:
             statement = (
@@ -227,6 +238,7 @@ class Store:
                 await session.exec(
                     delete(PlannedRecord).where(col(PlannedRecord.request_id) == request_id)
                 )
+            await _draw_anew(session, request_id)
             if to in OVER:
                 facts = {**(facts or {}), "receipt": await _receipt(session, request_id)}
             await audit.append(session, self.clock(), actor, action, request_id, facts)
@@ -602,6 +614,16 @@ async def _end_rest(session: AsyncSession, request_id: str, why: str) -> None:
             )
             .values(result=end, words=why)
         )
+
+
+async def _draw_anew(session: AsyncSession, request_id: str) -> None:
+    """No card goes on showing a state that is over, whatever fails after the step was taken."""
+    # In the order in which the outbox locks them, too.
+    standing = select(Delivery).where(
+        Delivery.request_id == request_id, col(Delivery.kind).in_(CARDS)
+    )
+    for each in await session.exec(standing.order_by(Delivery.key).with_for_update()):
+        each.version += 1
 
 
 async def _receipt(session: AsyncSession, request_id: str) -> str:

@@ -5,6 +5,8 @@ from typing import Any
 from sqlalchemy import JSON, Boolean, Column, Index, Integer, MetaData, Text, false, text
 from sqlmodel import Field, SQLModel
 
+CARDS = ("card", "ask")  # the kinds of message that tell the state of a request
+
 SQLModel.metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_name)s",

@@ -26,7 +26,7 @@ from bot.jobs.pausing import Pause, Windows, longer, pause_for, put_off, too_lon
 from bot.jobs.progress import Brake, Parking, ticking
 from bot.metrics import RECORDS
 from bot.pipeline import Pipeline
-from bot.pipeline.parts import LONG_WAIT, barred_as_sent
+from bot.pipeline.parts import LONG_WAIT, barred_as_sent, ended_by_its_run
 from integrations.errors import Rejected, Temporary, VendorError
 
 log = structlog.get_logger(__name__)
@@ -86,7 +86,7 @@ class Runner:
         request = await self.store.request(request_id)
         if request is None:
             return 0.0, "", False
-        if request.state in OVER and request.started_at is not None:
+        if ended_by_its_run(request):
             return 0.0, "", True  # what its end failed to say is left
         lane = await self._lane(request)
         if request.state == State.SCHEDULED and request.run_at is not None:
@@ -131,11 +131,16 @@ class Runner:
         await self.pipeline.parts.voice.show(request_id)
 
     async def begin(self, request_id: str) -> bool:
-        """Check rights and approvals once more; False where the run must not be."""
+        """Check rights and approvals once more; False where the run must not be.
+
+        True, too, for one that a killed process ended here: what that failed to say is left.
+        """
         request = await self.store.request(request_id)
         return request is not None and await self._begun(request)
 
     async def _begun(self, request: Request) -> bool:
+        if ended_by_its_run(request):
+            return True
         if request.state != State.RUNNING or await self.windows.wait(request):
             return False
         try:

@@ -25,6 +25,7 @@ from bot.metrics import (
     WATCH_LAG,
 )
 from bot.pipeline import Pipeline
+from bot.pipeline.parts import ended_by_its_run
 
 SWEEP = 10.0  # seconds between two looks for work that nobody carries on
 REVIEWED_WITHIN = 24 * 3600.0  # seconds; a plan that nobody submitted by then is forgotten
@@ -155,7 +156,7 @@ def _is_to_tell(request: Request) -> bool:
 def _is_to_run(request: Request) -> bool:
     """True where it is past its review, so that what is left of it is not in its plan's workflow."""
     if request.state in OVER:
-        return request.started_at is not None
+        return ended_by_its_run(request)
     return request.state == State.RUNNING or (
         request.state != State.PLANNED and bool(request.digest)
     )

@@ -13,7 +13,7 @@ from bot.db.tables import Request
 from bot.domain import access
 from bot.domain.errors import NotNow
 from bot.domain.operations import Operation, Record, Result
-from bot.domain.plans import State
+from bot.domain.plans import OVER, State
 from bot.domain.policy import Demand, quoted
 from bot.domain.quiet import next_window
 from bot.pipeline.acting import Acting
@@ -158,14 +158,17 @@ class Approvals:
             unbegun=State.RUNNING in states,
             rest=f"the request was {to}",
         )
-        if not won:
-            return no_longer(await self.parts.store.request(request_id))
         request = await self.parts.store.request(request_id)
-        beside = ["ask"] if request is not None and request.demands else []
-        if request is not None and request.started_at is not None:
+        if request is not None:
+            # Also for who was too late: it may be this very deed, whose telling failed.
+            await self._show(request)
+        return "" if won else no_longer(request)
+
+    async def _show(self, request: Request) -> None:
+        beside = ["ask"] if request.demands else []
+        if request.state in OVER and request.started_at is not None:
             beside.append("reply")  # it stopped in a pause, half done
-        await self.parts.voice.show(request_id, *beside)
-        return ""
+        await self.parts.voice.show(request.id, *beside)
 
     async def still_approved(self, request: Request) -> bool:
         """Checked again when the run starts: enough votes for this plan hold. Raises `NotNow`."""

@@ -19,7 +19,7 @@ from bot.domain.errors import AmendError, InvalidInput, Problem
 from bot.domain.operations import Operation, Reach, Record, Registry
 from bot.domain.parameters import Kind, Parameters, keeps, wire
 from bot.domain.people import Account, Caller
-from bot.domain.plans import RequestFacts
+from bot.domain.plans import OVER, RequestFacts, State
 from bot.domain.policy import Policy
 from integrations.errors import BadCredentials, Temporary
 
@@ -92,6 +92,17 @@ class Parts:
     vault: Vault
     attribution: bool = True
     clock: Callable[[], float] = field(default=time.time)
+
+
+def ended_by_its_run(request: Request) -> bool:
+    """True where its run ended it, be it before anything was sent: then its receipt says so.
+
+    Who cancels it before it has begun needs none.
+    """
+    if request.state not in OVER:
+        return False
+    stopped = request.released_at is not None and request.state != State.CANCELLED
+    return stopped or request.started_at is not None
 
 
 def changes_on_the_wire(

@@ -21,7 +21,7 @@ from bot.pipeline import bounds
 from bot.pipeline.acting import Acting
 from bot.pipeline.deciding import Approvals, lapsed_words, needed, no_longer
 from bot.pipeline.looking import Looking
-from bot.pipeline.parts import Origin, Parts
+from bot.pipeline.parts import Origin, Parts, ended_by_its_run
 from bot.pipeline.planning import Planner, Preparer
 
 SAMPLE = 5
@@ -124,7 +124,7 @@ class Pipeline:
         request = await self.parts.store.request(request_id)
         if request is None:
             return None
-        if request.state in (State.DENIED, State.FAILED) and request.started_at is None:
+        if request.state in (State.DENIED, State.FAILED) and not ended_by_its_run(request):
             await self.preparer.tell_again(request)
             return None
         with audit.by_program(request.program):

@@ -8,6 +8,7 @@ import pytest
 
 from bot.db.tables import Request
 from bot.jobs.pausing import longer, too_long
+from bot.pipeline.parts import ended_by_its_run
 
 HOUR, DAY = 3600.0, 24 * 3600.0
 NOW = 1_800_000_000.0
@@ -15,9 +16,8 @@ NOW = 1_800_000_000.0
 
 def request(**fields: Any) -> Request:
     common = {"id": "R2ABCDEF", "team": "T0", "operation": "x.do", "requester": "U0MARA"}
-    return Request(
-        **common, channel="C0OPS", state="running", parameters={}, created_at=NOW, **fields
-    )
+    where = {"channel": "C0OPS", "state": "running", "parameters": {}, "created_at": NOW}
+    return Request(**{**common, **where, **fields})
 
 
 @pytest.mark.parametrize("waited", [2 * HOUR, 7 * HOUR, 30 * HOUR, 6 * DAY])
@@ -40,3 +40,23 @@ def test_a_time_that_was_wished_for_counts_from_then() -> None:
     wished = request(planned_at=NOW, released_at=NOW, wished_at=NOW + 3 * DAY)
     assert not too_long(wished, NOW + 3 * DAY + 23 * HOUR)
     assert too_long(wished, NOW + 4 * DAY + HOUR)
+
+
+@pytest.mark.parametrize(
+    ("fields", "told_by_receipt"),
+    [
+        ({"state": "denied"}, False),
+        ({"state": "failed"}, False),
+        ({"state": "failed", "released_at": NOW}, True),
+        ({"state": "failed", "released_at": NOW, "started_at": NOW}, True),
+        ({"state": "cancelled", "released_at": NOW}, False),
+        ({"state": "cancelled", "released_at": NOW, "started_at": NOW}, True),
+        ({"state": "partial", "started_at": NOW}, True),  # of a version that noted no release
+        ({"state": "running", "released_at": NOW, "started_at": NOW}, False),
+        ({"state": "scheduled", "released_at": NOW, "started_at": NOW}, False),
+    ],
+)
+def test_a_receipt_tells_the_end_of_what_was_released(
+    fields: dict[str, Any], told_by_receipt: bool
+) -> None:
+    assert ended_by_its_run(request(**fields)) is told_by_receipt
