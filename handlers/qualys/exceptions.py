@@ -23,7 +23,7 @@ from bot.domain.operations import (
 from bot.domain.parameters import Parameters, given, nearest, wire
 from bot.domain.people import Account
 from handlers.qualys.exception_parameters import ExceptionRequest
-from handlers.qualys.lists import Remembered, best, is_whole, may_own
+from handlers.qualys.lists import Remembered, best, is_login, is_whole, may_own
 from handlers.qualys.scope import Scope, is_unknown
 from integrations.errors import Rejected, UnknownOutcome, Unreadable, VendorError
 from integrations.qualys.client import QualysClient
@@ -278,7 +278,7 @@ def person(user: User) -> Lookup:
 
 async def id_of(users: Remembered[list[User]], name: str, login: str) -> str:
     """The numeric id that exceptions take for a login. Raises `InvalidInput`, and a `VendorError`."""
-    found = [str(each.id) for each in await users.get() if each.login == login]
+    found = [str(each.id) for each in await users.get() if is_login(each, login)]
     if not found:
         raise InvalidInput([Problem(name, f"Qualys lists no user `{login}`; type the numeric id.")])
     return found[0]

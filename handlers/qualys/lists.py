@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
@@ -15,7 +16,10 @@ SEES_EVERY_USER = frozenset({"manager", "user administrator", "administrator"})
 
 
 class Remembered(Generic[T]):
-    """A list of the vendor, kept for a minute: people type faster than its hourly limit allows."""
+    """A list of the vendor, kept for a minute: people type faster than its hourly limit allows.
+
+    It is asked for once, whoever waits for it, and kept however soon they stop waiting.
+    """
 
     SECONDS = 60.0
 
@@ -23,12 +27,26 @@ class Remembered(Generic[T]):
         self._fetch = fetch
         self._clock = clock
         self._kept: tuple[float, T] | None = None
+        self._asking: asyncio.Task[T] | None = None
 
     async def get(self) -> T:
-        if self._kept is None or self._clock() >= self._kept[0]:
-            found = await self._fetch()
-            self._kept = (self._clock() + self.SECONDS, found)
-        return self._kept[1]
+        """The list. Raises what asking for it raises."""
+        if self._kept is not None and self._clock() < self._kept[0]:
+            return self._kept[1]
+        if self._asking is None:
+            self._asking = asyncio.create_task(self._ask())
+            self._asking.add_done_callback(self._asked)
+        return await asyncio.shield(self._asking)
+
+    async def _ask(self) -> T:
+        found = await self._fetch()
+        self._kept = (self._clock() + self.SECONDS, found)
+        return found
+
+    def _asked(self, done: asyncio.Task[T]) -> None:
+        self._asking = None
+        if not done.cancelled():
+            done.exception()  # nobody may be waiting for it any more
 
 
 def may_own(user: User) -> bool:
@@ -36,9 +54,14 @@ def may_own(user: User) -> bool:
     return user.role.casefold() != "contact" and user.status.casefold() == "active"
 
 
+def is_login(user: User, login: str) -> bool:
+    """True for a user's login, in any case: that of a mapping may be written otherwise."""
+    return user.login.casefold() == login.casefold()
+
+
 def is_whole(users: Sequence[User], login: str) -> bool:
     """True where the account that listed them sees every user (vendors/qualys.md 10.2)."""
-    own = next((each for each in users if each.login == login), None)
+    own = next((each for each in users if is_login(each, login)), None)
     return own is not None and own.role.casefold() in SEES_EVERY_USER
 
 

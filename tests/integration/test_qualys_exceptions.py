@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from urllib.parse import parse_qsl
@@ -9,8 +10,8 @@ from urllib.parse import parse_qsl
 import httpx
 import pytest
 
-from handlers.qualys.exceptions import known_user, outside
-from handlers.qualys.lists import Remembered
+from handlers.qualys.exceptions import id_of, known_user, outside
+from handlers.qualys.lists import Remembered, is_whole
 from handlers.qualys.scope import Scope
 from integrations.errors import BadCredentials, Rejected, Temporary, Unreadable, VendorError
 from integrations.qualys.client import QualysClient
@@ -144,6 +145,59 @@ async def test_a_list_of_users_that_is_not_whole_refuses_nobody() -> None:
         return [User("acme_um", 1, role="Unit Manager", status="Active")]
 
     await known_user(Remembered(listed, time.monotonic), "acme_um", "assignee_id", "99")
+
+
+@pytest.mark.parametrize("mapped", ["acme_um", "ACME_um", "Acme_Um"])
+async def test_an_exception_goes_to_the_number_behind_a_login_in_any_case(mapped: str) -> None:
+    async def listed() -> list[User]:
+        return [User("acme_tb", 7), User("acme_UM", 8)]
+
+    assert await id_of(Remembered(listed, time.monotonic), "assignee_id", mapped) == "8"
+    manager = [User("acme_UM", 8, role="Manager")]
+    assert is_whole(manager, mapped)
+
+
+# --- lists that are kept -------------------------------------------------------------------------
+
+
+class Listing:
+    """A list that comes when it is let, or fails."""
+
+    def __init__(self) -> None:
+        self.asked, self.comes = 0, asyncio.Event()
+        self.error: Exception | None = None
+
+    async def __call__(self) -> list[int]:
+        self.asked += 1
+        await self.comes.wait()
+        if self.error is not None:
+            raise self.error
+        return [self.asked]
+
+
+async def test_a_list_that_comes_too_late_for_one_is_there_for_the_next() -> None:
+    listing = Listing()
+    kept = Remembered(listing, time.monotonic)
+    for _ in range(3):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.001):
+                await kept.get()
+    listing.comes.set()
+    assert await kept.get() == [1]
+    assert await kept.get() == [1]
+    assert listing.asked == 1
+
+
+async def test_those_who_wait_for_a_list_ask_for_it_once_and_hear_of_its_failure() -> None:
+    listing, error = Listing(), Temporary("Qualys", "busy")
+    kept = Remembered(listing, time.monotonic)
+    waiting = [asyncio.create_task(kept.get()) for _ in range(3)]
+    await asyncio.sleep(0)
+    listing.error = error
+    listing.comes.set()
+    assert await asyncio.gather(*waiting, return_exceptions=True) == [error] * 3
+    listing.error = None
+    assert await kept.get() == [2]
 
 
 # --- which version -------------------------------------------------------------------------------
