@@ -42,7 +42,7 @@ from bot.db.retention import FIRST_AFTER, LOOKS_EVERY, Retention
 from bot.db.store import Store
 from bot.db.tokens import Tokens
 from bot.db.vault import Vault
-from bot.db.watching import REPORT, WatchStore
+from bot.db.watching import BEGINS, REPORT, WatchStore
 from bot.domain.operations import Registry, Vendor, VendorEntry
 from bot.domain.parameters import declared
 from bot.domain.policy import Policy, PolicyError
@@ -392,6 +392,7 @@ class Bot:
                 "step": notices.step,
                 "digest": notices.digest,
                 "ends": notices.ends,
+                BEGINS: notices.begins,
                 REPORT: self.looks.render,
                 "checkpoint": partial(checkpoints.render, self.store),
             },
@@ -462,9 +463,9 @@ class Bot:
             self._wake()
 
     async def _topic(
-        self, word: str, user: str, channel: str, words: str
+        self, key: str, word: str, user: str, channel: str, words: str
     ) -> Mapping[str, Any] | None:
-        return await self.listeners.topic(word, user, channel, words)
+        return await self.listeners.topic(key, word, user, channel, words)
 
     def _wake(self) -> None:
         self.messenger.wake()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -12,6 +13,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from bot.db import audit
 from bot.db.store import Store
 from bot.db.tables import Delivery, News, PlannedRecord, Request, Watch, Watched
+from bot.db.upsert import put_new
+from bot.domain.clocks import APART
 from bot.domain.operations import Result, Sighting
 from bot.domain.reminders import is_to_come, let_go
 
@@ -20,6 +23,7 @@ _NEWS = News.__table__  # type: ignore[attr-defined]
 
 ECHO_WITHIN = 24 * 3600.0  # seconds in which a change of Amend's own is recognised
 NO_WEEK = 8 * 24 * 3600.0  # seconds; longer than one whose clocks are changed
+BEGINS = "begins"  # the kind of the message that tells a channel of a new watch
 REPORT = "report"  # what a repeated look back has in the place of a watcher
 ENDS = "Ends"  # the state to which a reminder says that a record goes
 ENDS_KEY = "#ends"  # what a watch remembers of an end, beside the state of the same record
@@ -35,9 +39,12 @@ class WatchStore:
 
     # --- watches ----------------------------------------------------------------------------------
 
-    async def add(self, watch: Watch) -> None:
+    async def add(self, watch: Watch, *wanted: Delivery) -> None:
+        """Keep a new watch and want its messages; one that is known already stays as it is."""
         async with self.store.transaction() as session:
-            session.add(watch)
+            if not await put_new(session, watch):
+                return
+            session.add_all(wanted)
             facts = {"watch": watch.id, "watcher": watch.watcher, "selection": watch.selection}
             where = {"channel": watch.channel}
             await audit.append(
@@ -86,7 +93,8 @@ class WatchStore:
         """
         async with self.store.transaction() as session:
             next_at = col(Watch.next_at)
-            due = or_(next_at <= now, next_at > farthest, col(Watch.polled_at) > now)
+            ahead = or_(next_at > farthest + APART, col(Watch.polled_at) > now + APART)
+            due = or_(next_at <= now, ahead)
             query = select(Watch).where(due, Watch.parked == "", Watch.watcher != REPORT)
             watch = (await session.exec(query.order_by(col(Watch.next_at)).limit(1))).first()
             if watch is None:
@@ -400,6 +408,17 @@ class WatchStore:
         async with self.store.reading() as session:
             query = select(News).where(News.watch_id == watch_id, News.record_id == record_id)
             return (await session.exec(query.order_by(col(News.seq)))).all()
+
+
+def watch_id(act: str) -> str:
+    """The id of the watch that an act sets up, by the act's key: each try of it means the same one."""
+    return f"W{hashlib.sha256(act.encode()).hexdigest()[:8].upper()}"
+
+
+def beginning(watch: Watch) -> Delivery:
+    """The message that tells a channel who has it told of what."""
+    key = f"{watch.id}:{BEGINS}"
+    return Delivery(key=key, request_id=watch.id, kind=BEGINS, channel=watch.channel)
 
 
 def _held(watch: Watch) -> tuple[ColumnElement[bool], ...]:

@@ -53,13 +53,17 @@ INSTEAD = {
 
 @dataclass(frozen=True)
 class Asked:
-    """A topic that somebody typed after `/amend`, with what followed it."""
+    """A topic that somebody typed after `/amend`, with what followed it.
+
+    `key` is the same for each try of the same act.
+    """
 
     user: str
     channel: str
     words: str
     body: Body
     topic: str = ""
+    key: str = ""
 
 
 Topic = Callable[[Asked], Awaitable[Message | None]]
@@ -105,27 +109,32 @@ class Commands:
             await self._cancel(ack, body, rest)
             return
         await ack()
-        asked = Asked(user_of(body), channel_of(body), rest, body, word)
+        asked = _asked(body, word, rest)
         # What opens a form must use its trigger at once; plain answers are given in turn.
         start = self.frame.spawn if word in WITH_FORMS else self.frame.in_turn
         start(self._answer(topic, asked))
 
-    async def mentioned(self, word: str, user: str, channel: str, rest: str) -> Message | None:
-        """A topic's answer to a mention, which has no trigger: a button opens what has a form."""
+    async def mentioned(
+        self, key: str, word: str, user: str, channel: str, rest: str
+    ) -> Message | None:
+        """A topic's answer to a mention, which has no trigger: a button opens what has a form.
+
+        `key` is the mention's, the same for each try.
+        """
         topic = self.topics.get(word)
         if topic is None:
             operations = self.pipeline.parts.registry.operations
             return {"text": not_a_topic(word, rest, operations, list(self.topics))}
         if word in WITH_FORMS and not (word == "watch" and first_word(rest)[1]):
             return cards.opens(word, first_word(rest)[0])
-        return await self.answer_of(topic, Asked(user, channel, rest, {}, word))
+        return await self.answer_of(topic, Asked(user, channel, rest, {}, word, key))
 
     async def opened(self, body: Body, value: str) -> None:
         """The button that answers a mention: the topic, with a trigger for its form."""
         word, rest = first_word(value)
         topic = self.topics.get(word)
         if topic is not None:
-            await self._answer(topic, Asked(user_of(body), channel_of(body), rest, body, word))
+            await self._answer(topic, _asked(body, word, rest))
 
     async def _answer(self, topic: Topic, asked: Asked) -> None:
         answer = await self.answer_of(topic, asked)
@@ -219,6 +228,11 @@ class Commands:
             operation, user_of(body), values, channel=channel_of(body)
         )
         return cards.problem_reply(operation, error.problems, values, draft)
+
+
+def _asked(body: Body, word: str, rest: str) -> Asked:
+    key = f"topic:{body.get('trigger_id')}"
+    return Asked(user_of(body), channel_of(body), rest, body, word, key)
 
 
 def not_a_topic(

@@ -51,7 +51,7 @@ class Deeds:
     pipeline: Pipeline
     voice: SlackVoice
     bot_user: str
-    topic: Callable[[str, str, str, str], Awaitable[Mapping[str, Any] | None]]
+    topic: Callable[[str, str, str, str, str], Awaitable[Mapping[str, Any] | None]]
     # How often a deed has failed in this process, and when (monotonic) it is tried again.
     _tried: dict[str, tuple[int, float]] = field(default_factory=dict)
     _at_once: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
@@ -245,7 +245,7 @@ class Deeds:
         operation = self.pipeline.parts.registry.by_command(word)
         thread = payload["thread_ts"] or payload["ts"]
         if operation is None or wants_help(unescape(rest), operation):
-            await self._topic(payload, word, unescape(by_id(rest)).strip(), thread)
+            await self._topic(key, payload, word, unescape(by_id(rest)).strip(), thread)
             return
         try:
             typed = Typed(self.pipeline, self.voice)
@@ -260,15 +260,15 @@ class Deeds:
         if request_id:
             await self.pipeline.parts.start("prepare", request_id)
 
-    async def _topic(self, payload: Payload, word: str, rest: str, thread: str) -> None:
+    async def _topic(self, key: str, payload: Payload, word: str, rest: str, thread: str) -> None:
         """What is no edit is answered in the thread, privately; a stop is carried out as well."""
         user, channel = payload["user"], payload["channel"]
         if wants_help(rest, None):
-            answer = await self.topic("help", user, channel, word)
+            answer = await self.topic(key, "help", user, channel, word)
         elif word == "cancel" and rest:
             answer = {"text": await self.stopped(rest.upper(), user)}
         else:
-            answer = await self.topic(word, user, channel, rest)
+            answer = await self.topic(key, word, user, channel, rest)
         if answer is not None:
             await self.voice.tell(user, channel, answer, thread_ts=thread)
 

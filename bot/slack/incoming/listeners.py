@@ -132,9 +132,11 @@ class Listeners:
         """Let running tasks end, for at most `seconds`."""
         await self.frame.drain(seconds)
 
-    async def topic(self, word: str, user: str, channel: str, words: str) -> Message | None:
+    async def topic(
+        self, key: str, word: str, user: str, channel: str, words: str
+    ) -> Message | None:
         """What a mention that names no operation is answered with."""
-        return await self.commands.mentioned(word, user, channel, words)
+        return await self.commands.mentioned(key, word, user, channel, words)
 
     # --- events -----------------------------------------------------------------------------------
 

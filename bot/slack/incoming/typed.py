@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from bot.domain.errors import InvalidInput, invalid
 from bot.domain.operations import Operation, Watcher
@@ -80,14 +81,34 @@ class Typed:
 
     async def selected(self, watcher: Watcher, words: Words, user: str) -> Parameters:
         """What a watch selects, from words whose mentions are by id. Raises `InvalidInput`."""
-        values = resolve(watcher.params(), words, watcher.records_in)
-        mentions = {each: each[1:] for each in values.values() if _BY_ID.fullmatch(each)}
-        who = self._who(watcher, user, mentions, _a_login)
-        return read(watcher.parameters, await who.accounts(values))
+        return await self.chosen(
+            watcher, resolve(watcher.params(), words, watcher.records_in), user
+        )
+
+    async def chosen(self, watcher: Watcher, values: Mapping[str, Any], user: str) -> Parameters:
+        """The same from values by their declared names, as a form has them."""
+        texts = {name: value for name, value in values.items() if isinstance(value, str)}
+        people = await self._who(watcher, user, _by_id(texts), _a_login).accounts(texts)
+        return read(watcher.parameters, {**values, **people})
+
+    async def salvaged(
+        self, watcher: Watcher, values: Mapping[str, str], user: str
+    ) -> dict[str, str]:
+        """Values to fill a watch's form with: the vendor's users, and nobody who is none there."""
+        who = self._who(watcher, user, _by_id(values), _a_login)
+        found: dict[str, str] = {}
+        for name, value in values.items():
+            with suppress(InvalidInput):
+                found |= await who.accounts({name: value})
+        return found
 
     def _who(self, asks: Asks, user: str, mentions: Mapping[str, str], as_user: AsUser) -> _Who:
         until = asyncio.get_running_loop().time() + ASK_WITHIN
         return _Who(self, asks, user, mentions, as_user, until)
+
+
+def _by_id(values: Mapping[str, str]) -> dict[str, str]:
+    return {each: each[1:] for each in values.values() if _BY_ID.fullmatch(each)}
 
 
 async def _a_login(_name: str, account: str) -> str:
@@ -117,9 +138,9 @@ class _Who:
 
     async def accounts(self, values: Mapping[str, str]) -> dict[str, str]:
         """The values, with the vendor's users where people are meant."""
-        params = self.asks.params()
+        people = {name for name, spec in self.asks.params().items() if spec.account}
         return {
-            name: await self.account(name, value) if params[name].account else value
+            name: await self.account(name, value) if name in people else value
             for name, value in values.items()
         }
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from bot.db.outbox import Outbox
 from bot.db.tables import Delivery, News, Watch
-from bot.db.watching import ENDS, WatchStore
+from bot.db.watching import ENDS, REPORT, WatchStore
 from bot.domain.operations import Registry, Sighting, Watcher
 from bot.domain.receipts import receipt_csv
 from bot.domain.reminders import is_to_come
@@ -22,6 +22,7 @@ from bot.slack.views.blocks import Block, button, code, context, cut, escape, fi
 from bot.slack.views.cards import offer_block
 from bot.slack.views.histories import at_words
 from bot.slack.views.tables import data_table, fallback
+from bot.slack.views.watchforms import watch_summary
 
 Message = dict[str, Any]
 
@@ -39,6 +40,19 @@ class Notices:
     registry: Registry
     voice: SlackVoice
     looking: Looking
+
+    async def begins(self, delivery: Delivery) -> Rendered | None:
+        """Who has the channel told, and of what."""
+        watch = await self.watches.get(delivery.request_id)
+        if watch is None:
+            return None
+        sign = ":bar_chart:" if watch.watcher == REPORT else ":eyes:"
+        about = watch_summary(self.registry.watcher(watch.watcher), watch)
+        text = f"{sign} <@{watch.owner}> has this channel told of {about}"
+        mark = ("amend_watch", {"watch": watch.id})
+        metadata = {"event_type": mark[0], "event_payload": mark[1]}
+        message = {"text": text, "metadata": metadata}
+        return Rendered(message, mark, no_entry=self._gone(watch))
 
     async def change(self, delivery: Delivery) -> Rendered | None:
         """A record's message, with its newest change and the buttons for its present state."""

@@ -173,7 +173,7 @@ def errors_of(view: Mapping[str, Any], problems: Sequence[Problem]) -> dict[str,
     }
 
 
-def summary(watcher: Watcher, watch: Watch) -> str:
+def _summary(watcher: Watcher, watch: Watch) -> str:
     """What a watch is about, in one line."""
     parts = [
         f"{name}={','.join(value) if isinstance(value, list) else value}"
@@ -183,7 +183,7 @@ def summary(watcher: Watcher, watch: Watch) -> str:
     return f"{watcher.vendor_title} {watcher.noun[1]}{chosen}, {MODES[watch.mode]}{_quiet(watch)}"
 
 
-def report_summary(watch: Watch) -> str:
+def _report_summary(watch: Watch) -> str:
     """What a repeated look back is about, in one line."""
     about = watch.selection
     vendor = f" of {escape(str(about['vendor']))}" if about.get("vendor") else ""
@@ -207,7 +207,7 @@ def watches_message(rows: Sequence[tuple[Watch, Watcher | None]]) -> Message:
         return {"text": text, "blocks": [section(text)]}
     blocks: list[Block] = []
     for watch, watcher in rows[:20]:
-        what = _about(watcher, watch)
+        what = watch_summary(watcher, watch)
         press = button("End", f"unwatch:{watch.id}", watch.id)
         words = f"{code(watch.id)} {what}\n<@{watch.owner}> · {_fares(watch)}"
         blocks.append({**section(words), "accessory": press})
@@ -216,10 +216,11 @@ def watches_message(rows: Sequence[tuple[Watch, Watcher | None]]) -> Message:
     return {"text": "Watches of this channel", "blocks": blocks}
 
 
-def _about(watcher: Watcher | None, watch: Watch) -> str:
+def watch_summary(watcher: Watcher | None, watch: Watch) -> str:
+    """What a watch or a repeated look back is about, in one line."""
     if watcher is not None:
-        return summary(watcher, watch)
-    return report_summary(watch) if watch.watcher == REPORT else escape(watch.watcher)
+        return _summary(watcher, watch)
+    return _report_summary(watch) if watch.watcher == REPORT else escape(watch.watcher)
 
 
 def _fares(watch: Watch) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass
 
 from slack_sdk.errors import SlackApiError
 
 from bot.db.tables import Watch
-from bot.db.watching import REPORT
+from bot.db.watching import REPORT, beginning, watch_id
 from bot.domain.errors import InvalidInput, invalid
 from bot.domain.lookback import DAYS, LEAST_DAYS, MOST_DAYS, next_weekly, weekly
 from bot.domain.parameters import nearest
@@ -19,7 +18,7 @@ from bot.slack.incoming.frame import Message
 from bot.slack.outgoing.lookback import LooksBack
 from bot.slack.outgoing.voice import SlackVoice
 from bot.slack.views.blocks import code, escape
-from bot.slack.views.watchforms import MOST, report_summary
+from bot.slack.views.watchforms import MOST
 
 
 @dataclass(frozen=True)
@@ -87,10 +86,11 @@ class Reports:
 
     async def _repeated(self, asked: Asked, wanted: _Wanted, zone: str) -> str:
         store = self.looks.watches
-        if len(await store.listed(asked.channel)) >= MOST:
+        listed = {each.id for each in await store.listed(asked.channel)}
+        if len(listed) >= MOST and watch_id(asked.key) not in listed:
             return f"This channel has {MOST} watches already; `/amend unwatch` ends one."
         watch = Watch(
-            id=f"W{secrets.token_hex(4).upper()}",
+            id=watch_id(asked.key),
             team=self.pipeline.parts.directory.team,
             channel=asked.channel,
             owner=asked.user,
@@ -100,8 +100,6 @@ class Reports:
             next_at=next_weekly(wanted.every, zone, store.store.clock()),
             created_at=store.store.clock(),
         )
-        text = f":bar_chart: <@{asked.user}> has this channel told of {report_summary(watch)}"
-        if refusal := await self._posted(asked.channel, {"text": text}):
-            return str(refusal["text"])
-        await store.add(watch)
+        await store.add(watch, beginning(watch))
+        self.voice.wake()
         return f"It comes from now on. `/amend unwatch {watch.id}` ends it; see {code('watches')}."

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-import secrets
 from dataclasses import dataclass, field
 from typing import Any
 
-from slack_sdk.errors import SlackApiError
+import structlog
 
 from bot.db.tables import Watch
-from bot.db.watching import WatchStore
+from bot.db.watching import WatchStore, beginning, watch_id
 from bot.domain.errors import AmendError, Denied, InvalidInput, NotAllowed, NotNow, Problem, invalid
 from bot.domain.operations import Watcher
-from bot.domain.parameters import Parameters, nearest, read
+from bot.domain.parameters import Parameters, nearest
 from bot.domain.reading import read_filters, salvage_filters
 from bot.domain.reminders import is_to_come, let_go
 from bot.domain.text import Words
@@ -37,6 +36,12 @@ from bot.slack.views import forms, watchforms
 from bot.slack.views.blocks import code, escape
 from integrations.errors import VendorError
 
+log = structlog.get_logger(__name__)
+
+MAYBE_WATCHED = (
+    "Amend's database does not answer just now, so this may be watched or not: `/amend watches`"
+    " tells, once it does."
+)
 NOTED_WITHIN = 2.0  # seconds inside the acknowledgement
 ASKED_WITHIN = 1.5  # seconds for the vendor's word; a trigger lasts three
 
@@ -69,7 +74,8 @@ class Watches:
             selection = await self._selected(watcher, Words(words.records, raw), asked.user)
         except InvalidInput as error:
             return watchforms.not_understood(str(error), f"{watcher.command} {rest}")
-        return {"text": await self._add(watcher, asked.user, asked.channel, selection, settings)}
+        watch = self._made(asked.key, watcher, asked.user, asked.channel, selection, settings)
+        return {"text": await self._add(watch)}
 
     async def fill(self, body: Body, value: str) -> None:
         """The button under words that were not understood: the form, with what was."""
@@ -77,7 +83,8 @@ class Watches:
         watcher = self._watcher(command)
         await self._require(watcher, user_of(body), channel_of(body))
         if self.modals is not None:
-            values = salvage_filters(watcher, rest, sorted(watchforms.OWN_NAMES))
+            understood = salvage_filters(watcher, rest, sorted(watchforms.OWN_NAMES))
+            values = await self._typed.salvaged(watcher, understood, user_of(body))
             await self.modals.open(body, watchforms.watch_view(watcher, channel_of(body), values))
 
     async def _selected(self, watcher: Watcher, words: Words, user: str) -> Parameters:
@@ -88,7 +95,11 @@ class Watches:
                 f"`{words.records[0]}` has no name before it; known are {names}, as NAME=VALUE."
             )
             raise invalid(message)
-        return await Typed(self.pipeline, self.voice).selected(watcher, words, user)
+        return await self._typed.selected(watcher, words, user)
+
+    @property
+    def _typed(self) -> Typed:
+        return Typed(self.pipeline, self.voice)
 
     def _watcher(self, command: str) -> Watcher:
         known = [w for vendor in self.pipeline.parts.registry.vendors for w in vendor.watchers]
@@ -109,19 +120,18 @@ class Watches:
         if not decision.allowed:
             raise NotAllowed(decision.reasons)
 
-    async def _add(
+    def _made(
         self,
+        act: str,
         watcher: Watcher,
         user: str,
         channel: str,
-        selection: Any,
+        selection: Parameters,
         settings: watchforms.WatchSettings,
-    ) -> str:
-        """Keep the watch and say so in its channel; the sentence for who set it up."""
-        if len(await self.store.listed(channel)) >= watchforms.MOST:
-            return f"This channel has {watchforms.MOST} watches already; `/amend unwatch` ends one."
-        watch = Watch(
-            id=f"W{secrets.token_hex(4).upper()}",
+    ) -> Watch:
+        """The watch that an act, by its key, sets up."""
+        return Watch(
+            id=watch_id(act),
             team=self.pipeline.parts.directory.team,
             channel=channel,
             owner=user,
@@ -131,12 +141,14 @@ class Watches:
             quiet=settings.quiet,
             created_at=self.store.store.clock(),
         )
-        text = f":eyes: <@{user}> has this channel told of {watchforms.summary(watcher, watch)}"
-        try:
-            await self.voice.client.chat_postMessage(channel=channel, text=text)
-        except SlackApiError:
-            return "Amend cannot post in this channel; please invite it first."
-        await self.store.add(watch)
+
+    async def _add(self, watch: Watch) -> str:
+        """Keep the watch and have its channel told so; the sentence for who set it up."""
+        listed = {each.id for each in await self.store.listed(watch.channel)}
+        if len(listed) >= watchforms.MOST and watch.id not in listed:
+            return f"This channel has {watchforms.MOST} watches already; `/amend unwatch` ends one."
+        await self.store.add(watch, beginning(watch))
+        self.voice.wake()
         return f"This channel is told from now on. `/amend unwatch {watch.id}` ends it."
 
     async def on_watch(self, ack: Ack, body: Body) -> None:
@@ -147,7 +159,7 @@ class Watches:
         raw = watchforms.read_watch(watcher, state)
         try:
             settings = watchforms.settings_of(raw, "UTC")
-            selection = read(watcher.parameters, raw)
+            selection = await self._typed.chosen(watcher, raw, user_of(body))
         except InvalidInput as error:
             problems = error.problems or (Problem("", str(error)),)
             errors = watchforms.errors_of(body["view"], problems)
@@ -165,14 +177,18 @@ class Watches:
         settings: watchforms.WatchSettings,
     ) -> None:
         user = user_of(body)
-        zone = (await self.pipeline.parts.directory.caller(user)).timezone
         try:
             await self._require(watcher, user, channel)
+            zone = (await self.pipeline.parts.directory.caller(user)).timezone
             placed = settings.placed(zone)
-            text = await self._add(watcher, user, channel, selection, placed)
-        except Denied as error:
+            act = f"watch:{body['view']['id']}"
+            text = await self._add(self._made(act, watcher, user, channel, selection, placed))
+        except AmendError as error:
             await self.pipeline.acting.turned_away(user, "watch", error)
-            text = " ".join(error.reasons)
+            text = str(error)
+        except Exception as error:
+            log.warning("watch_not_added", error=type(error).__name__)
+            text = MAYBE_WATCHED
         await self.voice.tell(user, channel, {"text": text})
 
     async def watches(self, asked: Asked) -> Message:
