@@ -228,7 +228,8 @@ class Deeds:
         try:
             await self.pipeline.acting.require(operation, to, draft.channel)
         except AmendError as error:
-            await self._answer(here, f"Choose somebody else for it. {error}")
+            head = "Choose somebody else for it. " if isinstance(error, NotAllowed) else ""
+            await self._answer(here, f"{head}{error}")
             return
         copy = handed_copy(draft, key, to)
         await self.pipeline.parts.store.hand_on(copy, user)

@@ -95,9 +95,9 @@ class Modals:
             draft = await self.voice.draft(
                 operation, user, values, channel=where, thread_ts=thread_ts, source=source
             )
-        except Denied as error:
+        except AmendError as error:
             await self.pipeline.acting.turned_away(user, operation.name, error)
-            await self.voice.update(view_id, forms.message_view("Not allowed", _lines(error)))
+            await self.voice.update(view_id, _refusal(error))
             return
         except Exception:
             log.exception("form_not_opened")
@@ -367,11 +367,9 @@ class Modals:
     async def _details(self, body: Body, request: Request) -> Body:
         try:
             await self.pipeline.looking.require(request, user_of(body))
-        except Denied as error:
+        except AmendError as error:
             await self.pipeline.acting.turned_away(user_of(body), "details", error, request.id)
-            return forms.message_view("Not allowed", _lines(error))
-        except NotNow as error:
-            return forms.message_view("Not now", str(error))
+            return _refusal(error)
         return await self.deeds.details(request)
 
 
@@ -411,5 +409,8 @@ def _in_view(origin: Origin, view_id: str) -> Origin:
     )
 
 
-def _lines(error: Denied) -> str:
-    return "\n".join(error.reasons)
+def _refusal(error: AmendError) -> Body:
+    """Why something does not open, in its place."""
+    title = "Not now" if isinstance(error, NotNow) else "Not allowed"
+    reasons = error.reasons if isinstance(error, Denied | NotNow) else (str(error),)
+    return forms.message_view(title, "\n".join(reasons))

@@ -14,6 +14,7 @@ from bot.domain.lookback import DAYS, next_weekly
 from bot.domain.operations import Vendor
 from bot.pipeline import Pipeline
 from bot.slack.outgoing.messenger import NotYet, Rendered
+from bot.slack.views.blocks import context, escape
 from bot.slack.views.lookback import look_back_blocks, look_back_message
 
 EVENT = "amend_report"
@@ -58,6 +59,8 @@ class LooksBack:
             vendors = await self.visible(user, "")
         except Denied:
             return []
+        except NotNow as error:
+            return [context(escape(str(error)))]
         look = await self._counting(vendors, DAYS, zone).count(self._stands_open)
         return look_back_blocks(look, _names(vendors), self._title)
 

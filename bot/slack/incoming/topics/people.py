@@ -11,7 +11,7 @@ import structlog
 
 from bot.db.tables import Draft
 from bot.domain import access
-from bot.domain.errors import AmendError, NotAllowed
+from bot.domain.errors import AmendError, NotAllowed, NotNow
 from bot.domain.mapping import Vendors, entry, entry_problems
 from bot.domain.operations import Operation, VendorUser
 from bot.domain.people import Account
@@ -189,17 +189,23 @@ class People:
         return peopleforms.hand_view(draft.id, able, operation.title.lower())
 
     async def _able(self, operation: Operation, draft: Draft) -> list[tuple[str, str]]:
-        """Those who may do it in that channel, as (Slack user id, name)."""
+        """Those who may do it in that channel, as (Slack user id, name).
+
+        Raises `NotNow` where nobody is known to, and of somebody it cannot be known.
+        """
         team = self.pipeline.parts.directory.team
         people = await self.pipeline.parts.store.mapped(team, operation.vendor)
-        found = []
+        found, unsure = [], list[str]()
         for user, _ in people:
             if user == draft.slack_user:
                 continue
             caller = await self.pipeline.parts.directory.caller(user)
             decision = access.decide(operation, caller, draft.channel, self.pipeline.parts.policy)
+            unsure += decision.reasons if decision.unsure else ()
             if decision.allowed:
                 found.append((user, caller.name))
+        if unsure and not found:
+            raise NotNow(unsure[:1])
         return found
 
     async def on_hand(self, ack: Ack, body: Body) -> None:
