@@ -107,16 +107,24 @@ def wire(value: str | int | Sequence[str]) -> str:
 
 
 def read(model: type[Parameters], values: Mapping[str, Any]) -> Parameters:
-    """Make typed parameters from raw ones. Raises `InvalidInput` with one problem per bad name."""
-    problems = [
-        Problem(name, unknown_name(name, names_of(model)))
-        for name in values
-        if name not in model.model_fields
-    ]
+    """Make typed parameters of what people typed, nothing of which may be unseen.
+
+    Raises `InvalidInput` with one problem per bad name.
+    """
     known = {name: value for name, value in values.items() if name in model.model_fields}
     unseen = [Problem(name, why) for name in known if (why := _unseen(model, name, known[name]))]
     if unseen:
-        raise InvalidInput([*problems, *unseen])
+        raise InvalidInput([*_unknown(model, values), *unseen])
+    return read_stored(model, values)
+
+
+def read_stored(model: type[Parameters], values: Mapping[str, Any]) -> Parameters:
+    """The same of what was stored, which an earlier version may have taken with something unseen.
+
+    It was reviewed, or sent, as it stands. Raises `InvalidInput` where it breaks any other rule.
+    """
+    problems = _unknown(model, values)
+    known = {name: value for name, value in values.items() if name in model.model_fields}
     try:
         parameters = model.model_validate(known)
     except ValidationError as error:
@@ -124,6 +132,14 @@ def read(model: type[Parameters], values: Mapping[str, Any]) -> Parameters:
     if problems:
         raise InvalidInput(problems)
     return parameters
+
+
+def _unknown(model: type[Parameters], values: Mapping[str, Any]) -> list[Problem]:
+    return [
+        Problem(name, unknown_name(name, names_of(model)))
+        for name in values
+        if name not in model.model_fields
+    ]
 
 
 def _unseen(model: type[Parameters], name: str, value: Any) -> str:

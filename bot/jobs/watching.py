@@ -13,7 +13,7 @@ from bot.db.tables import Delivery, News, Watch
 from bot.db.watching import ENDS, WatchStore
 from bot.domain.errors import AmendError
 from bot.domain.operations import Cursor, Registry, Sighting, Watcher
-from bot.domain.parameters import read
+from bot.domain.parameters import read_stored
 from bot.domain.quiethours import speak_at
 from bot.jobs.supervisor import each_apart
 from bot.pipeline.parts import AT_MOST
@@ -134,7 +134,7 @@ class Watching:
 
     async def _read(self, group: Sequence[Watch], watcher: Watcher) -> str:
         last = Cursor(group[0].cursor)
-        selection = read(watcher.parameters, group[0].selection)
+        selection = read_stored(watcher.parameters, group[0].selection)
         states = watcher.states(selection)
         page, near = list[Sighting](), set[str]()
 

@@ -13,7 +13,7 @@ from bot.db.tables import Request
 from bot.domain import access
 from bot.domain.errors import AmendError, Barred, Denied, NotAllowed, NotNow
 from bot.domain.operations import Operation, Record, Vendor
-from bot.domain.parameters import Parameters, read
+from bot.domain.parameters import Parameters, read_stored
 from bot.domain.people import SLACK_USER, folded
 from bot.domain.policy import quoted
 from bot.pipeline.parts import Parts
@@ -42,7 +42,7 @@ class Acting:
         return found
 
     def parameters(self, request: Request) -> Parameters:
-        return read(self.operation(request.operation).parameters, request.parameters)
+        return read_stored(self.operation(request.operation).parameters, request.parameters)
 
     async def decide(self, operation: Operation, user: str, channel: str) -> access.Decision:
         """May this person do this, here and now? Always with reasons."""

@@ -8,7 +8,7 @@ import pytest
 
 from bot.domain.errors import InvalidInput
 from bot.domain.operations import Operation
-from bot.domain.parameters import Parameters, read
+from bot.domain.parameters import Parameters, read, read_stored
 from bot.domain.policy import quoted
 from bot.domain.text import parse
 from bot.slack.views import exact
@@ -114,3 +114,12 @@ def test_what_a_vendor_wrote_is_shown(character: str) -> None:
 def test_other_characters_are_shown_as_they_are() -> None:
     for text in TAKEN:
         assert escape(text) == text
+
+
+@pytest.mark.parametrize("character", [each for each in REFUSED if each != "\ud800"])
+def test_what_an_earlier_version_stored_is_read_as_it_stands(character: str) -> None:
+    words = f"pa{character}tch"
+    stored = {"incident_id": ["71"], "comment": words, "status": "new"}
+    assert read_stored(IncidentUpdate, stored).model_dump()["comment"] == words
+    with pytest.raises(InvalidInput, match="status"):
+        read_stored(IncidentUpdate, {**stored, "status": f"n{character}ew"})
