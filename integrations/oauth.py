@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote_plus, urlencode
@@ -16,11 +16,15 @@ from integrations.http import Http, Reply, Request
 from integrations.secrets import spellings
 
 SIGN_IN_AGAIN = "the sign-in has ended there; please sign in again"
+REFUSED_AMEND = (
+    "it gives Amend no token; an administrator of Amend has to mend how it signs in there"
+)
 # Of RFC 6749, 5.2. Anything else might be what was sent.
 CODES = frozenset(
     {"invalid_client", "invalid_request", "invalid_scope", "unauthorized_client"}
     | {"unsupported_grant_type", "invalid_grant"}
 )
+MENDED_LATER = 60.0  # seconds; whoever is to mend it takes longer than tries that follow soon
 ASKED_FOR_TOO_LONG = 20.0  # seconds; somebody waits for the token with an edit in hand
 
 
@@ -78,7 +82,9 @@ class OAuthServer:
         except (NoAnswer, Unreadable) as error:
             raise Temporary(error.vendor, f"no new token came ({error.words})") from error
         except Rejected as error:
-            raise BadCredentials(error.vendor, error.words) from error
+            # What is refused is Amend as a client, and no sign-in of a person's.
+            said = f"{error.words} ({error.code})"
+            raise Temporary(error.vendor, said, later=MENDED_LATER) from error
 
     async def _ask(self, form: Mapping[str, str]) -> Reply:
         pair = f"{quote_plus(self.client_id)}:{quote_plus(self.client_secret)}"
@@ -114,12 +120,15 @@ class OAuthServer:
         if error == "invalid_grant":
             return BadCredentials(self.http.vendor, SIGN_IN_AGAIN)
         code = str(error) if error in CODES else f"HTTP status {reply.status}"
-        return Rejected(self.http.vendor, "it gives Amend no token", code=code)
+        return Rejected(self.http.vendor, REFUSED_AMEND, code=code)
 
     def _end(self, seconds: Any) -> str:
-        with suppress(TypeError, ValueError):
-            return str(self.clock() + float(seconds))
-        return ""
+        """When a token ends (seconds since 1970); "" where the server names no such span."""
+        try:
+            lasts = float(seconds)
+        except (TypeError, ValueError, OverflowError):
+            return ""
+        return str(self.clock() + lasts) if 0 <= lasts < math.inf else ""
 
 
 @dataclass(frozen=True)
