@@ -11,6 +11,7 @@ from bot import tracing
 from bot.db.ledger import Ledger, as_record
 from bot.db.tables import Request
 from bot.domain.access import Decision
+from bot.domain.clocks import APART
 from bot.domain.errors import AmendError, Denied, NotNow, invalid
 from bot.domain.operations import Operation, Record, Result, Reversal
 from bot.domain.parameters import Parameters, given
@@ -196,16 +197,17 @@ class Planner:
     ) -> str:
         """The comment as it will be sent: with the human's name, where that fits the limit.
 
-        Under a person's own credentials the vendor names them itself. Raises `InvalidInput` for
-        words that name somebody in Amend's stead.
+        Under a person's own credentials the vendor names them itself, and without attribution
+        nobody does. Raises `InvalidInput` for words that name somebody in Amend's stead.
         """
         if request.relation == "undo":
             return ""
-        if not own:
-            refuse_signed(operation, parameters)
         typed = getattr(parameters, operation.comment, None) if operation.comment else None
-        if not typed or own or not self.parts.attribution:
+        if own or not self.parts.attribution:
             return str(typed or "")
+        refuse_signed(operation, parameters)
+        if not typed:
+            return ""
         caller = await self.parts.directory.caller(request.requester)
         name = name_in(operation, operation.comment, caller)
         signed = f"{typed} [{name} via Amend]"
@@ -324,7 +326,7 @@ class Preparer:
         if request.digest or request.state not in (State.RECEIVED, State.SCHEDULED):
             return None
         early = (request.run_at or 0.0) - self.parts.clock()
-        if 0.0 < early <= AT_MOST:
+        if 0.0 < early <= AT_MOST + APART:
             return early if early <= LONG_WAIT else None
         with tracing.following("request.plan", request.id, request.operation):
             return await self._planned(request)

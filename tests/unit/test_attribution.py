@@ -31,11 +31,13 @@ HONEST = [
 ]
 
 
-async def comment(typed: str, *, own: bool = False, name: str = "comment") -> str:
+async def comment(
+    typed: str, *, own: bool = False, name: str = "comment", attribution: bool = True
+) -> str:
     async def caller(user: str, *, fresh: bool = False) -> Caller:
         return Caller(user, "T", "Mara Mallory")
 
-    parts: Any = SimpleNamespace(attribution=True, directory=SimpleNamespace(caller=caller))
+    parts: Any = SimpleNamespace(attribution=attribution, directory=SimpleNamespace(caller=caller))
     operation = cast(Operation, UpdateIncident.__new__(UpdateIncident))
     raw = {"incident_id": "71", "comment": "see above", "status": "new", name: typed}
     parameters = read(operation.parameters, raw)
@@ -51,6 +53,11 @@ async def test_what_reads_like_an_attribution_is_refused(typed: str, name: str) 
         await comment(typed, name=name)
     assert [each.name for each in refused.value.problems] == [name]
     assert "via Amend]" in str(refused.value)
+
+
+@pytest.mark.parametrize("typed", [*FORGED, *HONEST])
+async def test_without_attribution_comments_go_out_as_typed(typed: str) -> None:
+    assert await comment(typed, attribution=False) == typed
 
 
 @pytest.mark.parametrize("typed", HONEST)
