@@ -31,7 +31,7 @@ class Outbox:
         """
         due = self._store.clock() + first_after
         async with self._store.transaction() as session:
-            for each in sorted(deliveries, key=lambda each: each.key):  # as every step locks them
+            for each in deliveries:
                 each.due_at = due
                 if not await put_new(session, each):
                     await _renew(session, each.key, due)

@@ -33,6 +33,7 @@ from bot.db.tables import (
 from bot.db.tokens import end_of_unmapped
 from bot.db.turns import Turns
 from bot.db.upsert import put
+from bot.domain.clocks import APART
 from bot.domain.operations import Result
 from bot.domain.people import Account
 from bot.domain.plans import OVER, State, steps
@@ -185,7 +186,7 @@ class Store:
             at = col(Delivered.at)
             # What was taken later than now was so by a clock that has been set back since.
             query = select(Delivered).where(
-                col(Delivered.done_at).is_(None), or_(at <= before, at > self.clock())
+                col(Delivered.done_at).is_(None), or_(at <= before, at > self.clock() + APART)
             )
             return (await session.exec(query.order_by(col(Delivered.at)))).all()
 
@@ -618,11 +619,11 @@ async def _end_rest(session: AsyncSession, request_id: str, why: str) -> None:
 
 async def _draw_anew(session: AsyncSession, request_id: str) -> None:
     """No card goes on showing a state that is over, whatever fails after the step was taken."""
-    # In the order in which the outbox locks them, too.
+    # The request's own card first, as in the outbox: two who lock both never wait for each other.
     standing = select(Delivery).where(
         Delivery.request_id == request_id, col(Delivery.kind).in_(CARDS)
     )
-    for each in await session.exec(standing.order_by(Delivery.key).with_for_update()):
+    for each in await session.exec(standing.order_by(col(Delivery.key).desc()).with_for_update()):
         each.version += 1
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from bot.db.store import Store
 from bot.db.tables import Request
+from bot.domain.clocks import APART
 from bot.domain.plans import State
 from bot.domain.policy import Quiet
 from bot.domain.quiet import next_window
@@ -96,7 +97,7 @@ class Windows:
         """When what waits goes on (epoch seconds); now, where it waits for longer than anything may."""
         now, at = self.parts.store.clock(), request.run_at or 0.0
         asked = now + self.closed_for(request) if request.in_quiet else request.wished_at or 0.0
-        return at if at <= max(now + AT_MOST, asked + SOON) else now
+        return at if at <= max(now + AT_MOST, asked + SOON) + APART else now
 
     async def wait(self, request: Request) -> float:
         """Put it off where its window is closed; the seconds until the next one, else 0.

@@ -11,6 +11,7 @@ from bot.db.outbox import Outbox
 from bot.db.store import Store
 from bot.db.tables import Request
 from bot.db.watching import WatchStore
+from bot.domain.clocks import APART
 from bot.domain.plans import OVER, State
 from bot.jobs.engine import STRAY_EVERY, Engine
 from bot.jobs.pausing import Windows
@@ -67,7 +68,7 @@ class Upkeep:
         due = [
             each
             for each in waiting
-            if not 0 <= now - each.created_at <= SWEEP / 2 and _may_try(each, now)
+            if not -APART <= now - each.created_at <= SWEEP / 2 and _may_try(each, now)
         ]
         if due:
             carried = await self.engine.under_way()
@@ -144,7 +145,7 @@ class Upkeep:
 
 def _may_try(request: Request, now: float) -> bool:
     """False in the pause after a failure, none of which is longer than the last."""
-    return not now < (request.retry_at or 0.0) <= now + PAUSES[-1]
+    return not now < (request.retry_at or 0.0) <= now + PAUSES[-1] + APART
 
 
 def _is_to_tell(request: Request) -> bool:

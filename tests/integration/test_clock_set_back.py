@@ -25,6 +25,7 @@ from bot.jobs.upkeep import Upkeep
 from bot.jobs.watching import Watching
 from bot.jobs.witness import Forwarding
 from bot.pipeline import Parts
+from bot.pipeline.planning import Preparer
 from bot.proof.notes import Signer
 from bot.slack.outgoing.lookback import LooksBack
 from integrations.errors import Temporary
@@ -218,3 +219,70 @@ async def test_checkpoints_are_signed_on(store: Store, clock: Clock) -> None:
     assert not await signed(), "one an hour"
     clock.now = NOW
     assert await signed()
+
+
+# --- a replica whose clock is behind --------------------------------------------------------------
+
+BEHIND = 45.0  # seconds; what another replica wrote lies so far ahead, and means what it says
+
+
+@pytest.mark.parametrize(
+    ("run_at", "more"),
+    [
+        (NOW + HOUR + BEHIND, {}),
+        (NOW + 3 * DAY + 61 + BEHIND, {"wished_at": NOW + 3 * DAY}),
+    ],
+    ids=["the vendor's hour", "a wish"],
+)
+def test_what_another_replica_put_off_does_not_go_on_early(
+    run_at: float, more: dict[str, Any], store: Store
+) -> None:
+    policy = Policy.load("", {"acme.switch": ()})
+    windows = Windows(cast("Parts", SimpleNamespace(store=store, policy=policy)))
+    assert windows.runs_at(request(State.SCHEDULED, run_at=run_at, **more)) == run_at
+
+
+@pytest.mark.parametrize(
+    "made",
+    [{"retry_at": NOW + 600 + BEHIND}, {"created_at": NOW + BEHIND}],
+    ids=["retry", "accepted"],
+)
+async def test_what_another_replica_has_in_hand_is_not_taken_up(
+    made: dict[str, float], store: Store
+) -> None:
+    async with store.transaction() as session:
+        session.add(request(State.RECEIVED, **made))
+    engine, pipeline = Engine(), SimpleNamespace(parts=SimpleNamespace(store=store))
+    rest: Any = None
+    upkeep = Upkeep(store, cast("Any", engine), cast("Any", pipeline), rest, rest, [], rest)
+    await upkeep.take_up()
+    assert engine.started == []
+
+
+async def test_a_plan_that_another_replica_put_off_is_not_made_early(store: Store) -> None:
+    parts = cast("Any", SimpleNamespace(clock=store.clock))
+    preparer = Preparer(parts, cast("Any", None))
+    put_off = request(State.SCHEDULED, run_at=NOW + HOUR + BEHIND)
+    assert await preparer.prepare(put_off) is None
+
+
+async def test_a_deed_that_another_replica_took_just_now_is_left_to_it(store: Store) -> None:
+    async with store.transaction() as session:
+        session.add(Delivered(key="k", kind="run", payload={}, at=NOW + BEHIND))
+    assert await store.undone(60.0) == []
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        {"next_at": NOW + HOUR + BEHIND},
+        {"next_at": NOW + 60.0, "polled_at": NOW + BEHIND},
+    ],
+    ids=["put off", "polled"],
+)
+async def test_a_watch_that_another_replica_read_just_now_is_not_due(
+    made: dict[str, float], store: Store
+) -> None:
+    watches = WatchStore(store)
+    await watches.add(watch(**made))
+    assert await watches.claim(NOW, NOW + 180, NOW + HOUR) is None
