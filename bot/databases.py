@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import unquote, unquote_plus
 
 import psycopg
 from psycopg.conninfo import make_conninfo
@@ -15,6 +15,7 @@ from sqlalchemy.exc import ArgumentError
 
 from integrations.addresses import LAST_PORT, is_host
 
+SECRET_OPTIONS = frozenset({"password", "sslpassword"})  # of libpq
 SQLITE, POSTGRES = "sqlite:///", "postgresql://"
 
 
@@ -31,11 +32,16 @@ def checked(url: str) -> str:
 
 
 def passwords(url: str) -> list[str]:
-    """The password in a URL, in each form that may come up in a log."""
+    """The passwords in a URL, in each form that may come up in a log."""
     # As SQLAlchemy reads it, which takes more in it than `urlsplit` does.
     login, at, _ = url.partition("://")[2].partition("@")
-    held = login.partition(":")[2] if at else ""
-    return [held, unquote(held)]
+    held = [login.partition(":")[2] if at else ""]
+    query = url.partition("?")[2].partition("\n")[0]
+    options = (each.partition("=") for each in query.split("&"))
+    held += [value for name, _, value in options if unquote_plus(name) in SECRET_OPTIONS]
+    return [
+        form for each in held for form in dict.fromkeys((each, unquote(each), unquote_plus(each)))
+    ]
 
 
 def _check_file(path: str) -> None:

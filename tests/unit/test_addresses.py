@@ -127,6 +127,20 @@ def test_whatever_is_read_as_the_databases_password_is_known_as_a_secret(passwor
     assert password in databases.passwords(url) or read == ""
 
 
+@pytest.mark.parametrize("option", ["password", "sslpassword"])
+@given(password=TEXTS)
+@example(password="p%40ss")
+@example(password="p+ss&more=1")
+def test_so_is_a_password_among_the_options(option: str, password: str) -> None:
+    url = f"postgresql://amend@db.example/amend?sslmode=require&{option}={password}"
+    try:
+        read = make_url(url).query.get(option) or ""
+    except ValueError:
+        return
+    known = databases.passwords(url)
+    assert all(each in known for each in ([read] if isinstance(read, str) else read))
+
+
 @given(TEXTS.map(lambda text: f"postgresql://{text}"))
 def test_a_servers_address_is_taken_or_refused_and_never_told(url: str) -> None:
     try:

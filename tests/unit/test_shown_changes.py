@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from bot.domain.operations import Operation, Record, Result
 from bot.domain.plans import Counts, RequestFacts, State
 from bot.domain.reading import read_text
+from bot.slack.views.blocks import beginning, inline, size
 from bot.slack.views.cards import card, thread_reply
 from bot.slack.views.review import review_view
 from deploy.sandbox.slack.block_rules import problems
@@ -307,3 +308,10 @@ def test_a_review_with_nothing_to_confirm_asks_for_nothing() -> None:
     assert "submit" not in view
     assert "confirm" not in said
     assert "Nothing was sent." in said
+
+
+@pytest.mark.parametrize("most", range(-1, 9))
+def test_a_beginning_never_takes_more_room_than_there_is(most: int) -> None:
+    part = beginning("abcdef", most)
+    assert "abcdef".startswith(part)
+    assert not part or size(inline(part)) <= most

@@ -51,9 +51,12 @@ def beginning(
     shown: Callable[[str], str] = inline,
     measure: Callable[[str], int] = size,
 ) -> str:
-    """As much of a text, from its beginning, as takes no more room than `most` where it is `shown`."""
+    """As much of a text, from its beginning, as takes no more room than `most` where it is `shown`.
+
+    Nothing of it where even that takes more.
+    """
     fits = bisect_right(range(len(text) + 1), most, key=lambda n: measure(shown(text[:n])))
-    return text[: fits - 1]
+    return text[: max(0, fits - 1)]
 
 
 def brief(text: str, most: int, shown: Callable[[str], str] = inline) -> str:
