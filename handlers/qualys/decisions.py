@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import ClassVar
 
@@ -26,14 +27,15 @@ from handlers.qualys.exception_parameters import ExceptionDecision
 from handlers.qualys.exceptions import id_of, known_user, outside, person
 from handlers.qualys.lists import Remembered, best, may_own
 from handlers.qualys.scope import Scope
-from integrations.errors import Rejected, UnknownOutcome, Unreadable
+from integrations.errors import Rejected, UnknownOutcome, Unreadable, VendorError
 from integrations.qualys.client import QualysClient
-from integrations.qualys.exceptions import DAY, ComplianceException, ExceptionClient
+from integrations.qualys.exceptions import DAY, ComplianceException, ExceptionClient, Updated
 from integrations.qualys.models import User
 
 NOT_LISTED = "Qualys does not list this exception"
 YOURS = "you asked for it yourself; somebody else decides"
 WHY_BACK = "Put back to what it was before"
+TRACES = ("state", "ends")
 
 
 class DecideException(Operation):
@@ -133,9 +135,25 @@ class DecideException(Operation):
         except Unreadable as error:
             raise UnknownOutcome(error.vendor, error.words) from error
         told = {each: Outcome(each, Result.REFUSED, why) for each, why in reply.failed.items()}
-        told |= {each: Outcome(each, Result.CHANGED, reply.words) for each in reply.done}
-        silent = "Qualys' reply does not mention it"
-        return [told.get(each) or Outcome(each, Result.UNKNOWN, silent) for each in ids]
+        told |= {each: Outcome(each, Result.CHANGED, words) for each, words in reply.done.items()}
+        told |= await self._read_back(
+            [each for each in batch.records if each.id not in told], reply
+        )
+        return [told[each] for each in ids]
+
+    async def _read_back(self, records: Sequence[Record], reply: Updated) -> dict[str, Outcome]:
+        """What became of exceptions of which the answer says neither yes nor no."""
+        if not records:
+            return {}
+        said = {each.id: _said(reply, each.id) for each in records}
+        try:
+            now = await self._listed(list(said))
+        except VendorError as error:
+            # The update did go out: this must not look like a call that changed nothing.
+            why = f"reading it failed: {error}"
+            return {n: Outcome(n, Result.UNKNOWN, f"{words}; {why}") for n, words in said.items()}
+        found = [_trace(each, now.get(each.id)) for each in records]
+        return {each.id: replace(each, words=f"{said[each.id]}; {each.words}") for each in found}
 
     async def reconcile(self, batch: Batch, since: str) -> Sequence[Outcome]:
         """Done where it is as wanted and was not before; else it cannot be told."""
@@ -236,9 +254,39 @@ def _record(found: ComplianceException, changes: Mapping[str, object], why: str)
     )
 
 
+def _said(reply: Updated, number: str) -> str:
+    """An answer's words of an exception that it neither confirms nor refuses."""
+    silent = "Qualys' reply does not mention it"
+    loose = f"{silent}, and says: {reply.loose}" if reply.loose else silent
+    return reply.open.get(number) or loose
+
+
+def _fields(record: Record, now: ComplianceException) -> tuple[list[str], list[str]]:
+    """The planned fields that are as wanted now and were not before, and those that are not.
+
+    An assignee is no trace: an update takes the number of a user, and lists show another name.
+    """
+    shown = state_of(now)
+    wanted = {each: record.after[each] for each in TRACES if each in record.after}
+    moved = [each for each, to in wanted.items() if record.state.get(each) != to]
+    done = [each for each in moved if shown[each] == wanted[each]]
+    return done, [each for each in moved if each not in done]
+
+
+def _trace(record: Record, now: ComplianceException | None) -> Outcome:
+    """What reading alone tells of an update; `REFUSED`: nothing that can be seen has changed."""
+    done, missed = ([], []) if now is None else _fields(record, now)
+    if done:
+        words = f"Qualys left as it was: {', '.join(missed)}" if missed else "read back"
+        return Outcome(record.id, Result.CHANGED, words)
+    if missed:
+        return Outcome(record.id, Result.REFUSED, "Qualys left it as it was")
+    return Outcome(record.id, Result.UNKNOWN, "Qualys shows no trace of it")
+
+
 def _reconciled(record: Record, now: ComplianceException | None) -> Outcome:
-    wanted = record.after.get("state")
-    if now is not None and wanted and now.status == wanted != record.state.get("state"):
-        return Outcome(record.id, Result.CHANGED, "read back")
+    found = _trace(record, now)
+    if found.result is Result.CHANGED:
+        return found
     words = "sent without an answer, and Qualys shows no trace of it so far"
     return Outcome(record.id, Result.UNKNOWN, words)

@@ -7,7 +7,7 @@ from datetime import date
 from typing import ClassVar
 
 from bot.domain.errors import InvalidInput, Problem
-from bot.domain.operations import Batch, Context, Lookup, Outcome, Reach, Record, Result, Reversal
+from bot.domain.operations import Batch, Context, Lookup, Outcome, Reach, Record, Reversal
 from bot.domain.parameters import Parameters, given
 from bot.domain.people import Account
 from handlers.qualys.decisions import DecideException, label_of, state_of
@@ -68,11 +68,6 @@ class RenewException(DecideException):
         changes = {"status": "Approved", **batch.changes}
         return await super().apply(Batch(batch.parameters, changes, batch.records, batch.key))
 
-    async def reconcile(self, batch: Batch, since: str) -> Sequence[Outcome]:
-        """Done where it ends as wanted and did not before; else it cannot be told."""
-        now = await self._listed([each.id for each in batch.records])
-        return [_reconciled(each, now.get(each.id)) for each in batch.records]
-
     async def check(self, parameters: Parameters) -> None:
         end = str(given(parameters)["end_date"])
         if date.fromisoformat(end) <= self._today():
@@ -112,11 +107,3 @@ def _record(found: ComplianceException, end: date, why: str) -> Record:
         already=already,
         places=(found.ip,),
     )
-
-
-def _reconciled(record: Record, now: ComplianceException | None) -> Outcome:
-    wanted = record.after.get("ends")
-    if now is not None and wanted and state_of(now)["ends"] == wanted != record.state.get("ends"):
-        return Outcome(record.id, Result.CHANGED, "read back")
-    words = "sent without an answer, and Qualys shows no trace of it so far"
-    return Outcome(record.id, Result.UNKNOWN, words)

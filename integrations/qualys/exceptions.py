@@ -50,6 +50,7 @@ ROOTS = {
 }
 EXCEPTIONS_ROOT = "EXCEPTION_LIST_OUTPUT"
 NO_LICENCE = "2012"  # facts 8
+SUCCESSES = frozenset({"successfully updated"})  # facts 5.3, in small letters
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +132,15 @@ class Requested:
 
 @dataclass(frozen=True, slots=True)
 class Updated:
-    """What an update says: the exceptions done with `words`, and the words for each that failed."""
+    """What an update says of each exception, in the vendor's words by its number.
 
-    done: tuple[str, ...]
+    `open` are those of which it says neither yes nor no; `loose` is what it says of no number.
+    """
+
+    done: Mapping[str, str]
     failed: Mapping[str, str]
-    words: str = ""
+    open: Mapping[str, str]
+    loose: str = ""
 
 
 # --- requests ------------------------------------------------------------------------------------
@@ -192,24 +197,25 @@ def read_requested(reply: Reply) -> Requested:
 
 
 def read_updated(reply: Reply) -> Updated:
-    """Facts 5.3: BATCH_RETURN; a BATCH with a CODE is a failure, the numbers it names failed."""
+    """Facts 5.3: BATCH_RETURN; a CODE is a failure, and only the TEXT of a known success is one."""
     root = good_root(reply, writes=True)
     batches = list(root.iter("BATCH"))
     if name_of(root) != "BATCH_RETURN" or not batches:
         raise Unreadable(VENDOR, words_of(root) or "it does not say what was updated")
-    done: list[str] = []
+    done: dict[str, str] = {}
     failed: dict[str, str] = {}
-    words = ""
+    unsaid: dict[str, str] = {}
+    loose: list[str] = []
     for batch in batches:
-        numbers = [
-            str(each) for item in batch.iterfind("NUMBER_SET/*") for each in numbers_in(item)
-        ]
-        if text_of(batch, "CODE"):
-            failed.update(dict.fromkeys(numbers, text_of(batch, "TEXT")))
-        else:
-            done += numbers
-            words = text_of(batch, "TEXT")
-    return Updated(tuple(done), failed, words)
+        words, numbers = text_of(batch, "TEXT"), _number_set(batch)
+        known = words.casefold().rstrip(".") in SUCCESSES
+        told = failed if text_of(batch, "CODE") else done if known else unsaid
+        told |= dict.fromkeys(numbers, words)
+        if not numbers:
+            loose.append(words)
+    # What one batch confirms and another does not is not confirmed.
+    done = {each: words for each, words in done.items() if each not in failed | unsaid}
+    return Updated(done, failed, unsaid, "; ".join(filter(None, loose)))
 
 
 def listed(reply: Reply, path: str) -> Element:
@@ -260,6 +266,10 @@ def next_url(root: Element, base: str) -> str:
         # The credentials go nowhere else.
         raise Unreadable(VENDOR, f"its next page is at another host ({theirs.netloc})")
     return found
+
+
+def _number_set(batch: Element) -> list[str]:
+    return [str(each) for item in batch.iterfind("NUMBER_SET/*") for each in numbers_in(item)]
 
 
 def _exception(each: Element) -> ComplianceException:
