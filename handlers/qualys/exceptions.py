@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
@@ -155,7 +156,10 @@ class RequestException(Operation):
         return [_made(record, reply.numbers[0], words)]
 
     async def reconcile(self, batch: Batch, since: str) -> Sequence[Outcome]:
-        """An exception for this control and host, made since, is ours; none proves nothing."""
+        """One exception that says what ours said, made since, is ours; none proves nothing.
+
+        Of several none is taken: a list names no instance, so that another request's looks alike.
+        """
         (record,) = batch.records
         at = datetime.fromisoformat(since)
         at = at if at.tzinfo else at.replace(tzinfo=UTC)
@@ -166,11 +170,17 @@ class RequestException(Operation):
             "control_id": place["control_id"],
             "created_after_date": day,
         }
-        async for each in self._exceptions.exceptions(filters):
-            if _answers(each, place, record) and _since(each, at):
-                return [_made(record, each.number, f"Exception {each.number}, read back")]
-        words = "sent without an answer, and Qualys lists no such exception so far"
-        return [Outcome(record.id, Result.UNKNOWN, words)]
+        sought = _Sought(place, record.places, batch.changes.get("comments", ""))
+        listed = self._exceptions.exceptions(filters)
+        ours = [n.number async for n in listed if sought.is_met_by(n) and _since(n, at)]
+        if len(ours) == 1:
+            return [_made(record, ours[0], f"Exception {ours[0]}, read back")]
+        shown = (
+            f"lists {' and '.join(ours)}, either of which may be ours"
+            if ours
+            else "lists no such exception so far"
+        )
+        return [Outcome(record.id, Result.UNKNOWN, f"sent without an answer, and Qualys {shown}")]
 
     async def as_user(self, name: str, account: str) -> str:
         return await id_of(self._users, name, account)
@@ -396,9 +406,36 @@ def _place(key: str) -> dict[str, str]:
     return dict(zip(PLACE, key.split("/", len(PLACE) - 1), strict=False))
 
 
-def _answers(each: ComplianceException, place: Mapping[str, str], record: Record) -> bool:
-    # The vendor matches control ids by their beginning (vendors/qualys.md 5.2).
-    return each.control.id == place["control_id"] and each.ip in record.places
+@dataclass(frozen=True)
+class _Sought:
+    """A request that went out without an answer, as a list of exceptions would show it."""
+
+    place: Mapping[str, str]
+    ips: Sequence[str]
+    comment: str
+
+    def is_met_by(self, each: ComplianceException) -> bool:
+        # The vendor matches control ids by their beginning; all but the number may be missing in
+        # what it lists (vendors/qualys.md 5.2).
+        shown = {"policy_id": each.policy.id, "technology_id": each.technology.id}
+        return (
+            each.control.id == self.place["control_id"]
+            and each.ip in self.ips
+            and all(value in ("", self.place[name]) for name, value in shown.items())
+            and (not each.history or _said_first(each) == _plain_words(self.comment))
+        )
+
+
+def _said_first(each: ComplianceException) -> str:
+    """The comment of the request: the oldest of the history, whichever way it is listed."""
+    dated = [remark for remark in each.history if remark.at]
+    first = min(dated, key=lambda remark: str(remark.at)) if dated else each.history[-1]
+    return _plain_words(first.comment)
+
+
+def _plain_words(text: str) -> str:
+    """Text without regard to how blanks and line ends are written."""
+    return " ".join(text.split())
 
 
 def _since(each: ComplianceException, at: datetime) -> bool:

@@ -6,7 +6,7 @@ Places: "facts" are the Qualys API facts, by section.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import cast
 from urllib.parse import parse_qsl
 
@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from bot.domain.operations import Batch, Outcome, Record, Result
 from bot.domain.parameters import Parameters
 from handlers.qualys.decisions import DecideException
+from handlers.qualys.exceptions import RequestException
 from handlers.qualys.renewals import RenewException
 from integrations.qualys.client import QualysClient
 from integrations.qualys.config import QualysSettings
@@ -212,3 +213,77 @@ async def test_a_renewal_is_looked_up_by_its_end(ends: str, result: Result) -> N
     # Without an answer that much is not told: it may still be at work.
     (outcome,) = await operation.reconcile(sent, NOW.isoformat())
     assert outcome.result is (result if result is Result.CHANGED else Result.UNKNOWN)
+
+
+# --- a request whose answer was lost -----------------------------------------------------------------
+
+PLACE = "3/1113/28595192824/45/MSSQL 2022:1:1433:MSSQLSERVER:master"
+MINE = "isolated  until\nMarch [Mara via Amend]"
+
+
+def remark(comment: str, ago: int = 60) -> str:
+    at = (NOW - timedelta(seconds=ago)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    said = f"<USER>amend_api</USER><COMMENT><![CDATA[{comment}]]></COMMENT>"
+    return f"<HISTORY>{said}<INSERTION_DATE>{at}</INSERTION_DATE></HISTORY>"
+
+
+def made(number: str = "59", *, remarks: str | None = None, **other: str) -> str:
+    """An exception as the list has it: for our control, host and technology, with our comment."""
+    shown = {"technology": "45", "policy": "3", "control": "1113", "ip": "10.0.0.1", **other}
+    technology = f"<TECHNOLOGY><ID>{shown['technology']}</ID></TECHNOLOGY>"
+    history = f"<HISTORY_LIST>{remark(MINE) if remarks is None else remarks}</HISTORY_LIST>"
+    return (
+        f"{standing(number, 'Pending')}<HOST><IP_ADDRESS>{shown['ip']}</IP_ADDRESS></HOST>"
+        f"<POLICY><ID>{shown['policy']}</ID></POLICY><CONTROL><CID>{shown['control']}</CID></CONTROL>"
+        f"{technology if shown['technology'] else ''}"
+        f"<CREATED_DATE>{NOW.strftime('%Y-%m-%dT%H:%M:%SZ')}</CREATED_DATE>{history}"
+    )
+
+
+async def looked_for(*exceptions: str) -> Outcome:
+    operation = RequestException(*Tenant("", listed(*exceptions)).clients())
+    record = Record(PLACE, "", {}, {"exception": "Pending"}, places=("10.0.0.1",))
+    sent = batch({"assignee_id": "500101", "comments": MINE}, record)
+    (outcome,) = await operation.reconcile(sent, NOW.isoformat())
+    return outcome
+
+
+# facts 5.1: one exception is for one technology; 5.2: what a list shows, all of it optional.
+@pytest.mark.parametrize(
+    "one",
+    [
+        made(),
+        made(technology=""),
+        made(remarks=""),
+        made(remarks=remark("and another word", 1) + remark(MINE)),
+        made(remarks=remark(" ".join(MINE.split()))),
+    ],
+)
+async def test_a_lost_request_is_found_by_what_it_said(one: str) -> None:
+    others = (made("57", control="11130"), made("58", remarks=remark("quite another reason")))
+    outcome = await looked_for(*others, one)
+    assert (outcome.result, outcome.made) == (Result.CHANGED, "59")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        made(technology="7"),
+        made(policy="4"),
+        made(control="11130"),
+        made(ip="10.0.0.2"),
+        made(remarks=remark("quite another reason")),
+        made(remarks=remark(MINE, 1) + remark("quite another reason")),
+        made(remarks=remark("")),
+    ],
+)
+async def test_somebody_elses_exception_is_not_ours(other: str) -> None:
+    outcome = await looked_for(other)
+    assert (outcome.result, outcome.made) == (Result.UNKNOWN, "")
+
+
+async def test_of_two_that_look_like_ours_neither_is_taken() -> None:
+    # facts 5.1: a request is for one instance, and 5.2: a list names none.
+    outcome = await looked_for(made("59"), made("60"))
+    assert (outcome.result, outcome.made) == (Result.UNKNOWN, "")
+    assert "59 and 60" in outcome.words
