@@ -9,8 +9,9 @@ import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
+from integrations.addresses import web_address
 from integrations.errors import Rejected, Unreadable
 from integrations.http import Reply, Request
 from integrations.qualys.client import QualysClient
@@ -50,6 +51,7 @@ ROOTS = {
 }
 EXCEPTIONS_ROOT = "EXCEPTION_LIST_OUTPUT"
 NO_LICENCE = "2012"  # facts 8
+PORTS = {"https": 443, "http": 80}
 SUCCESSES = frozenset({"successfully updated"})  # facts 5.3, in small letters
 
 
@@ -261,11 +263,18 @@ def next_url(root: Element, base: str) -> str:
     found = text_of(root, "RESPONSE/WARNING/URL")
     if not found:
         return ""
-    ours, theirs = urlsplit(base), urlsplit(found)
-    if (ours.scheme, ours.netloc) != (theirs.scheme, theirs.netloc):
+    if _server(found) != _server(base):
         # The credentials go nowhere else.
-        raise Unreadable(VENDOR, f"its next page is at another host ({theirs.netloc})")
+        raise Unreadable(VENDOR, f"its next page is at another host ({found[:200]})")
     return found
+
+
+def _server(url: str) -> tuple[str, str, int | None] | None:
+    """Scheme, host and port of a URL, the same in every spelling; None for one that names none."""
+    parts = web_address(url)
+    if parts is None or "@" in parts.netloc:
+        return None
+    return parts.scheme, parts.hostname or "", parts.port or PORTS[parts.scheme]
 
 
 def _number_set(batch: Element) -> list[str]:

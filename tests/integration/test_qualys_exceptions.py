@@ -32,11 +32,13 @@ def error(code: str, words: str) -> str:
     return f"<SIMPLE_RETURN><RESPONSE>{inside}</RESPONSE></SIMPLE_RETURN>"
 
 
-def connected(answer: Answer, version: str = "2.0") -> ExceptionClient:
+def connected(
+    answer: Answer, version: str = "2.0", base: str = "https://q.example"
+) -> ExceptionClient:
     async def no_sleep(_: float) -> None:
         pass
 
-    settings = QualysSettings(url="https://q.example", username="amend_api", password="sandbox")
+    settings = QualysSettings(url=base, username="amend_api", password="sandbox")
     client = QualysClient(settings, transport=httpx.MockTransport(answer), sleep=no_sleep)
     return ExceptionClient(client, settings.url, version)
 
@@ -240,3 +242,46 @@ async def test_a_missing_licence_is_not_a_missing_version() -> None:
 async def test_a_vendor_that_is_down_says_nothing_about_versions() -> None:
     with pytest.raises(Temporary):
         await connected(always("", 503)).check()
+
+
+# --- the next page -------------------------------------------------------------------------------
+
+
+def page_at(url: str) -> Answer:
+    """Says on the first page that the next is at `url`, and nothing on any other."""
+    warning = f"<WARNING><CODE>1980</CODE><URL><![CDATA[\n{url}\n]]></URL></WARNING>"
+    first = EXCEPTIONS.replace("<RESPONSE/>", f"<RESPONSE>{warning}</RESPONSE>")
+    pages = iter([first, EXCEPTIONS])
+    return lambda _: httpx.Response(200, text=next(pages))
+
+
+NEXT = "/api/2.0/fo/compliance/exception/?action=list&exception_number_min=5"
+
+
+# facts 5.2: "Check that the URL's host is the configured one"; RFC 3986, 6.2: case and default port.
+@pytest.mark.parametrize(
+    "base", ["https://q.example", "https://Q.example", "https://q.example:443"]
+)
+@pytest.mark.parametrize("at", ["https://q.example", "HTTPS://Q.EXAMPLE", "https://q.example:443"])
+async def test_the_same_server_is_known_in_every_spelling(base: str, at: str) -> None:
+    assert await _all(connected(page_at(at + NEXT), base=base)) == []
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        "http://q.example",
+        "https://q.example:8443",
+        "https://q.example.evil.example",
+        "https://q.example@evil.example",
+        "https://somebody@q.example",
+        "https://q.example:99999",
+        "https://q.example:x",
+        "https://[q.example",
+        "ftp://q.example",
+        "",
+    ],
+)
+async def test_a_next_page_elsewhere_gets_no_credentials(at: str) -> None:
+    with pytest.raises(Unreadable, match="another host"):
+        await _all(connected(page_at(at + NEXT)))
