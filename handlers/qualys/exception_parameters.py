@@ -25,7 +25,7 @@ def _digits(name: str, example: str, value: str) -> str:
     found = value.strip()
     if not re.fullmatch(r"[0-9]{1,18}", found) or int(found) == 0:
         raise broken(f"`{name}` is a whole number such as `{example}`, not `{value}`.")
-    return found
+    return str(int(found))  # Qualys lists no leading zeros
 
 
 def _id(name: str, spec: Param) -> tuple[Any, ...]:

@@ -175,11 +175,9 @@ class RequestException(Operation):
         ours = [n.number async for n in listed if sought.is_met_by(n) and _since(n, at)]
         if len(ours) == 1:
             return [_made(record, ours[0], f"Exception {ours[0]}, read back")]
-        shown = (
-            f"lists {' and '.join(ours)}, either of which may be ours"
-            if ours
-            else "lists no such exception so far"
-        )
+        shown = "lists no such exception so far"
+        if ours:
+            shown = f"lists {' and '.join(ours)}, either of which may be ours"
         return [Outcome(record.id, Result.UNKNOWN, f"sent without an answer, and Qualys {shown}")]
 
     async def as_user(self, name: str, account: str) -> str:

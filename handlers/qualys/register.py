@@ -37,9 +37,15 @@ ENDS_WITHIN = Param(
 )
 
 
+def _plain(name: str, value: str) -> str:
+    """A number or a range, without leading zeros: Qualys lists none."""
+    low, high = rules.span(rules.numbers(name, value))
+    return str(low) if low == high else f"{low}-{high}"
+
+
 def _id(name: str, title: str) -> tuple[Any, ...]:
-    spec = Param(Kind.SELECTION, title, "Numbers, separated by commas", example="1113")
-    made: tuple[Any, ...] = items(name, spec, partial(rules.numbers, name)).__metadata__
+    spec = Param(Kind.SELECTION, title, "Numbers and ranges, with commas", example="1113")
+    made: tuple[Any, ...] = items(name, spec, partial(_plain, name)).__metadata__
     return made
 
 
@@ -89,9 +95,10 @@ class ExceptionRegister(Register):
         return Listing(COLUMNS, [_row(each) for each in seen])
 
     def _filters(self, asked: Mapping[str, object]) -> dict[str, str]:
-        """What the vendor narrows by itself; facts 5.2: one status, and days as mm/dd/yyyy."""
+        """What the vendor narrows by itself; facts 5.2: one status or policy, days as mm/dd/yyyy."""
         states, within = _states(asked), _within(asked)
-        filters = {"policy_id": _joined(asked["policy_id"])} if "policy_id" in asked else {}
+        policy = _joined(asked.get("policy_id", ""))
+        filters = {"policy_id": policy} if policy.isdecimal() else {}
         if len(states) == 1:
             filters["status"] = states[0].lower()
         if within is not None:
@@ -128,7 +135,10 @@ def _within(asked: Mapping[str, object]) -> int | None:
 
 def _chosen(value: str, asked: Mapping[str, object], name: str) -> bool:
     chosen = asked.get(name)
-    return not isinstance(chosen, tuple) or value in chosen
+    if not isinstance(chosen, tuple):
+        return True
+    spans = map(rules.span, chosen)
+    return value.isdecimal() and any(low <= int(value) <= high for low, high in spans)
 
 
 def _joined(value: object) -> str:

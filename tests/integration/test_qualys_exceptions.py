@@ -5,13 +5,23 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from datetime import date
 from urllib.parse import parse_qsl
 
 import httpx
 import pytest
 
+from bot.domain.operations import Reach
+from bot.domain.parameters import Parameters, given, read
+from bot.domain.people import Account
+from handlers.qualys.exception_parameters import (
+    ExceptionDecision,
+    ExceptionRenewal,
+    ExceptionRequest,
+)
 from handlers.qualys.exceptions import id_of, known_user, outside
 from handlers.qualys.lists import Remembered, is_whole
+from handlers.qualys.register import ExceptionRegister
 from handlers.qualys.scope import Scope
 from integrations.errors import BadCredentials, Rejected, Temporary, Unreadable, VendorError
 from integrations.qualys.client import QualysClient
@@ -285,3 +295,85 @@ async def test_the_same_server_is_known_in_every_spelling(base: str, at: str) ->
 async def test_a_next_page_elsewhere_gets_no_credentials(at: str) -> None:
     with pytest.raises(Unreadable, match="another host"):
         await _all(connected(page_at(at + NEXT)))
+
+
+# --- the register --------------------------------------------------------------------------------
+
+
+def entry(number: int, control: str, policy: str) -> str:
+    return (
+        f"<EXCEPTION><EXCEPTION_NUMBER>{number}</EXCEPTION_NUMBER><STATUS>Approved</STATUS>"
+        f"<HOST><IP_ADDRESS>10.0.0.7</IP_ADDRESS></HOST><POLICY><ID>{policy}</ID></POLICY>"
+        f"<CONTROL><CID>{control}</CID></CONTROL>"
+        "<EXPIRATION_DATE>2026-01-20</EXPIRATION_DATE></EXCEPTION>"
+    )
+
+
+STANDING = EXCEPTIONS.replace(
+    "<RESPONSE/>",
+    f"<RESPONSE>{entry(1, '1113', '7')}{entry(2, '2000', '8')}{entry(3, '11130', '70')}</RESPONSE>",
+)
+
+
+async def registered(**typed: str) -> tuple[list[str], list[dict[str, str]]]:
+    """The numbers that `/amend exceptions` lists, and what Qualys was asked for."""
+    asked: list[dict[str, str]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(dict(request.url.params))
+        body = HOSTS if "/asset/host/" in request.url.path else STANDING
+        return httpx.Response(200, text=body)
+
+    register = ExceptionRegister(connected(answer), lambda: date(2026, 1, 5))
+    selection = read(register.parameters, typed)
+    listing = await register.rows(selection, Account("qualys", "m", "Manager"), Reach.ALL)
+    return [row[0] for row in listing.rows], asked
+
+
+@pytest.mark.parametrize("name", ["control_id", "policy_id"])
+@pytest.mark.parametrize(
+    ("control", "policy", "numbers"),
+    [
+        ("1113", "7", ["1"]),
+        ("01113", "007", ["1"]),
+        ("1110-1120", "5-7", ["1"]),
+        ("01000-02000", "07-08", ["1", "2"]),
+        ("1113,2000", "7,8", ["1", "2"]),
+        ("1,1999-2000", "1,8-9", ["2"]),
+        ("111", "1", []),
+    ],
+)
+async def test_a_register_takes_numbers_by_span(
+    name: str, control: str, policy: str, numbers: list[str]
+) -> None:
+    typed = control if name == "control_id" else policy
+    assert (await registered(**{name: typed}))[0] == numbers
+
+
+async def test_what_a_register_narrows_at_the_vendor_is_one_number() -> None:
+    # facts 5.2: lists and ranges are told of exception numbers alone.
+    _, asked = await registered(policy_id="007")
+    assert asked[0]["policy_id"] == "7"
+    for typed in ("7,8", "7-8"):
+        _, asked = await registered(policy_id=typed)
+        assert "policy_id" not in asked[0]
+    _, asked = await registered(host_id="007,0010-12")
+    assert asked[1]["ids"] == "7,10-12"
+
+
+WHOLE: dict[type[Parameters], dict[str, str]] = {
+    ExceptionRequest: dict.fromkeys(
+        ("policy_id", "control_id", "host_id", "technology_id", "assignee_id"), "5"
+    ),
+    ExceptionDecision: {"exception_numbers": "5", "reassign_to": "5"},
+    ExceptionRenewal: {"exception_numbers": "5", "end_date": "2027-03-31"},
+}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "name"),
+    [(each, name) for each, form in WHOLE.items() for name in form if name != "end_date"],
+)
+def test_leading_zeros_name_the_same_record(parameters: type[Parameters], name: str) -> None:
+    typed = {**WHOLE[parameters], "comments": "why", name: "0059"}
+    assert given(read(parameters, typed))[name] in ("59", ("59",))

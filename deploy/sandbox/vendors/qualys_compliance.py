@@ -27,6 +27,7 @@ from deploy.sandbox.vendors.qualys_exception_list import (
     numbers,
     page_size,
     shown,
+    spans,
     tests,
     words,
 )
@@ -271,7 +272,7 @@ class Compliance:
 
     def _hosts(self, params: Mapping[str, str], caller: Member) -> str:
         ips, groups = words(params.get("ips", "")), words(params.get("ag_titles", ""))
-        ids = words(params.get("ids", ""))
+        ids = spans("ids", params.get("ids", ""))
         unknown = [each for each in groups if each not in (*NETWORKS, *SYSTEMS, "All")]
         if unknown:
             raise Refused("1905", f"parameter ag_titles has invalid value: {unknown[0]}")
@@ -281,7 +282,7 @@ class Compliance:
             for each in hosts
             if _reaches(caller, each)
             and (not ips or str(each.ip) in ips)
-            and (not ids or str(each.id) in ids)
+            and (not ids or any(each.id in span for span in ids))
             and (not groups or any(in_group(each, group) for group in groups))
         ]
         listed = "".join(_host(each) for each in found)

@@ -46,12 +46,13 @@ def words(value: str) -> list[str]:
 
 def numbers(value: str) -> list[int]:
     """A list with ranges (`50-55`)."""
-    found: list[int] = []
-    for each in words(value):
-        low, _, high = each.partition("-")
-        first = whole("exception_numbers", low)
-        found += range(first, whole("exception_numbers", high or low) + 1)
-    return found
+    return [number for span in spans("exception_numbers", value) for number in span]
+
+
+def spans(name: str, value: str) -> list[range]:
+    """The same as it is written: a number is a range of one."""
+    parts = [each.partition("-") for each in words(value)]
+    return [range(whole(name, low), whole(name, high or low) + 1) for low, _, high in parts]
 
 
 def day(name: str, value: str) -> date:
