@@ -37,7 +37,7 @@ from integrations.ccs.client import CcsClient
 from integrations.ccs.config import priority_name
 from integrations.ccs.protocol import STATES
 from integrations.ccs.reading import CannotRead, Ticket
-from integrations.errors import VendorError
+from integrations.errors import Rejected, VendorError
 
 MOST_TICKETS = 20_000  # ours: what one request may name
 FIELDS = {
@@ -206,10 +206,13 @@ class UpdateTicket(Operation):
         found = await self._found(ids)
         if found is None:
             return {number: {} for number in ids}
-        return {number: _state(ticket) for number, ticket in found.items()}
+        return {
+            number: _hidden(each) if isinstance(each, Rejected) else _state(each)
+            for number, each in found.items()
+        }
 
-    async def _found(self, numbers: Sequence[str]) -> Mapping[str, Ticket] | None:
-        """Tickets by number; None where this server shows none at all."""
+    async def _found(self, numbers: Sequence[str]) -> Mapping[str, Ticket | Rejected] | None:
+        """Tickets by number, or why one may not be read; None where this server shows none at all."""
         try:
             return await self._client.tickets(numbers)
         except CannotRead:
@@ -255,9 +258,13 @@ class UpdateTicket(Operation):
             found["priority"] = self._priority(found["priority"])
         return found
 
-    def _planned(self, number: str, ticket: Ticket | None, changes: Mapping[str, str]) -> Record:
+    def _planned(
+        self, number: str, ticket: Ticket | Rejected | None, changes: Mapping[str, str]
+    ) -> Record:
         if ticket is None:
             return Record(number, "not listed", {}, {}, left_out=NOT_LISTED)
+        if isinstance(ticket, Rejected):
+            return Record(number, "not shown", {}, {}, left_out=ticket.words)
         state = _state(ticket)
         wanted = self._wanted(changes)
         after = {field: value for field, value in wanted.items() if state.get(field) != value}
@@ -285,9 +292,9 @@ class UpdateTicket(Operation):
         """The verification job's verdict, which CCS runs after state 2 (document)."""
         found = await self._client.tickets(ids)
         return {
-            number: VERIFIED[ticket.state]
+            number: verdict
             for number, ticket in found.items()
-            if ticket.state is not None and ticket.state in VERIFIED
+            if isinstance(ticket, Ticket) and (verdict := VERIFIED.get(ticket.state or ""))
         }
 
     def revert(self, record: Record) -> Reversal:
@@ -315,6 +322,11 @@ def _state(ticket: Ticket) -> dict[str, str]:
     """What CCS shows of the fields that can be edited; what it does not show is absent."""
     shown = {field: getattr(ticket, field) for field in FIELDS.values()}
     return {field: value for field, value in shown.items() if value is not None}
+
+
+def _hidden(why: Rejected) -> dict[str, str]:
+    """The same of a ticket that may not be read any more: it is not as it was planned."""
+    return dict.fromkeys(FIELDS.values(), "not shown") | {"state": f"not shown ({why.words})"}
 
 
 def _label(ticket: Ticket) -> str:

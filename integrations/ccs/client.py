@@ -69,14 +69,27 @@ class CcsClient:
         )
         return next((each for each in page.tickets if _same(each.number, number)), None)
 
-    async def tickets(self, numbers: Sequence[str]) -> dict[str, Ticket]:
-        """Tickets by the number asked for, several calls at a time; those not listed are absent."""
-        found = await asyncio.gather(*(self.ticket(each) for each in numbers))
+    async def tickets(self, numbers: Sequence[str]) -> dict[str, Ticket | Rejected]:
+        """Tickets by the number asked for, several calls at a time; those not listed are absent.
+
+        In place of one that CCS refuses to show (400 and 403 speak of a ticket) stands its refusal.
+        """
+        found = await asyncio.gather(*(self._shown(each) for each in numbers))
         return {
             number: ticket
             for number, ticket in zip(numbers, found, strict=True)
             if ticket is not None
         }
+
+    async def _shown(self, number: str) -> Ticket | Rejected | None:
+        try:
+            return await self.ticket(number)
+        except CannotRead:
+            raise
+        except Rejected as error:
+            if error.code is None:  # an error with status 200, which speaks of the server
+                raise
+            return error
 
     async def search(self, fields: Mapping[str, str]) -> AsyncIterator[Sequence[Ticket]]:
         """Pages of the tickets that match every field.

@@ -13,6 +13,7 @@ from pydantic import SecretStr, ValidationError
 from bot.domain.operations import Batch, Outcome, Reach, Record, Result
 from bot.domain.parameters import read
 from bot.domain.people import Account
+from bot.domain.plans import drift
 from deploy.sandbox.vendors.ccs import CcsStandIn, Site
 from handlers.ccs.tickets import TicketWatcher, UpdateTicket
 from integrations.ccs.client import CcsClient
@@ -91,6 +92,45 @@ async def test_an_error_object_is_an_error(server: CcsStandIn, desk: Desk) -> No
     server.site = Site(error_in_200=True)
     with pytest.raises(Rejected, match="evaluation store is not available"):
         await desk.planned(TicketState="4")
+
+
+# --- one of several that may not be read -------------------------------------------------------------
+
+# document, "HTTPS response codes", and "Authorization requirements": permission is a ticket's own.
+FORBIDDEN = "You are not authorized to perform this task. Access is denied."
+NO_NUMBER = "Ticket number is invalid or empty."
+HIDDEN = [
+    (Site(hides=("INCA0000002",)), "INCA0000002", FORBIDDEN),
+    (Site(takes="INCA[0-9]{7}"), "FOO", NO_NUMBER),
+]
+
+
+@pytest.mark.parametrize(("site", "other", "words"), HIDDEN)
+async def test_one_ticket_that_may_not_be_read_is_left_out_alone(
+    server: CcsStandIn, desk: Desk, site: Site, other: str, words: str
+) -> None:
+    server.site = site
+    typed = f"INCA0000001,{other},INCA0000004,INCA9999999"
+    records = (await desk.planned(TicketNumber=typed, TicketState="5")).records
+    assert [each.id for each in records if not each.left_out] == ["INCA0000001", "INCA0000004"]
+    assert words in records[1].left_out
+    assert records[3].left_out == "CCS does not list this ticket"
+
+
+@pytest.mark.parametrize(("site", "other", "words"), HIDDEN)
+async def test_one_ticket_that_may_no_longer_be_read_has_moved_and_no_other(
+    server: CcsStandIn, desk: Desk, site: Site, other: str, words: str
+) -> None:
+    server.site = site
+    found = await desk.operation.read(["INCA0000001", other, "INCA9999999"])
+    assert found.keys() == {"INCA0000001", other}
+    assert found["INCA0000001"]["state"] == "Open"
+    was = Record(other, "", {"state": "Open", "priority": "Low"}, {"state": "Failed"})
+    assert words in drift(was, found[other])
+    server.tickets["INCA0000001"].state = 3
+    parameters = read(desk.operation.parameters, {"TicketNumber": TICKET, "TicketState": "2"})
+    told = await desk.operation.follow_up(parameters, ["INCA0000001", other])
+    assert told == {"INCA0000001": "verification passed: Verified"}
 
 
 # --- other forms on reading ---------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import base64
 import itertools
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 from urllib.parse import parse_qs
@@ -82,6 +82,8 @@ class Site:
     front of users when they are shown; `priority_numbers` shows priorities as numbers, `state_names`
     states as names; `keys` renames keys of what is shown. `page_size` is the most in one page, and
     `counts_pages` whether `TotalPages` is told. `error_in_200` answers a look-up with an error object.
+    `hides` are tickets on whose standard or assets the account has no permission, and `takes` is how a
+    number must look ("" for any).
     Strictness on writing: `state_as` and `priority_as` ("text", "number" or "any"), `description_key`
     ("" for any case), `needs_priority` (the table's "Mandatory"), `base64_password`.
     """
@@ -93,6 +95,8 @@ class Site:
     keys: Mapping[str, str] = field(default_factory=dict)
     page_size: int = 1000
     counts_pages: bool = True
+    hides: Collection[str] = ()
+    takes: str = ""
     error_in_200: bool = False
     state_as: str = "any"
     priority_as: str = "any"
@@ -260,10 +264,18 @@ class CcsStandIn(JsonStandIn):
             return Answer(200, {"Message": "The evaluation store is not available."})
         if number is None:
             return self._search(params)
+        if problem := self._unread(number):
+            return problem
         ticket = self._ticket(number)
         if ticket is None:
             return Answer(404, "Ticket not found. Provide valid ticket number.")
         return Answer(200, self.site.shown(ticket))
+
+    def _unread(self, number: str) -> Answer | None:
+        """Why this site does not even look for a ticket."""
+        if not re.fullmatch(self.site.takes or ".+", number):
+            return Answer(400, "Ticket number is invalid or empty.")
+        return Answer(403, FORBIDDEN) if number.upper() in self.site.hides else None
 
     def _search(self, params: Mapping[str, str]) -> Answer:
         fields = re.fullmatch(r"\((.*)\)", params.get("fields", ""))
