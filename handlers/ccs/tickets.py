@@ -220,7 +220,8 @@ class UpdateTicket(Operation):
 
     async def apply(self, batch: Batch) -> Sequence[Outcome]:
         (record,) = batch.records
-        await self._client.update(record.id, batch.changes)
+        sent = _sent(record, batch.changes)
+        await self._client.update(record.id, sent)
         # CCS said 204, which is its word that the details were updated (document); what it shows
         # of them afterwards is a remark.
         try:
@@ -230,7 +231,7 @@ class UpdateTicket(Operation):
         except VendorError as error:
             words = f"CCS took it; reading it back failed: {error}"
             return [Outcome(record.id, Result.CHANGED, words)]
-        other = self._otherwise(now, batch.changes)
+        other = self._otherwise(now, sent)
         words = f"CCS took it, and shows {other}" if other else ""
         return [Outcome(record.id, Result.CHANGED, words)]
 
@@ -239,12 +240,9 @@ class UpdateTicket(Operation):
         now = await self._client.ticket(record.id)
         if now is not None and _state(now) == dict(record.state):
             return [Outcome(record.id, Result.TO_SEND)]
-        other = self._otherwise(now, batch.changes)
-        if (
-            now is not None
-            and not other
-            and self._wanted(batch.changes).keys() <= _state(now).keys()
-        ):
+        sent = _sent(record, batch.changes)
+        other = self._otherwise(now, sent)
+        if now is not None and not other and self._wanted(sent).keys() <= _state(now).keys():
             return [Outcome(record.id, Result.CHANGED)]
         words = f"sent without an answer, and CCS shows {other or 'too little to tell'}"
         return [Outcome(record.id, Result.UNKNOWN, words)]
@@ -268,7 +266,6 @@ class UpdateTicket(Operation):
         state = _state(ticket)
         wanted = self._wanted(changes)
         after = {field: value for field, value in wanted.items() if state.get(field) != value}
-        # facts A.6: sending state 2 again may start the verification job again, so it is not sent.
         already = not after
         left_out = SO_ALREADY if already else ""
         return Record(number, _label(ticket), state, after, left_out, already)
@@ -322,6 +319,19 @@ def _state(ticket: Ticket) -> dict[str, str]:
     """What CCS shows of the fields that can be edited; what it does not show is absent."""
     shown = {field: getattr(ticket, field) for field in FIELDS.values()}
     return {field: value for field, value in shown.items() if value is not None}
+
+
+def _sent(record: Record, changes: Mapping[str, str]) -> dict[str, str]:
+    """What goes out for one ticket: what will change in it, as its review showed.
+
+    facts A.6: sending state 2 again may start the verification job again. A priority goes along all
+    the same: the document calls it mandatory.
+    """
+    return {
+        name: value
+        for name, value in changes.items()
+        if name == "Priority" or FIELDS[name] in record.after
+    }
 
 
 def _hidden(why: Rejected) -> dict[str, str]:

@@ -275,3 +275,42 @@ async def test_a_watch_reads_names_where_ccs_shows_numbers(server: CcsStandIn, d
     seen = [each async for each in watcher.poll(read(watcher.parameters, {}), "")]
     states = {each.state for each in seen if hasattr(each, "state")}
     assert states == {"Open", "Failed"}
+
+
+# --- what is sent is what was reviewed ----------------------------------------------------------------
+
+
+# facts A.6: sending state 2 again may start the verification job again.
+@pytest.mark.parametrize(
+    ("typed", "sent"),
+    [
+        ({"TicketState": "2", "TicketDescription": "new"}, {"ticketDescription": "new"}),
+        ({"TicketState": "2", "AssignedTo": "jdoe"}, {"AssignedTo": "jdoe"}),
+        ({"TicketState": "4", "AssignedTo": "AzadRai"}, {"TicketState": "4"}),
+        ({"TicketState": "4", "TicketDescription": "old"}, {"TicketState": "4"}),
+        # document: "Priority: Mandatory", so that what was typed goes along.
+        ({"TicketState": "4", "Priority": "Low"}, {"TicketState": "4", "Priority": "Low"}),
+        ({"TicketState": "2", "Priority": "High"}, {"Priority": "High"}),
+    ],
+)
+async def test_what_is_so_already_is_not_sent_again(
+    server: CcsStandIn, desk: Desk, typed: dict[str, str], sent: dict[str, str]
+) -> None:
+    ticket = server.tickets[TICKET]
+    ticket.state, ticket.description = 2, "old"
+    ticket.priority, ticket.assignee = "Low", "AzadRai"
+    assert (await desk.edited(**typed)).result is Result.CHANGED
+    (edit,) = [each.json for each in server.requests if each.method == "PATCH"]
+    assert edit == {"TicketNumber": TICKET, **sent}
+    assert (ticket.due == 0.0) is ("TicketState" not in sent or sent["TicketState"] != "2")
+
+
+async def test_what_cannot_be_read_is_sent_as_it_was_typed(server: CcsStandIn, desk: Desk) -> None:
+    server.site = Site(keys={"TicketState": "Hidden"})
+    server.tickets[TICKET].state = 2
+    await desk.edited(TicketState="2", Priority="High")
+    assert server.requests[-2].json == {
+        "TicketNumber": TICKET,
+        "TicketState": "2",
+        "Priority": "High",
+    }
