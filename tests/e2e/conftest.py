@@ -118,11 +118,32 @@ def text_of(message: dict[str, Any]) -> str:
 
     def walk(value: Any) -> list[str]:
         if isinstance(value, dict):
+            if str(value.get("type")).startswith(("rich_text_section", "rich_text_quote")):
+                return ["".join(str(each.get("text", "")) for each in value["elements"])]
             own = [value["text"]] if isinstance(value.get("text"), str) else []
             return own + [each for part in value.values() for each in walk(part)]
         if isinstance(value, list):
             return [each for part in value for each in walk(part)]
         return []
+
+    return "\n".join([str(message.get("text", "")), *walk(message.get("blocks") or [])])
+
+
+def read_for_marks(message: dict[str, Any]) -> str:
+    """What of a message Slack reads for mentions, links and marks: no text of a rich text.
+
+    An element of rich text that calls a whole channel is told as the mention that it is.
+    """
+
+    def walk(value: Any) -> list[str]:
+        if isinstance(value, list):
+            return [each for part in value for each in walk(part)]
+        if not isinstance(value, dict):
+            return []
+        if value.get("type") == "broadcast":
+            return [f"<!{value['range']}>"]
+        own = [str(value["text"])] if value.get("type") == "mrkdwn" else []
+        return own + [each for part in value.values() for each in walk(part)]
 
     return "\n".join([str(message.get("text", "")), *walk(message.get("blocks") or [])])
 

@@ -10,7 +10,7 @@ import pytest
 
 from bot.domain.operations import Result
 from bot.domain.plans import State
-from tests.e2e.conftest import MARA, World, start_bot, text_of, until
+from tests.e2e.conftest import MARA, World, read_for_marks, start_bot, text_of, until
 from tests.e2e.test_requests import confirmed
 
 COMMENT = '/qualys 23456 add_comment="Host patched"'
@@ -198,9 +198,10 @@ async def test_what_changes_in_the_vendors_pause_is_held_back(
 async def test_words_of_people_never_mention_or_link(world: World) -> None:
     await world.type(MARA, '/qualys 23456 add_comment="see <!channel> &lt;!here&gt; done"')
     await world.settled()
-    everything = "".join(str(each) for each in world.messages())
+    everything = "".join(map(read_for_marks, world.messages()))
     assert "<!channel>" not in everything.replace("/qualys", "")
     assert "<!here>" not in everything
+    assert "see <!channel> &lt;!here&gt; done" in text_of(world.cards()[-1]), "as it went out"
 
 
 async def test_a_read_that_fails_for_a_moment_holds_nothing_back(world: World) -> None:

@@ -12,7 +12,7 @@ POLICY = """
 operations = ["ccs.update_ticket"]
 approvers = 1
 """
-LONG = "\n".join(f"step {number}: <b> & *Priority:* High" for number in range(65))
+LONG = "\n".join(f"step {number}: <b> & *Priority:* High" for number in range(92))
 
 
 async def asked(make: Make, tmp_path: Path) -> World:
@@ -22,7 +22,7 @@ async def asked(make: Make, tmp_path: Path) -> World:
     typed = f'/ccs INCA0000001 TicketDescription="{LONG}" Priority=Low AssignedTo={who}'
     await world.type(MARA, typed)
     view = await world.view_is(MARA, "review")
-    assert text_of(view).count("step ") >= 65
+    assert text_of(view).count("step ") >= 92
     await world.act(MARA, "submit", view_id=view["id"], values={})
     await until(lambda: bool(world.cards(APPROVALS)), "the question")
     return world
@@ -49,7 +49,7 @@ async def test_the_approvers_thread_and_details_have_what_the_card_cut(
     press = button(card, "details")
     await world.act(ONCA, "press", channel=APPROVALS, ts=card["ts"], **press)
     view = await world.view_is(ONCA, "message")
-    assert text_of(view).count("step ") >= 65
+    assert text_of(view).count("step ") >= 92
 
 
 async def test_a_card_that_holds_all_has_no_file(make: Make, tmp_path: Path) -> None:

@@ -229,7 +229,7 @@ def thread_reply(
     offers: Sequence[Offer] = (),
 ) -> Message:
     """The receipt under the card: one summary line, the vendor's words, then the records."""
-    told = f" <@{facts.asked_by}>" if facts.asked_by else ""
+    told = f"<@{facts.asked_by}>" if facts.asked_by else ""
     if len(outcomes) == facts.counts.records == 1:
         summary, blocks = _of_one(operation, facts, outcomes[0], told)
     else:
@@ -246,19 +246,19 @@ def _of_one(
     """The card says all but what the vendor did and said."""
     record, result, vendor_said = outcome
     what = f"{operation.vendor_title}: {counted(facts.counts)}"
-    of, move = f"{operation.noun[0]} {record.id}", cut(moved(record, result), 600)
+    move = cut(moved(record, result), 600) if moved(record, result) else ""
+    of = f"{operation.noun[0]} {record.id}{f': {move}' if move else ''}"
     said = facts.reply or vendor_said or facts.words
-    blocks = [section(f"*{escape(what)}*{told} · {escape(of)}")]
-    blocks += [line(words(move))] if moved(record, result) else []
-    blocks += [quoted(said)] if said else []
-    return f"{what} · {of}{f': {move}' if move else ''}", blocks
+    blocks = [section(told)] if told else []
+    blocks.append(line(words(what, "bold"), words(f" · {of}")))
+    return f"{what} · {of}", [*blocks, quoted(said)] if said else blocks
 
 
 def _of_many(
     operation: Operation, facts: RequestFacts, outcomes: Outcomes, told: str
 ) -> tuple[str, list[Block]]:
     summary = f"{operation.vendor_title}: {counted(facts.counts)}"
-    blocks = [section(f"*{escape(summary)}*{told}")]
+    blocks = [section(f"*{escape(summary)}* {told}".strip())]
     if said := facts.reply or facts.words:
         blocks.append(quoted(said))
     if facts.sent_comment and facts.counts.changed:
