@@ -196,21 +196,29 @@ def _who(
     """Who may do the operation, as a sentence to append."""
     if people is None:
         return ""
-    names = list(dict.fromkeys(_able(operation, caller, policy, people)))
+    able = others(operation, caller.user, policy, people)
+    return f" {who_may([user for user, _, _ in able])}"
+
+
+def who_may(users: Sequence[str]) -> str:
+    """Who may do it, as a sentence."""
+    names = list(dict.fromkeys(users))
     if not names:
-        return " Nobody yet may do it."
+        return "Nobody yet may do it."
     shown = ", ".join(f"<@{user}>" for user in names[:MOST_NAMES])
     more = f" and {len(names) - MOST_NAMES:,} more" if len(names) > MOST_NAMES else ""
-    return f" {shown}{more} may do it."
+    return f"{shown}{more} may do it."
 
 
-def _able(
-    operation: Operation | type[Operation], caller: Caller, policy: Policy, people: People
-) -> Iterator[str]:
-    for user, account in people:
-        one = Caller(user, caller.team, user, {account.vendor: account})
-        if user != caller.user and _standing(operation, one, policy, None).allowed:
-            yield user
+def others(
+    operation: Operation | type[Operation], user: str, policy: Policy, people: People
+) -> Iterator[tuple[str, Account, Reach]]:
+    """Those of `people` but `user` who may do an operation, by account and its reach."""
+    for other, account in people:
+        one = Caller(other, "", other, {account.vendor: account})
+        decision = _standing(operation, one, policy, None)
+        if other != user and decision.account is not None and decision.reach is not None:
+            yield other, decision.account, decision.reach
 
 
 # --- approval -------------------------------------------------------------------------------------

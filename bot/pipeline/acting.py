@@ -12,7 +12,7 @@ import structlog
 from bot.db.tables import Request
 from bot.domain import access
 from bot.domain.errors import AmendError, Barred, Denied, NotAllowed, NotNow
-from bot.domain.operations import Operation, Record, Vendor
+from bot.domain.operations import Operation, Reach, Record, Vendor
 from bot.domain.parameters import Parameters, read_stored
 from bot.domain.people import SLACK_USER, folded
 from bot.domain.policy import quoted
@@ -63,6 +63,26 @@ class Acting:
             await self.require_standing(user)
             raise NotAllowed(decision.reasons)
         return decision
+
+    async def who_may(
+        self, operation: Operation, parameters: Parameters, record: Record, user: str
+    ) -> str:
+        """Who but `user` may do this to a record, as a sentence; "" where a vendor does not say.
+
+        Those who may do it to every record come first, because nothing has to be asked for them.
+        """
+        people = await self.parts.store.mapped(self.parts.directory.team, operation.vendor)
+        able = list(access.others(operation, user, self.parts.policy, people))
+        found: list[str] = []
+        try:
+            for each, account, reach in sorted(able, key=lambda one: one[2] is Reach.SCOPE):
+                if len(found) == access.MOST_NAMES:
+                    break
+                if not await operation.barred(parameters, [record], account, reach):
+                    found.append(each)
+        except VendorError:
+            return ""
+        return access.who_may(found)
 
     async def require_standing(self, user: str) -> None:
         """Raises `Barred` for who may do nothing here at all, `NotNow` where it cannot be known."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from html import escape
 from typing import Any
 
 from bot import tracing
@@ -12,11 +13,11 @@ from bot.db.ledger import Ledger, as_record
 from bot.db.tables import Request
 from bot.domain.access import Decision
 from bot.domain.clocks import APART
-from bot.domain.errors import AmendError, Denied, NotNow, invalid
+from bot.domain.errors import AmendError, Denied, NotAllowed, NotNow, invalid
 from bot.domain.operations import Operation, Record, Result, Reversal
 from bot.domain.parameters import Parameters, given
 from bot.domain.plans import Digest, Intent, State, drift, notes_line, record_line
-from bot.domain.policy import Demand
+from bot.domain.policy import Demand, quoted
 from bot.pipeline.acting import Acting
 from bot.pipeline.parts import (
     AT_MOST,
@@ -109,10 +110,36 @@ class Planner:
         if not tally.records:
             message = f"{operation.vendor_title} lists no {operation.noun[0]} for this selection."
             raise invalid(message)
+        if tally.records == tally.left_out and request.relation != "undo":
+            await self._refuse_barred(request, operation, parameters, decision, tally.records)
         notes = await self._notes(request, operation, parameters, tally)
         tally.digest.add(notes_line(notes))
         frozen = {"comment": comment, "notes": notes, "account": account, "own_account": own}
         await self._freeze(request, operation, parameters, tally, frozen)
+
+    async def _refuse_barred(
+        self,
+        request: Request,
+        operation: Operation,
+        parameters: Parameters,
+        decision: Decision,
+        many: int,
+    ) -> None:
+        """Raises `NotAllowed` where this person's rights alone leave out all of `many` records."""
+        if decision.account is None or decision.reach is None:
+            return
+        first: Record | None = None
+        async for rows in pages(self.parts.ledger.all(request.id)):
+            records = [as_record(row) for row in rows]
+            why = await operation.barred(parameters, records, decision.account, decision.reach)
+            if any(why.get(each.id) != each.left_out for each in records):
+                return
+            first = first or records[0]
+        if first is not None:
+            more = f" (and {many - 1:,} more)" if many > 1 else ""
+            told = f"{quoted(first.id)}{more}: {escape(first.left_out, quote=False)}."
+            able = await self.acting.who_may(operation, parameters, first, request.requester)
+            raise NotAllowed([each for each in (told, able) if each])
 
     async def _notes(
         self, request: Request, operation: Operation, parameters: Parameters, tally: Tally

@@ -10,7 +10,10 @@ import pytest
 
 from bot.db import audit
 from bot.slack.incoming.commands import Commands
-from tests.e2e.conftest import GUEST, MARA, OPS, SAMI, UMAR, World, until
+from deploy.sandbox.vendors.zstack_tickets import ticket_uuid
+from tests.e2e.conftest import GUEST, MARA, ONCA, OPS, SAMI, UMAR, World, until
+from tests.e2e.test_exceptions import FIRST as EXCEPTION
+from tests.e2e.test_requests import apart
 
 CHANGE = "change_state=RESOLVED"
 
@@ -60,6 +63,32 @@ async def test_what_was_typed_wrongly_is_no_denial(world: World) -> None:
     await world.type(MARA, "/qualys 23456 change_state=NONSENSE")
     await until(lambda: len(world.private(MARA, OPS)) >= 3, "three answers")
     assert await denials(world) == []
+
+
+# Who asks, what, why they may not, and who may.
+BEYOND = [
+    (UMAR, f"/qualys {{far}} {CHANGE}", "outside your scope (10.10.10.0/24)", (MARA, ONCA)),
+    (SAMI, EXCEPTION, "outside your scope (10.10.10.0/24)", (MARA, ONCA)),
+    (UMAR, f"/zstack {ticket_uuid(0)} statusEvent=approve", "the role owner may not", (MARA, ONCA)),
+]
+
+
+@pytest.mark.parametrize(("user", "typed", "why", "able"), BEYOND)
+async def test_what_lies_beyond_somebodys_rights_is_a_denial_that_says_who_may(
+    world: World, user: str, typed: str, why: str, able: tuple[str, ...]
+) -> None:
+    await world.type(user, typed.replace("{far}", str(apart(world)[1])))
+
+    def said() -> str:
+        return "\n".join([*world.private(user), str(world.view(user))])
+
+    await until(lambda: why in said(), why)
+    assert "Not allowed" in said()
+    assert "Correct it" not in said()
+    who = said()[said().index(why) :]
+    assert [each in who for each in able] == [True] * len(able)
+    assert "may do it." in who
+    assert world.cards() == []
 
 
 MISTYPED = [
