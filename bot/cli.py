@@ -286,7 +286,9 @@ def list_people() -> None:
 
 
 async def _everybody() -> list[tuple[str, Account]]:
-    store = await _opened(_settings())
+    settings = _settings()
+    must_exist(settings.database_url)
+    store = await _opened(settings)
     try:
         return await store.mapped(None)
     finally:

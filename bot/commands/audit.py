@@ -93,26 +93,29 @@ def verify_trail(
     seen = _seen(checkpoint, verifier) if checkpoint else None
     if file:
         finding = verify(_lines(file), [seen] if seen else [])
+        many = sum(1 for _ in _lines(file))
     else:
         assert found is not None  # noqa: S101 - one of the two, by the line above
-        finding = run(_verify_database(found, seen, verifier))
+        finding, many = run(_verify_database(found, seen, verifier))
     if finding:
         raise typer.Exit(_tell(finding))
-    print("Every audit entry holds.")
+    print(f"Every audit entry holds: {many:,}." if many else "There is no audit entry.")
     if seen and verifier is None:
         print("The checkpoint's signature was not checked: --key names no verifier key.")
 
 
 async def _verify_database(
     found: Settings, seen: Checkpoint | None, verifier: Verifier | None
-) -> Finding | None:
+) -> tuple[Finding | None, int]:
+    """What is wrong, and how many entries there are."""
     async with reading(found) as engine:
+        many = await trail.size(engine)
         if verifier:
             for each in await trail.checkpoints(engine):
                 wrong = _unsigned(each.note, each.size, verifier)
                 if wrong:
-                    return wrong
-        return await trail.verify(engine, seen)
+                    return wrong, many
+        return await trail.verify(engine, seen), many
 
 
 def _unsigned(note: str, size: int, verifier: Verifier) -> Finding | None:

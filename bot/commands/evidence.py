@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bot.commands.common import FAILED, opened, run, settings
+from bot.commands.common import FAILED, must_exist, opened, run, settings
 from bot.db.audit import Witness
 from bot.db.engine import close_engine, open_reader
 from bot.db.evidence import make
@@ -41,6 +41,7 @@ def evidence(
 
 async def _make(request_id: str, out: Path) -> None:
     found = settings()
+    must_exist(found.database_url)
     store = await opened(found)
     reader = open_reader(found.database_url)
     witness = Witness.of(found.audit_signer, found.amend_audit_channel)

@@ -172,6 +172,13 @@ async def verify(engine: AsyncEngine, seen: Checkpoint | None = None) -> Finding
     return reading.end() or await _end(engine, reading)
 
 
+async def size(engine: AsyncEngine) -> int:
+    """How many entries the trail has, as its head says."""
+    async with AsyncSession(engine) as session:
+        head = await session.get(AuditHead, 1)
+        return head.seq if head else 0
+
+
 async def _rows(engine: AsyncEngine) -> AsyncIterator[AuditEntry]:
     """Every entry with what finds it, read in pages."""
     after = 0

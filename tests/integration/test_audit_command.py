@@ -73,11 +73,35 @@ def test_an_export_is_checked_with_no_setting_and_no_database(trail: Path) -> No
     file = exported(trail)
     (trail / "amend.db").unlink()
     done = amend(trail, "audit", "verify", str(file))
-    assert (done.returncode, done.stdout) == (0, "Every audit entry holds.\n")
+    assert (done.returncode, done.stdout) == (0, "Every audit entry holds: 6.\n")
     assert not (trail / "amend.db").exists(), "and none is made"
     assert [json.loads(each)["seq"] for each in file.read_text().split("\n")[:-1]] == list(
         range(1, 7)
     )
+
+
+def test_of_nothing_nothing_is_said_to_hold(tmp_path: Path) -> None:
+    empty = tmp_path / "empty.jsonl"
+    empty.touch()
+    done = amend(tmp_path, "audit", "verify", str(empty))
+    assert (done.returncode, done.stdout) == (0, "There is no audit entry.\n")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("people", "list"),
+        ("people", "export"),
+        ("evidence", "R2ABCDEF", "--out", "r.zip"),
+        ("show", "R2ABCDEF"),
+        ("audit", "verify"),
+    ],
+)
+def test_what_only_reads_makes_no_database(tmp_path: Path, words: tuple[str, ...]) -> None:
+    done = amend(tmp_path, *words, **database(tmp_path))
+    assert done.returncode == 1
+    assert "there is no database at" in done.stderr
+    assert list(tmp_path.glob("amend.db*")) == []
 
 
 @pytest.mark.parametrize("line", range(6))
@@ -100,7 +124,7 @@ def test_a_checkpoint_is_printed_and_later_trails_continue_it(trail: Path) -> No
     for where in ([], [str(exported(trail))]):
         words = ("audit", "verify", *where, "--checkpoint", str(note), "--key", key)
         done = amend(trail, *words, **database(trail))
-        assert (done.returncode, done.stdout) == (0, "Every audit entry holds.\n")
+        assert (done.returncode, done.stdout) == (0, "Every audit entry holds: 6.\n")
     short = trail / "short.jsonl"
     short.write_text("\n".join(exported(trail).read_text().split("\n")[:3]) + "\n")
     done = amend(trail, "audit", "verify", str(short), "--checkpoint", str(note), "--key", key)
