@@ -262,6 +262,17 @@ async def test_watches_are_listed_and_ended(watched: World) -> None:
     await watched.told(ONCA, "There is no such watch")
 
 
+async def test_an_equal_watch_is_not_set_up_twice(world: World) -> None:
+    await watch(world, "qualys states=OPEN")
+    await world.type(ONCA, "/amend watch qualys states=OPEN")
+    told = await world.told(ONCA, "told of it already")
+    (kept,) = await world.bot.watching.watches.listed(OPS)
+    assert f"/amend unwatch {kept.id}" in told
+    await world.type(ONCA, "/amend watch qualys states=OPEN mode=hourly")
+    await world.told(ONCA, "is told from now on")
+    assert len(await world.bot.watching.watches.listed(OPS)) == 2
+
+
 WRONG = [
     ("", "What shall be watched"),
     ("qualsy", "watch qualys"),

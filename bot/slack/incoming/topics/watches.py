@@ -144,8 +144,10 @@ class Watches:
 
     async def _add(self, watch: Watch) -> str:
         """Keep the watch and have its channel told so; the sentence for who set it up."""
-        listed = {each.id for each in await self.store.listed(watch.channel)}
-        if len(listed) >= watchforms.MOST and watch.id not in listed:
+        others = [each for each in await self.store.listed(watch.channel) if each.id != watch.id]
+        if same := next((each.id for each in others if _alike(each, watch)), ""):
+            return f"This channel is told of it already; `/amend unwatch {same}` ends that."
+        if len(others) >= watchforms.MOST:
             return f"This channel has {watchforms.MOST} watches already; `/amend unwatch` ends one."
         await self.store.add(watch, beginning(watch))
         self.voice.wake()
@@ -323,3 +325,12 @@ class Watches:
             await self._require(watcher, user, channel)
         await self.store.end(watch_id, user)
         return f"Watch {watch_id} has ended."
+
+
+def _alike(one: Watch, other: Watch) -> bool:
+    """Do they tell the same? A time zone alone makes no quiet hours."""
+    mine, theirs = (
+        (each.watcher, each.selection, each.mode, each.quiet if each.quiet.get("from") else {})
+        for each in (one, other)
+    )
+    return mine == theirs
