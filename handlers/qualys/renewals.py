@@ -38,7 +38,7 @@ class RenewException(DecideException):
     parameters: ClassVar[type[Parameters]] = ExceptionRenewal
     approved_as: ClassVar[str] = DecideException.name
     decides: ClassVar[bool] = True
-    examples: ClassVar[tuple[str, ...]] = ('59 end_date=2027-03-31 comments="Still isolated"',)
+    examples: ClassVar[tuple[str, ...]] = ('1 end_date=2027-03-31 comments="Still isolated"',)
 
     def executes(self, parameters: Parameters) -> bool:
         """A decision is always reviewed, also of one exception."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -225,3 +226,14 @@ async def test_a_number_of_them_goes_in_one_call_and_help_knows_it(world: World)
     assert sent["exception_numbers"] == ",".join(str(each) for each in numbers)
     await world.type(MARA, "/amend help renew")
     assert "/amend renew" in await world.told(MARA, "/amend renew")
+
+
+WORK = (Path(__file__).parents[2] / "docs/do/everyday-work.md").read_text(encoding="utf-8")
+
+
+async def test_the_example_of_the_documents_works_in_the_sandbox(world: World) -> None:
+    (example,) = [each for each in WORK.split("`") if each.startswith("/amend renew ")]
+    await world.type(MARA, example)
+    view = await world.view_is(MARA, "review")
+    assert "1 exception" in text_of(view)
+    assert view["submit"]

@@ -28,7 +28,7 @@ export const STEPS = [
     look: "Sami is a Scanner. Only Sami reads the answer: which rule says no, which role is missing, and who has it. Qualys is not told anything." },
   { id: "exception", title: "An exception, from request to decision", as: MARA, at: OPS,
     type: '/exception control_id=1113 host_id=28595192824 policy_id=801459496 technology_id=45 assignee_id=2449482824 reopen_on_evidence_change=1 comments="new exception"',
-    look: "The number that Qualys gave stands in the thread. Nobody decides on their own request: Onca approves it in #approvals, with the day it ends.",
+    look: "The number that Qualys gave stands in the thread. Nobody decides on their own request: Onca approves it in #approvals, with the day it ends and why.",
     then: [{ label: "Decide as Onca, in #approvals", as: ONCA, at: APPROVALS }, { label: "Back to Mara, in #vuln-ops", as: MARA, at: OPS }] },
   { id: "ccs", title: "Symantec CCS", as: MARA, at: OPS, type: "/ccs INCA0000007 TicketState=Verified",
     look: "CCS answers with nothing, so Amend reads the ticket back before it calls it changed. What CCS' verification decides later is told in the thread." },
