@@ -12,8 +12,9 @@ from integrations.ccs import protocol
 from integrations.ccs.config import CcsSettings
 from integrations.ccs.protocol import VENDOR, Token
 from integrations.ccs.reading import CannotRead, Page, Ticket, read_page
-from integrations.errors import BadCredentials, Rejected, UnknownOutcome, Unreadable
+from integrations.errors import BadCredentials, Rejected, Temporary, UnknownOutcome, Unreadable
 from integrations.http import Http, Reply, Request, Timeouts, Transport
+from integrations.secrets import Mask, spellings
 from integrations.signing_in import Breaker
 
 # CCS REST API Guide 1.0 (facts A.2): access 60 minutes, refresh 90; renewed a little before.
@@ -34,16 +35,19 @@ class CcsClient:
         timeouts: Timeouts | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        # An update sets values, so repeating one is harmless and connections may be kept.
-        self._http = Http(
+        connected = partial(
+            Http,
             VENDOR,
             name="ccs",
             verify=settings.verify,
             transport=transport,
             timeouts=timeouts or Timeouts(),
-            keep_write_connections=AT_ONCE,
             secrets=protocol.secrets_of(settings),
         )
+        # An update sets values, so repeating one is harmless and connections may be kept.
+        self._http = connected(keep_write_connections=AT_ONCE)
+        # Its answers are where tokens come from, also those that the other one has to hide.
+        self._door = connected()
         self._breaker = Breaker(clock)
         self._settings = settings
         self._clock = clock
@@ -58,6 +62,7 @@ class CcsClient:
 
     async def aclose(self) -> None:
         await self._http.aclose()
+        await self._door.aclose()
 
     async def ticket(self, number: str) -> Ticket | None:
         """One ticket; None where CCS lists none with this number, in whatever case.
@@ -177,12 +182,13 @@ class CcsClient:
             if self._token is None:
                 self._token = await self._granted()
             self._since = self._clock()
+            self._http.hide(spellings(self._token.access) | spellings(self._token.refresh))
             return self._token
 
     async def _granted(self) -> Token:
         request = protocol.password_grant(self._settings)
         try:
-            return protocol.read_token(await self._http.send(request, writes=False))
+            return protocol.read_token(await self._door.send(request, writes=False))
         except BadCredentials as error:
             raise self._breaker.refused(error) from None
 
@@ -190,9 +196,13 @@ class CcsClient:
         """A renewed token; None where the refresh token is not taken either."""
         request = protocol.refresh_grant(self._settings, known)
         try:
-            return protocol.read_token(await self._http.send(request, writes=False))
+            return protocol.read_token(await self._door.send(request, writes=False))
         except (BadCredentials, Rejected, Unreadable):
             return None
+        except Temporary as error:
+            hidden = Mask(spellings(known.refresh))
+            words = hidden(error.words.encode()).decode()
+            raise Temporary(VENDOR, words, wait=error.wait) from None
 
 
 def _same(shown: str, asked: str) -> bool:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import itertools
+import re
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
+import httpx
 import pytest
 import pytest_asyncio
 from pydantic import SecretStr, ValidationError
@@ -18,7 +22,7 @@ from deploy.sandbox.vendors.ccs import CcsStandIn, Site
 from handlers.ccs.tickets import TicketWatcher, UpdateTicket
 from integrations.ccs.client import CcsClient
 from integrations.ccs.config import CcsSettings
-from integrations.errors import Rejected
+from integrations.errors import Rejected, VendorError
 
 TICKET = "INCA0000001"
 ADMIN = Account("ccs", "northwind\\mlindqvist", "Remediation Administrator")
@@ -314,3 +318,53 @@ async def test_what_cannot_be_read_is_sent_as_it_was_typed(server: CcsStandIn, d
         "TicketState": "2",
         "Priority": "High",
     }
+
+
+# --- tokens -------------------------------------------------------------------------------------------
+
+
+def quoting(status: int, *, door: int = 200) -> Callable[[httpx.Request], httpx.Response]:
+    """A CCS that repeats what it was sent in each of its errors; `door` is how a refresh ends."""
+    granted = itertools.count(1)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent = f"{request.headers.get('Authorization')} {request.content.decode()} {request.url}"
+        refreshes = b"grant_type=refresh_token" in request.content
+        if "tokens" not in request.url.path or (refreshes and door != 200):
+            return httpx.Response(door if refreshes else status, text=f"Denied: {sent}")
+        number = next(granted)
+        pair = {"access_token": f"access/+{number}==", "refresh_token": f"refresh/+{number}=="}
+        return httpx.Response(200, json=pair)
+
+    return answer
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 429, 500, 503])
+@pytest.mark.parametrize("door", [200, 400, 429, 503])
+async def test_no_error_shows_a_token_that_the_server_repeats(status: int, door: int) -> None:
+    now = 0.0
+    settings = CcsSettings(url="https://c.example", username="u", password=SecretStr("sandbox-1"))
+    transport = httpx.MockTransport(quoting(status, door=door))
+    client = CcsClient(settings, transport=transport, clock=lambda: now)
+    for _ in range(3):
+        for call in (partial(client.update, changes={"TicketState": "2"}), client.ticket):
+            with pytest.raises(VendorError) as caught:
+                await call(TICKET)
+            assert not re.search(r"(access|refresh)[/%]", f"{caught.value!r} {caught.value}")
+        now += 56 * 60.0  # the access token has ended, the refresh token has not
+    await client.aclose()
+
+
+async def test_a_server_that_gives_the_same_tokens_again_signs_us_in() -> None:
+    taken = iter([401, 200])
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if "tokens" in request.url.path:
+            return httpx.Response(200, json={"access_token": "same-1", "refresh_token": "same-2"})
+        assert request.headers["Authorization"] == "Bearer same-1"
+        return httpx.Response(next(taken), json={"TicketNumber": TICKET})
+
+    settings = CcsSettings(url="https://c.example", username="u", password=SecretStr("sandbox-1"))
+    client = CcsClient(settings, transport=httpx.MockTransport(answer))
+    assert await client.ticket(TICKET) is not None
+    await client.aclose()
