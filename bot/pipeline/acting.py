@@ -14,7 +14,7 @@ from bot.domain import access
 from bot.domain.errors import AmendError, Barred, Denied, NotAllowed, NotNow
 from bot.domain.operations import Operation, Reach, Record, Vendor
 from bot.domain.parameters import Parameters, read_stored
-from bot.domain.people import SLACK_USER, folded
+from bot.domain.people import SLACK_USER, Caller, folded
 from bot.domain.policy import quoted
 from bot.pipeline.parts import Parts
 from bot.pipeline.renewing import Renewing
@@ -221,6 +221,21 @@ class Acting:
         caller, policy = await self.parts.directory.caller(user), self.parts.policy
         operations = self.parts.registry.operations
         return [each for each in operations if access.decide(each, caller, channel, policy).allowed]
+
+    def unscoped(self, caller: Caller) -> set[str]:
+        """The vendors at which this person may do nothing for want of a scope."""
+        reaches = {
+            (each.vendor, role, reach)
+            for each in self.parts.registry.operations
+            for role, reach in self.parts.policy.roles_of(each.vendor, each.roles).items()
+        }
+        return {
+            vendor
+            for vendor, account in caller.accounts.items()
+            if (vendor, account.role, Reach.SCOPE) in reaches
+            and (vendor, account.role, Reach.ALL) not in reaches
+            and not any(each.strip() for each in account.scope)
+        }
 
     async def rights(self, user: str, channel: str) -> dict[str, access.Decision]:
         """What this person may do here, by operation. Raises `NotNow` where that cannot be known."""

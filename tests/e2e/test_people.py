@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bot.db import audit
+from bot.domain.people import Account
 from deploy.sandbox.vendors.zstack_tickets import OWNER, ticket_uuid
 from tests.e2e.conftest import (
     APPROVALS,
@@ -118,6 +119,16 @@ async def test_whoami_shows_the_mapping(world: World) -> None:
     text = await world.told(UMAR, "uhaddad")
     assert "Unit Manager" in text
     assert "10.10.10.0/24" in text
+
+
+async def test_whoami_says_where_a_scope_is_missing(world: World) -> None:
+    for user, role in ((UMAR, "Unit Manager"), (SAMI, "Manager")):
+        await world.bot.store.map_person(
+            world.bot.team, user, Account("qualys", "unscoped", role), "test"
+        )
+        await world.type(user, "/amend whoami")
+        text = await world.told(user, "unscoped")
+        assert ("no scope, so nothing" in text) is (role == "Unit Manager")
 
 
 CAN = [
@@ -323,8 +334,6 @@ async def test_an_outsider_in_a_shared_channel_presses_in_vain(world: World) -> 
 
 
 async def test_a_second_slack_account_of_the_same_vendor_login_cannot_approve(world: World) -> None:
-    from bot.domain.people import Account
-
     own = Account("qualys", "MLindqvist", "Manager")
     await world.bot.store.map_person(world.bot.team, ONCA, own, "test")
     await confirmed(world, MARA, "/qualys 23456 change_state=IGNORED")

@@ -137,7 +137,8 @@ class Home:
     async def _people(self, caller: Caller) -> list[Block]:
         linked = await self.pipeline.parts.vault.linked(caller.team, caller.user)
         shut = await self.pipeline.parts.vault.shut(caller.team, caller.user)
-        known = helptext.whoami(caller, linked, shut)["blocks"]
+        unscoped = self.pipeline.acting.unscoped(caller)
+        known = helptext.whoami(caller, linked, shut, unscoped)["blocks"]
         hint = "`/amend link VENDOR` lets edits run as you, with your own credentials."
         return [divider(), header("Your accounts"), *known, context(hint)]
 

@@ -130,15 +130,18 @@ def whoami(
     caller: Caller,
     linked: Mapping[str, str] | None = None,
     shut: Collection[str] = (),
+    unscoped: Collection[str] = (),
 ) -> Message:
     """The caller's accounts, roles and scopes; `linked` are those with credentials of their own.
 
-    `shut` are the vendors whose credentials are stored, and cannot be opened any more.
+    `shut` are the vendors whose credentials are stored, and cannot be opened any more; `unscoped`
+    those where the role may do something within a scope only, and none is mapped.
     """
     own = linked or {}
     lines = [
         f"*{escape(each.vendor)}*: {code(each.account)} as {escape(each.role)}"
         + (f", scope {escape('; '.join(each.scope))}" if each.scope else "")
+        + (" · no scope, so nothing" if each.vendor in unscoped else "")
         + (f" · linked as {code(own[each.vendor])}" if each.vendor in own else "")
         + (SHUT.format(each.vendor) if each.vendor in shut else "")
         for each in caller.accounts.values()

@@ -40,7 +40,9 @@ class About:
         caller = await self.pipeline.parts.directory.caller(asked.user)
         vault = self.pipeline.parts.vault
         linked = await vault.linked(caller.team, asked.user)
-        return helptext.whoami(caller, linked, await vault.shut(caller.team, asked.user))
+        shut = await vault.shut(caller.team, asked.user)
+        unscoped = self.pipeline.acting.unscoped(caller)
+        return helptext.whoami(caller, linked, shut, unscoped)
 
     async def can(self, asked: Asked) -> Message:
         """`can @person qualys change_state=IGNORED`: the reasons that a denial would show."""
