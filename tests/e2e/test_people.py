@@ -138,9 +138,30 @@ CAN = [
     (f"<@{GUEST}> qualys", "No", "uest"),
     (f"<@{SAMI}> exception", "Yes", "Scanner"),
     ("qualys", "@person", "can"),
-    (f"<@{SAMI}> qualis", "qualys", "can"),
+    (f"<@{SAMI}> qualis", "qualis", "can"),
+    ("nobody qualys", "`nobody`", "can"),
+    (f"<@{MARA}> qualys change_state=NONSENSE", "NONSENSE", "OPEN"),
     (f"<@{MARA}> qualys chnage_state=OPEN", "change_state", ""),
 ]
+
+
+@pytest.mark.parametrize("words", ["chnage_state=OPEN", "change_state=NONSENSE"])
+async def test_can_gives_no_verdict_on_what_breaks_a_rule(world: World, words: str) -> None:
+    await world.type(ONCA, f"/amend can <@{MARA}> qualys {words}")
+    assert "Yes" not in await world.told(ONCA, "change_state")
+
+
+@pytest.mark.parametrize(("words", "told"), [("show", "show"), ("evidence", "evidence")])
+async def test_without_a_request_it_is_asked_which_one(world: World, words: str, told: str) -> None:
+    await world.type(MARA, f"/amend {words}")
+    assert f"/amend {told} REQUEST" in await world.told(MARA, "Which one?")
+
+
+async def test_help_says_that_a_word_is_unknown_and_lists_all(world: World) -> None:
+    await world.type(MARA, "/amend help foo")
+    told = await world.told(MARA, "`foo`")
+    for word in ("retry", "evidence", "unwatch", "unlink", "token", "tokens", "people"):
+        assert f"*{word}*" in told
 
 
 @pytest.mark.parametrize(("words", "answer", "why"), CAN)

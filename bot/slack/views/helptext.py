@@ -13,13 +13,6 @@ from bot.slack.views.blocks import button, code, context, cut, escape, section
 Message = dict[str, Any]
 
 
-TOPICS = (
-    "*/amend* and then: *help TOPIC* · *whoami* · *can @person VENDOR* · *requests* ·"
-    " *show REQUEST* · *cancel REQUEST* · *undo REQUEST* · *history RECORD* ·"
-    " *watch VENDOR* · *watches* · *report* · *link VENDOR*"
-)
-
-
 TOPIC_HELP = {
     "whoami": "`/amend whoami` shows the accounts that you are mapped to, with role and scope.",
     "can": "`/amend can @person VENDOR [NAME=VALUE …]` says whether they may do it, and why not.",
@@ -42,6 +35,9 @@ TOPIC_HELP = {
     "tokens": "`/amend tokens` lists your tokens; a button ends each.",
     "people": "`/amend people` lets administrators map people to vendors' accounts.",
 }
+
+
+TOPICS = f"*/amend* and then: {' · '.join(f'*{word}*' for word in ('help TOPIC', *TOPIC_HELP))}"
 
 
 def register_help(register: Register) -> Message:
@@ -94,6 +90,8 @@ def help_message(operations: Sequence[Operation], topic: str | None) -> Message:
         for each in operations
         if each.command
     ]
+    if word and not chosen:
+        lines.insert(0, f"There is no help about {code(word)}. This is what there is:")
     lines.append(TOPICS)
     text = "\n".join(lines)
     return {"text": cut(text, 3000), "blocks": [section(line) for line in lines]}

@@ -13,7 +13,7 @@ from bot.slack.incoming.commands import Asked
 from bot.slack.incoming.frame import Message, first_word
 from bot.slack.incoming.typed import understand
 from bot.slack.views import cards, helptext
-from bot.slack.views.blocks import escape
+from bot.slack.views.blocks import code, escape
 
 _PERSON = re.compile(r"<?@?([UW][A-Z0-9]{2,})(?:\|[^>]*)?>?")
 
@@ -51,7 +51,7 @@ class About:
         command, text = first_word(rest)
         operation = self.pipeline.parts.registry.by_command(command)
         if person is None or operation is None:
-            return _how(self.pipeline, command)
+            return _how(self.pipeline, command, "" if person else who)
         return await self._can(operation, person[1], text, asked.channel)
 
     async def _can(self, operation: Operation, user: str, text: str, channel: str) -> Message:
@@ -61,15 +61,15 @@ class About:
         decision = await self.pipeline.acting.decide(operation, user, channel)
         reasons = list(decision.reasons)
         if decision.allowed and text:
-            reasons += self._demanded(operation, text)
+            try:
+                reasons += self._demanded(operation, text)
+            except InvalidInput as error:
+                return {"text": escape(str(error))}
         return cards.verdict(user, operation, allowed=decision.allowed, reasons=reasons)
 
     def _demanded(self, operation: Operation, text: str) -> list[str]:
-        """What policy would still ask for, for one record with these values."""
-        try:
-            values = given(understand(operation, _with_a_record(operation, text)))
-        except InvalidInput as error:
-            return [escape(str(error))]
+        """What policy would still ask for, for one record with these values. Raises `InvalidInput`."""
+        values = given(understand(operation, _with_a_record(operation, text)))
         demands = self.pipeline.parts.policy.demands(operation.name, values, 1)
         return [f"But it needs an approval: {each.why}" for each in demands]
 
@@ -81,8 +81,11 @@ def _with_a_record(operation: Operation, text: str) -> str:
     return text if operation.find(text) or not named else f"{example} {text}"
 
 
-def _how(pipeline: Pipeline, command: str) -> Message:
+def _how(pipeline: Pipeline, command: str, nobody: str) -> Message:
+    """How to ask; it names the word that is `nobody`, or the command that is not known."""
     commands = [each.command for each in pipeline.parts.registry.operations if each.command]
     near = nearest(command, commands, 1) or commands[:1] or ["qualys"]
-    text = f"Ask like this: `/amend can @person {near[0]}`, with the change if you like."
+    unknown = nobody or (command if command not in commands else "")
+    why = f"Amend does not know {code(unknown)} here. " if unknown else ""
+    text = f"{why}Ask like this: `/amend can @person {near[0]}`, with the change if you like."
     return {"text": text}

@@ -66,6 +66,8 @@ class Requests:
 
     async def show(self, asked: Asked) -> Message:
         """`show REQUEST`: the receipt again."""
+        if not asked.words.strip():
+            return _which("show")
         request = await self._visible(asked)
         if request is None:
             return histories.unknown_request(asked.words.strip().upper())
@@ -73,6 +75,8 @@ class Requests:
 
     async def evidence(self, asked: Asked) -> Message:
         """`evidence REQUEST`: its bundle, to the person's direct messages."""
+        if not asked.words.strip():
+            return _which("evidence")
         request = await self._visible(asked)
         if request is None:
             return histories.unknown_request(asked.words.strip().upper())
@@ -99,7 +103,7 @@ class Requests:
         """`undo REQUEST`: the review of the way back."""
         request_id = asked.words.strip().upper()
         if not request_id:
-            return {"text": "Which one? `/amend undo REQUEST`; `/amend requests` lists yours."}
+            return _which("undo")
         await self.modals.again(asked.body, request_id, "undo")
         return None
 
@@ -107,6 +111,10 @@ class Requests:
         """`retry REQUEST`: the review of what it missed."""
         request_id = asked.words.strip().upper()
         if not request_id:
-            return {"text": "Which one? `/amend retry REQUEST`; `/amend requests` lists yours."}
+            return _which("retry")
         await self.modals.again(asked.body, request_id, "retry")
         return None
+
+
+def _which(word: str) -> Message:
+    return {"text": f"Which one? `/amend {word} REQUEST`; `/amend requests` lists yours."}
