@@ -139,6 +139,7 @@ CAN = [
     (f"<@{SAMI}> exception", "Yes", "Scanner"),
     ("qualys", "@person", "can"),
     (f"<@{SAMI}> qualis", "qualis", "can"),
+    (f"<@{UMAR}> qualys 23456 change_state=OPEN", "But only if `23456` lies in that scope", "Yes"),
     ("nobody qualys", "`nobody`", "can"),
     (f"<@{MARA}> qualys change_state=NONSENSE", "NONSENSE", "OPEN"),
     (f"<@{MARA}> qualys chnage_state=OPEN", "change_state", ""),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from bot.domain.access import Decision
 from bot.domain.errors import InvalidInput
-from bot.domain.operations import Operation
+from bot.domain.operations import Operation, Reach
 from bot.domain.parameters import given, nearest
 from bot.pipeline import Pipeline
 from bot.slack.incoming.commands import Asked
@@ -63,6 +64,7 @@ class About:
         if decision.allowed and text:
             try:
                 reasons += self._demanded(operation, text)
+                reasons += _if_within(operation, decision, text)
             except InvalidInput as error:
                 return {"text": escape(str(error))}
         return cards.verdict(user, operation, allowed=decision.allowed, reasons=reasons)
@@ -72,6 +74,15 @@ class About:
         values = given(understand(operation, _with_a_record(operation, text)))
         demands = self.pipeline.parts.policy.demands(operation.name, values, 1)
         return [f"But it needs an approval: {each.why}" for each in demands]
+
+
+def _if_within(operation: Operation, decision: Decision, text: str) -> list[str]:
+    """Of records that are named, a role within a scope holds only where they lie in it."""
+    named = operation.find(text)
+    if decision.reach is not Reach.SCOPE or not named:
+        return []
+    more = f" and {len(named) - 3:,} more" if len(named) > 3 else ""
+    return [f"But only if {', '.join(map(code, named[:3]))}{more} lies in that scope."]
 
 
 def _with_a_record(operation: Operation, text: str) -> str:
