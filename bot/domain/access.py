@@ -236,7 +236,7 @@ def _own_request(
     theirs = {each.strip().casefold() for each in (asker.account, *asker.linked)}
     own = (account.account, *voter.linked)
     shared = next((each for each in own if each.strip().casefold() in theirs), None)
-    if shared is not None:
+    if shared is not None and approver != asker.user:
         yield (
             f"<@{approver}> acts through {quoted(shared)}, the same"
             f" {operation.vendor_title} account as <@{asker.user}>, who asked."

@@ -211,7 +211,9 @@ def _problem(model: type[Parameters], detail: Any) -> Problem:
     name = str(detail["loc"][0]) if detail["loc"] else ""
     if detail["type"] == "missing":
         title = specs(model)[name].title
-        return Problem(name, f"`{name}` is required: {title[0].lower()}{title[1:]}.")
+        says_more = title.casefold() not in name.casefold().split("_")
+        more = f": {title[0].lower()}{title[1:]}" if says_more else ""
+        return Problem(name, f"`{name}` is required{more}.")
     context = detail.get("ctx") or {}
     if "name" in context:
         name = context["name"]

@@ -225,6 +225,7 @@ async def test_a_unit_manager_decides_within_scope_only(world: World) -> None:
 
 
 WRONG = [
+    (SECOND.replace("policy_id=801459496 ", ""), "`policy_id` is required."),
     (SECOND.replace("control_id=1113 ", ""), "`control_id` is required"),
     (SECOND.replace("1113", "abc"), "`control_id` is a whole number such as `1113`, not `abc`"),
     (SECOND.replace("assignee_id=2449482824", "assignee_id=500108"), "active Qualys user"),

@@ -313,6 +313,12 @@ def test_who_may_not_approve(
     assert "Nobody yet" not in words(decision)
 
 
+def test_whose_own_request_it_is_hears_that_alone() -> None:
+    own = words(approve(APPROVER, requester=("U0BOSS", "acme_boss")))
+    assert "Nobody approves their own request" in own
+    assert "the same" not in own
+
+
 @pytest.mark.parametrize(
     ("demands", "groups", "allowed"),
     [
