@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from integrations.ccs.config import CcsSettings
 from integrations.errors import BadCredentials, Rejected, Temporary, Unreadable, VendorError
-from integrations.http import Reply, Request
+from integrations.http import Reply, Request, is_web_page
 from integrations.json import encoded, folded, parsed, said, tolerant
 from integrations.secrets import spellings
+from integrations.xml import Element, name_of, parse
+from integrations.xml import words_of as xml_text
 
 VENDOR = "CCS"
 API = "/ccs/api/v1"
@@ -33,6 +36,12 @@ REFUSALS = {
     "Provide ticket details to update": "no-details",
     "Provide valid ticket details": "ticket-details",
 }
+
+
+# Where errors of ASP.NET (`HttpError`, RFC 7807) and of OAuth say what is wrong, in small letters: the
+# first of these that an error has, and whatever it has of those.
+LEADS = ("message", "error_description", "error", "errormessage", "title")
+DETAILS = ("detail", "messagedetail", "exceptionmessage", "modelstate", "errors")
 
 
 @dataclass(frozen=True)
@@ -186,21 +195,56 @@ def _wait(reply: Reply) -> float | None:
 
 
 def words_of(reply: Reply) -> str:
-    """CCS' own words: plain text, a JSON string, or an object with a message (facts A.1)."""
+    """CCS' own words: plain text, or inside JSON or XML (facts A.1: its envelope is in no source)."""
     found = tolerant(reply)
-    if isinstance(found, Mapping):
-        return words_in(folded(found))
-    text = said(found)
-    return f"HTTP {reply.status} with a web page" if text.lstrip().startswith("<") else text
+    if isinstance(found, str) and found.lstrip("\ufeff").startswith("<"):
+        found = _of_xml(reply)
+        return words_in(found) or f"HTTP {reply.status} with a web page"
+    return words_in(found)
 
 
-def words_in(record: Mapping[str, Any]) -> str:
-    """The words of an error object, its keys in small letters; "" where it is none."""
-    for name in ("message", "error_description", "error", "errormessage", "title"):
-        value = record.get(name)
-        if isinstance(value, Mapping):
-            return words_in(folded(value))
-        if said(value):
-            return said(value)
-    errors = record.get("errors")
-    return "; ".join(said(each) for each in errors) if isinstance(errors, list) else ""
+def words_in(found: Any) -> str:
+    """What an error as JSON says, each text once: ASP.NET tells that something is wrong, then what."""
+    try:
+        texts = _told(folded(found)) if isinstance(found, Mapping) else _texts(found)
+        return "; ".join(dict.fromkeys(texts))
+    except RecursionError:  # no error of theirs is nested so deeply
+        return ""
+
+
+def _texts(value: Any) -> list[str]:
+    """The texts of an error's value: of an object those that tell what is wrong, else all of them."""
+    if isinstance(value, Mapping):
+        return _told(folded(value)) or _all(value.values())
+    if isinstance(value, list):
+        return _all(value)
+    return [text] if (text := said(value)) else []
+
+
+def _told(record: Mapping[str, Any]) -> list[str]:
+    lead = next((texts for name in LEADS if (texts := _texts(record.get(name)))), [])
+    details = [record.get(name) for name in DETAILS]
+    # By field: no name in there means what it means around it.
+    fields = [each.values() if isinstance(each, Mapping) else [each] for each in details]
+    return lead + _all(chain.from_iterable(fields))
+
+
+def _all(values: Iterable[Any]) -> list[str]:
+    return [text for each in values for text in _texts(each)]
+
+
+def _of_xml(reply: Reply) -> Any:
+    """What JSON would have said in place of this XML; None for a web page, and what cannot be read."""
+    try:
+        return None if is_web_page(reply.body) else _tree(parse(reply.body, VENDOR))
+    except Unreadable:
+        return None
+
+
+def _tree(element: Element) -> Any:
+    if not len(element):
+        return xml_text(element)
+    found: dict[str, list[Any]] = {}
+    for each in element:
+        found.setdefault(name_of(each).rpartition("}")[2], []).append(_tree(each))
+    return {name: each[0] if len(each) == 1 else each for name, each in found.items()}
