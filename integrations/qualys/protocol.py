@@ -91,7 +91,8 @@ def read_edit(reply: Reply) -> EditReply:
     skips = [each for each in root.iter() if name_of(each) == "SKIPPED"]
     if name_of(root) != "TICKET_EDIT_OUTPUT" or not (changes or skips):
         raise Unreadable(VENDOR, words_of(root) or "it neither names tickets nor an error")
-    changed = _unique(n for each in changes for item in _numbered(each) for n in numbers_in(item))
+    named = (item for each in changes for item in _numbered(each) if not _is_skipped(item))
+    changed = _unique(found for item in named for found in numbers_in(item))
     if any((number(each.get("count")) or 0) > len(changed) for each in changes):
         raise Unreadable(VENDOR, "it counts more changed tickets than it names")
     return EditReply(tuple(changed), _skipped(skips), _loose_text(root))
@@ -130,6 +131,11 @@ def _user(element: Element) -> User:
 
 def _numbered(element: Element) -> Iterable[Element]:
     return (each for each in element.iter() if name_of(each) in ("TICKET_NUMBER", "NUMBER"))
+
+
+def _is_skipped(item: Element) -> bool:
+    """Facts 1.3: where SKIPPED stands is not told; it may be inside of CHANGES."""
+    return any(name_of(each) == "SKIPPED" for each in item.iterancestors())
 
 
 def _skipped(skips: Iterable[Element]) -> dict[int, str]:

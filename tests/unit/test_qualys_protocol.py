@@ -236,3 +236,42 @@ def test_a_malformed_setting_is_refused_by_name(
 def test_plain_http_is_taken_on_loopback() -> None:
     settings = QualysSettings(url="http://127.0.0.1:8/", username="a", password="b")
     assert settings.url == "http://127.0.0.1:8"
+
+
+# --- skipped tickets, wherever they stand ----------------------------------------------------------
+
+# facts 1.3: "find any SKIPPED subtree"; its place is in no source.
+CHANGED = "<TICKET_NUMBER_LIST><TICKET_NUMBER>1</TICKET_NUMBER></TICKET_NUMBER_LIST>"
+SKIPS = [
+    "<SKIPPED count='2'><TICKET><NUMBER>2</NUMBER><REASON>Closed</REASON></TICKET>"
+    "<TICKET><NUMBER>3</NUMBER><REASON>Closed</REASON></TICKET></SKIPPED>",
+    "<SKIPPED><REASON>Closed</REASON><TICKET_NUMBER_LIST><TICKET_NUMBER>2-3</TICKET_NUMBER>"
+    "</TICKET_NUMBER_LIST></SKIPPED>",
+    "<skipped><TICKET_NUMBER reason='Closed'>2,3</TICKET_NUMBER></skipped>",
+]
+
+
+@pytest.mark.parametrize("skipped", SKIPS)
+@pytest.mark.parametrize(
+    "shape",
+    [
+        "<CHANGES>{changed}</CHANGES>{skipped}",
+        "{skipped}<CHANGES count='1'>{changed}</CHANGES>",
+        "<CHANGES count='1'>{changed}{skipped}</CHANGES>",
+        "<CHANGES><TICKETS>{skipped}{changed}</TICKETS></CHANGES>",
+        "<CHANGES>{changed}<REST><MORE>{skipped}</MORE></REST></CHANGES>",
+    ],
+)
+def test_a_skipped_ticket_is_not_changed_wherever_it_stands(shape: str, skipped: str) -> None:
+    inside = shape.format(changed=CHANGED, skipped=skipped)
+    body = f"<TICKET_EDIT_OUTPUT>{inside}</TICKET_EDIT_OUTPUT>"
+    found = protocol.read_edit(Reply(200, {}, body.encode()))
+    assert (found.changed, dict(found.skipped)) == ((1,), {2: "Closed", 3: "Closed"})
+
+
+def test_a_count_is_of_changed_tickets_and_not_of_the_skipped_ones_among_them() -> None:
+    body = (
+        f"<TICKET_EDIT_OUTPUT><CHANGES count='3'>{CHANGED}{SKIPS[0]}</CHANGES></TICKET_EDIT_OUTPUT>"
+    )
+    with pytest.raises(errors.Unreadable, match="counts more"):
+        protocol.read_edit(Reply(200, {}, body.encode()))
