@@ -106,12 +106,17 @@ def _ticket(record: Mapping[str, Any]) -> Ticket | None:
 
 def _shown(record: Mapping[str, Any], field: str) -> str | None:
     key = next((each for each in KEYS[field] if each in record), None)
-    if key is None:
-        return None
-    value = record[key]
+    return None if key is None else _text(record[key])
+
+
+def _text(value: Any) -> str | None:
+    """A value as text, "" where it is empty; None for what is there and is not one value."""
+    if isinstance(value, list):
+        return None if len(value) > 1 else _text(next(iter(value), None))
     if isinstance(value, Mapping):
         inner = folded(value)
-        value = next((inner[each] for each in NAMES if said(inner.get(each))), None)
+        named = [said(inner[each]) for each in NAMES if each in inner]
+        return next(filter(None, named), "") if named else None
     return said(value)
 
 
