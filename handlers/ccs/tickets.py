@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from functools import partial
 from typing import Annotated, Any, ClassVar
 
 from pydantic import model_validator
@@ -374,12 +375,25 @@ WATCHED_ASSIGNEE = Param(
 WATCHED_PRIORITY = Param(Kind.SELECTION, "Priority", most=100, example="Medium")
 
 
+def _one_value(name: str, value: str) -> str:
+    # facts A.4: in a search "," means "and", and nothing is told of another way to write it.
+    if "," in value:
+        rule = "CCS reads it as the beginning of another condition"
+        raise broken(f"`{name}` cannot have a comma in a watch: {rule}.", name)
+    return value
+
+
+def _searched(name: str, spec: Param) -> tuple[Any, ...]:
+    found: tuple[Any, ...] = text(name, spec, partial(_one_value, name)).__metadata__
+    return found
+
+
 class WatchedTickets(Parameters):
     """The fields of the search that CCS documents (`Fields`, only with `=`)."""
 
     TicketState: Annotated[str | None, *choice("TicketState", WATCHED_STATE).__metadata__] = None
-    AssignedTo: Annotated[str | None, *text("AssignedTo", WATCHED_ASSIGNEE).__metadata__] = None
-    Priority: Annotated[str | None, *text("Priority", WATCHED_PRIORITY).__metadata__] = None
+    AssignedTo: Annotated[str | None, *_searched("AssignedTo", WATCHED_ASSIGNEE)] = None
+    Priority: Annotated[str | None, *_searched("Priority", WATCHED_PRIORITY)] = None
 
 
 class TicketWatcher(Watcher):

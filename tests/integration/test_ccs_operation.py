@@ -14,6 +14,7 @@ import pytest
 import pytest_asyncio
 from pydantic import SecretStr, ValidationError
 
+from bot.domain.errors import InvalidInput
 from bot.domain.operations import Batch, Outcome, Reach, Record, Result
 from bot.domain.parameters import read
 from bot.domain.people import Account
@@ -368,3 +369,25 @@ async def test_a_server_that_gives_the_same_tokens_again_signs_us_in() -> None:
     client = CcsClient(settings, transport=httpx.MockTransport(answer))
     assert await client.ticket(TICKET) is not None
     await client.aclose()
+
+
+# --- a search -----------------------------------------------------------------------------------------
+
+
+# facts A.4: in a search "comma means AND", so that a value cannot have one.
+@pytest.mark.parametrize("name", ["AssignedTo", "Priority"])
+async def test_a_watch_for_a_value_with_a_comma_is_refused_by_the_rule(
+    desk: Desk, name: str
+) -> None:
+    watcher = TicketWatcher(desk.client, lambda: datetime.now(UTC))
+    with pytest.raises(InvalidInput) as caught:
+        read(watcher.parameters, {name: "Doe, John"})
+    (problem,) = caught.value.problems
+    assert problem.name == name
+    assert problem.message == (
+        f"`{name}` cannot have a comma in a watch: CCS reads it as the beginning of another condition."
+    )
+    assert read(watcher.parameters, {name: "Doe John"})
+    # An edit has no such rule: it sends a value as it is.
+    changed = {"TicketNumber": TICKET, name: "Doe, John"}
+    assert getattr(read(desk.operation.parameters, changed), name) == "Doe, John"
