@@ -258,7 +258,7 @@ def _said(reply: Updated, number: str) -> str:
     """An answer's words of an exception that it neither confirms nor refuses."""
     silent = "Qualys' reply does not mention it"
     loose = f"{silent}, and says: {reply.loose}" if reply.loose else silent
-    return reply.open.get(number) or loose
+    return reply.unsaid.get(number) or loose
 
 
 def _fields(record: Record, now: ComplianceException) -> tuple[list[str], list[str]]:

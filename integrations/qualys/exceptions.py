@@ -136,12 +136,12 @@ class Requested:
 class Updated:
     """What an update says of each exception, in the vendor's words by its number.
 
-    `open` are those of which it says neither yes nor no; `loose` is what it says of no number.
+    `unsaid` are those of which it says neither yes nor no; `loose` is what it says of no number.
     """
 
     done: Mapping[str, str]
     failed: Mapping[str, str]
-    open: Mapping[str, str]
+    unsaid: Mapping[str, str]
     loose: str = ""
 
 
@@ -263,13 +263,14 @@ def next_url(root: Element, base: str) -> str:
     found = text_of(root, "RESPONSE/WARNING/URL")
     if not found:
         return ""
-    if _server(found) != _server(base):
+    theirs = _server(found)
+    if theirs is None or theirs != _server(base):
         # The credentials go nowhere else.
         raise Unreadable(VENDOR, f"its next page is at another host ({found[:200]})")
     return found
 
 
-def _server(url: str) -> tuple[str, str, int | None] | None:
+def _server(url: str) -> tuple[str, str, int] | None:
     """Scheme, host and port of a URL, the same in every spelling; None for one that names none."""
     parts = web_address(url)
     if parts is None or "@" in parts.netloc:

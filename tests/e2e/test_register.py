@@ -87,6 +87,10 @@ async def test_filters_compare_whole_numbers(world: World) -> None:
     assert not any(f"*{n}*" in said for n in numbers if n not in same)
     beginning = first.control[:2]
     assert "no exceptions" in await listed(world, MARA, f"control_id={beginning}")
+    low, high = first.host.id - 1, first.host.id + 1
+    near = await listed(world, MARA, f"host_id=0{low}-{high}")
+    for number in numbers:
+        assert (f"*{number}*" in near) is (low <= exceptions[number].result.host.id <= high)
     on_host = await listed(world, MARA, f"host_id={first.host.id}")
     here = [n for n in numbers if exceptions[n].result.host.id == first.host.id]
     assert all(f"*{n}*" in on_host for n in here)
