@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from slack_sdk.errors import SlackApiError
+from sqlalchemy.exc import OperationalError
 
 from bot.db.outbox import Outbox
 from bot.db.tables import Delivery
@@ -70,12 +72,22 @@ async def test_where_approvals_cannot_be_asked_it_is_asked_here_and_somebody_is_
     )
 
 
+@pytest.mark.parametrize("away", [0, 2])
 async def test_of_two_posts_of_one_message_the_late_one_is_taken_away_and_the_newest_words_stand(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    away: int, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As where a replica is paused while it posts, and another one posts in its place."""
+    """As where a replica is paused while it posts, and another one posts in its place; its
+    connections to the database may be gone when it wakes up."""
     messenger, other = world.bot.messenger, Outbox(world.bot.store, "another")
     send, posts = messenger._send, list[str]()
+    record, failures = messenger.outbox.sent, iter(range(away))
+
+    async def sent(*args: Any, **more: Any) -> bool:
+        if posts and next(failures, None) is not None:
+            raise OperationalError("UPDATE", {}, Exception("the server closed the connection"))
+        return await record(*args, **more)
+
+    monkeypatch.setattr(messenger.outbox, "sent", sent)
 
     async def slept(delivery: Delivery) -> tuple[str, str]:
         place = await send(delivery)

@@ -14,6 +14,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot import tracing
+from bot.db.engine import AWAY
 from bot.db.ledger import Ledger, Row, as_record
 from bot.db.outbox import Outbox
 from bot.db.tables import Delivery, Request
@@ -141,12 +142,21 @@ class Messenger:
         except Exception as error:
             await self._failed(delivery, error)
         else:
-            next_at, opens = self.clock() + PACE, first and delivery.kind in _CARDS
-            in_time = await self.outbox.sent(
-                delivery, channel=channel, ts=ts, next_at=next_at, opens=opens
-            )
-            if not in_time:
+            opens = first and delivery.kind in _CARDS
+            if not await self._noted(delivery, channel, ts, opens=opens):
                 await self._take_back(delivery.key, channel, ts)
+
+    async def _noted(self, delivery: Delivery, channel: str, ts: str, *, opens: bool) -> bool:
+        """Note that it is in Slack, as soon as the database can. False where another process has
+        taken it on: nobody but this one knows that its words may stand over newer ones."""
+        while True:
+            try:
+                return await self.outbox.sent(
+                    delivery, channel=channel, ts=ts, next_at=self.clock() + PACE, opens=opens
+                )
+            except AWAY as error:
+                log.warning("message_not_noted", key=delivery.key, error=type(error).__name__)
+            await asyncio.sleep(IDLE)
 
     async def _take_back(self, key: str, channel: str, ts: str) -> None:
         """This process was paused while posting, and another one posted in its place: one stays."""
