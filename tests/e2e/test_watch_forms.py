@@ -40,11 +40,14 @@ def announced(world: World, sign: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    ("words", "sign"),
-    [("watch qualys severities=5", ":eyes:"), ("report every=mon@09:00", ":bar_chart:")],
+    ("words", "sign", "other"),
+    [
+        ("watch qualys severities=5", ":eyes:", "watch qualys severities=4"),
+        ("report every=mon@09:00", ":bar_chart:", "report every=mon@09:00"),
+    ],
 )
 async def test_a_mention_whose_answer_fails_sets_up_one_watch(
-    words: str, sign: str, world: World, monkeypatch: pytest.MonkeyPatch
+    words: str, sign: str, other: str, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deeds, "PAUSES", (0.0,) * 4)
     said = Fails(monkeypatch, SlackVoice, "tell", ServerDisconnectedError(), times=2)
@@ -57,7 +60,7 @@ async def test_a_mention_whose_answer_fails_sets_up_one_watch(
     await world.told(MARA, watch.id)
     await until(lambda: bool(announced(world, sign)), "its channel is told")
     assert len(announced(world, sign)) == 1
-    await world.type(MARA, f"@Amend {words}")
+    await world.type(MARA, f"@Amend {other}")
     await until(lambda: len(announced(world, sign)) == 2, "another act is another watch")
     assert len(await watches(world)) == 2
 

@@ -27,6 +27,7 @@ from bot.db.store import Store
 from bot.domain.people import Account
 from deploy.sandbox.start import Sandbox
 from tests.integration.conftest import Amend
+from tests.laid import lay
 
 ROOT = Path(__file__).parents[2]
 SLACK = {"SLACK_BOT_TOKEN": "xoxb-not-a-secret", "SLACK_SIGNING_SECRET": "not-a-secret"}
@@ -289,6 +290,7 @@ def test_a_database_whose_schema_is_not_known_is_told_as_that(here: Amend, tmp_p
 
 def test_evidence_goes_into_no_file_as_into_a_folder(here: Amend, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", "utf-8")
+    lay(tmp_path / "amend.db")
     code, _, err = here("evidence", "R2ABCDEF", "--out", "file/r.zip")
     assert (code, err) == (1, "amend: file/r.zip cannot be written: Not a directory.\n")
 
