@@ -273,6 +273,14 @@ async def test_an_equal_watch_is_not_set_up_twice(world: World) -> None:
     assert len(await world.bot.watching.watches.listed(OPS)) == 2
 
 
+async def test_a_watch_that_is_parked_keeps_nobody_from_an_equal_one(world: World) -> None:
+    await watch(world, "qualys states=OPEN")
+    (first,) = await world.bot.watching.watches.listed(OPS)
+    assert await world.bot.watching.watches.park(first.id, "the channel is gone")
+    await world.type(ONCA, "/amend watch qualys states=OPEN")
+    await world.told(ONCA, "is told from now on")
+
+
 WRONG = [
     ("", "What shall be watched"),
     ("qualsy", "watch qualys"),

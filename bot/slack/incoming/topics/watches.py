@@ -327,10 +327,11 @@ class Watches:
         return f"Watch {watch_id} has ended."
 
 
-def _alike(one: Watch, other: Watch) -> bool:
-    """Do they tell the same? A time zone alone makes no quiet hours."""
+def _alike(standing: Watch, wanted: Watch) -> bool:
+    """Does a watch tell what is wanted? A time zone alone makes no quiet hours, and what is parked
+    tells nothing."""
     mine, theirs = (
         (each.watcher, each.selection, each.mode, each.quiet if each.quiet.get("from") else {})
-        for each in (one, other)
+        for each in (standing, wanted)
     )
-    return mine == theirs
+    return mine == theirs and not standing.parked
