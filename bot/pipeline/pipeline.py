@@ -102,15 +102,18 @@ class Pipeline:
             raise NotAllowed([f"{ONLY_ASKER} do that; type your own request instead."])
         if source.state not in OVER:
             raise Denied([f"Request {source.id} has not ended yet."])
-        facts = await self.facts(source)
+        facts, operation = await self.facts(source), self.acting.operation(source.operation)
         if relation == "retry" and not facts.missed:
             raise Denied([f"Request {source.id} missed nothing."])
         if relation == "undo" and not facts.undoable:
-            raise Denied([f"Request {source.id} changed nothing that can still be taken back."])
+            lost = {f": {operation.revert(each).lost}" for each in facts.sample} - {": "}
+            why = lost.pop() if len(lost) == 1 else ""
+            raise Denied(
+                [f"Request {source.id} changed nothing that can still be taken back{why}."]
+            )
         if relation == "retry" and source.relation in ("undo", "decision"):
             # To try an undo again is to undo once more: its parameters are those of the edit.
             origin = replace(origin, source=source.source, relation=source.relation)
-        operation = self.acting.operation(source.operation)
         parameters = self.acting.parameters(source)
         return await self.accept(operation, parameters, origin, direct=False)
 

@@ -205,6 +205,6 @@ async def test_an_undo_is_judged_by_the_event_that_it_fires(world: World) -> Non
 async def test_an_undo_of_what_cannot_go_back_says_so(world: World) -> None:
     payload = await run(world, MARA, f"{LAST_LEVEL} statusEvent=approve")
     await world.type(MARA, f"/amend undo {payload['request_id']}")
-    view = await world.view_is(MARA, "review")
+    view = await world.view_is(MARA, "message")
     assert "an approval cannot be taken back" in str(view)
     assert not view.get("submit")
