@@ -36,6 +36,15 @@ def _plain_logs() -> None:
     structlog.configure(processors=[*processors[:-1], plain])
 
 
+LONG = frozenset({"chaos", "postgres"})  # folders whose files take minutes each
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long begins first, each in its random order: no worker is left alone with it."""
+    items.sort(key=lambda each: each.path.parent.name not in LONG)
+
+
 def pytest_collection_finish() -> None:
     """What is loaded stays, in a test run as in `amend run`."""
     _plain_logs()
